@@ -1,0 +1,1 @@
+"""Messages, twins and partitions: frozen values without I/O."""

@@ -1,0 +1,165 @@
+"""What a device says: telemetry messages, their limits, and the two JSON forms they arrive in."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import msgspec
+
+from iot_system.errors import InvalidInput, TooLarge
+
+Value: TypeAlias = float | int | str | bool | dict[str, Any] | list[Any]
+"""A reading's value: a finite number, text, a bool or JSON."""
+
+METRICS_LIMIT = 256
+METRIC_NAME_LIMIT = 128
+JSON_DEPTH_LIMIT = 16
+TEXT_LIMIT = 64 * 1024
+INTEGER_LIMIT = 2**53
+"""Numbers are stored as IEEE 754 doubles, which hold integers exactly up to here."""
+FUTURE_LIMIT_US = 10 * 60 * 1_000_000
+SEQ_LIMIT = 2**63 - 1
+_ENVELOPE = frozenset({"ts", "values", "seq", "boot", "id"})
+
+
+class Telemetry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
+    """Readings of one device at one moment, as they travel in frames.
+
+    ``time_us`` counts microseconds since 1970 (UTC). ``seq`` grows with each message of a device within one ``boot``;
+    ``id`` names the message: with either, a re-send is recognised even where the device gave no timestamp.
+    """
+
+    device: str
+    time_us: int
+    values: dict[str, Value]
+    seq: int | None = None
+    boot: str | None = None
+    id: str | None = None
+
+
+def parse_telemetry(device: str, body: object, *, now_us: int) -> Telemetry:
+    """Read one decoded JSON message of ``device``: ``{"temperature": 21.5}`` or ``{"ts": ms, "values": {…}}``.
+
+    ``now_us`` is stamped where the message bears no timestamp. Raises `InvalidInput` with one sentence.
+    """
+    if not isinstance(body, dict):
+        raise InvalidInput(f"telemetry must be an object, not {_kind(body)}")
+    if not (isinstance(body.get("values"), dict) and body.keys() <= _ENVELOPE):
+        return Telemetry(device, now_us, _check_values(body))
+    return Telemetry(
+        device,
+        _check_ts(body["ts"], now_us) if "ts" in body else now_us,
+        _check_values(body["values"]),
+        _check_seq(body.get("seq")),
+        _check_name(body.get("boot"), "boot"),
+        _check_name(body.get("id"), "id"),
+    )
+
+
+def milliseconds(time_us: int) -> int | float:
+    """The interface's timestamps: milliseconds since 1970, with a fraction only where there is one."""
+    whole, rest = divmod(time_us, 1000)
+    return whole if rest == 0 else time_us / 1000
+
+
+def _check_values(values: dict[str, Any]) -> dict[str, Value]:
+    if not values:
+        raise InvalidInput("values is empty; a message bears at least one metric")
+    if len(values) > METRICS_LIMIT:
+        raise TooLarge(f"values has {len(values)} metrics; the limit is {METRICS_LIMIT}")
+    for metric, value in values.items():
+        # The common case first, cheaply: a short name and a float.
+        if (
+            type(value) is float
+            and 0 < len(metric) <= METRIC_NAME_LIMIT
+            and math.isfinite(value)
+            and metric.isprintable()
+        ):
+            continue
+        _check_metric(metric)
+        _check_value(metric, value)
+    return values
+
+
+def _check_metric(metric: str) -> None:
+    if not metric:
+        raise InvalidInput("a metric's name is empty; it has 1 to 128 characters")
+    if len(metric) > METRIC_NAME_LIMIT:
+        raise InvalidInput(
+            f"metric name {metric[:24]!r}… has {len(metric)} characters; the limit is {METRIC_NAME_LIMIT}"
+        )
+    if not metric.isprintable():
+        raise InvalidInput(f"metric name {metric!r} has a character that cannot be printed")
+
+
+def _check_value(metric: str, value: object) -> None:
+    match value:
+        case bool():
+            return
+        case float():
+            if not math.isfinite(value):
+                raise InvalidInput(f"metric {metric!r} is {value}; numbers must be finite")
+        case int():
+            if abs(value) > INTEGER_LIMIT:
+                raise InvalidInput(f"metric {metric!r} is beyond ±2^53, the limit for whole numbers")
+        case str():
+            if len(value) > TEXT_LIMIT:
+                raise TooLarge(f"metric {metric!r} has {len(value)} characters; the limit is {TEXT_LIMIT}")
+            if "\0" in value:
+                raise InvalidInput(f"metric {metric!r} has a NUL character; text cannot hold it")
+        case dict() | list():
+            _check_json(metric, value, depth=1)
+        case None:
+            raise InvalidInput(f"metric {metric!r} is null; leave it out instead")
+        case _:
+            raise InvalidInput(f"metric {metric!r} is {_kind(value)}; a value is a number, text, a bool or JSON")
+
+
+def _check_json(metric: str, value: object, *, depth: int) -> None:
+    if depth > JSON_DEPTH_LIMIT:
+        raise InvalidInput(f"metric {metric!r} is nested deeper than {JSON_DEPTH_LIMIT} levels")
+    if isinstance(value, dict):
+        for key, child in value.items():
+            if "\0" in key:
+                raise InvalidInput(f"metric {metric!r} has a NUL character in a key; text cannot hold it")
+            _check_json(metric, child, depth=depth + 1)
+    elif isinstance(value, list):
+        for child in value:
+            _check_json(metric, child, depth=depth + 1)
+    elif value is not None:
+        _check_value(metric, value)
+
+
+def _check_ts(ts: object, now_us: int) -> int:
+    if isinstance(ts, bool) or not isinstance(ts, int | float):
+        raise InvalidInput(f"ts must be a number of milliseconds since 1970, not {_kind(ts)}")
+    if not math.isfinite(ts) or ts < 0:
+        raise InvalidInput(f"ts is {ts}; the earliest is 0 (1970-01-01)")
+    time_us = ts * 1000 if isinstance(ts, int) else round(ts * 1000)
+    if time_us > now_us + FUTURE_LIMIT_US:
+        raise InvalidInput(f"ts is {ts}; the latest is 10 minutes from now ({(now_us + FUTURE_LIMIT_US) // 1000})")
+    return time_us
+
+
+def _check_seq(seq: object) -> int | None:
+    if seq is None:
+        return None
+    if isinstance(seq, bool) or not isinstance(seq, int) or not 0 <= seq <= SEQ_LIMIT:
+        raise InvalidInput(f"seq must be a whole number from 0 to 2^63 - 1, not {seq!r}"[:200])
+    return seq
+
+
+def _check_name(name: object, field: str) -> str | None:
+    if name is None:
+        return None
+    if not isinstance(name, str) or not 0 < len(name) <= METRIC_NAME_LIMIT or not name.isprintable():
+        raise InvalidInput(f"{field} must be text of 1 to {METRIC_NAME_LIMIT} printable characters")
+    return name
+
+
+_KINDS = {dict: "an object", list: "a list", str: "text", bool: "a bool", type(None): "null"}
+
+
+def _kind(value: object) -> str:
+    return _KINDS.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)

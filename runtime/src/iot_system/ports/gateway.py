@@ -1,0 +1,99 @@
+"""The gateway as its protocol adapters (HTTP, MQTT) see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from iot_system.domain.history import Bucket, HistoryQuery, Reading
+from iot_system.domain.questions import DeviceView, Explanation, RoomView
+from iot_system.domain.readings import Telemetry
+from iot_system.domain.registry import Device, Page
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Who is asking: the administrator, or the device ``id`` for itself."""
+
+    role: Literal["admin", "device"]
+    id: str
+
+
+class IssuedToken(msgspec.Struct, frozen=True):
+    """A new credential; ``token`` is shown this once only."""
+
+    credential: str
+    device: str
+    token: str
+
+
+class Gateway(Protocol):
+    """Everything a client can want. Raises `iot_system.errors`, each with one sentence for the client."""
+
+    def now_us(self) -> int:
+        """The time that telemetry without a timestamp gets: unique and growing."""
+        ...
+
+    async def authenticate(self, token: str, *, device: str | None = None) -> Principal:
+        """Whose token this is; with ``device``, it must be that device's. Raises `Unauthenticated`."""
+        ...
+
+    async def ingest(self, principal: Principal, messages: Sequence[Telemetry]) -> list[Exception | None]:
+        """Store messages durably, in their order per device; returns one entry each: None if durable, or why not.
+
+        Raises `Overloaded` or `Unavailable` where none of them could be stored.
+        """
+        ...
+
+    async def create_device(self, device: Device) -> Device:
+        """Register one. Raises `Conflict` where the id exists."""
+        ...
+
+    async def import_devices(self, devices: Sequence[Device]) -> list[str]:
+        """Register many; returns the ids that existed already and were left as they were."""
+        ...
+
+    async def device(self, id_: str) -> DeviceView:
+        """Registration and twin. Raises `NotFound`."""
+        ...
+
+    async def patch_device(self, id_: str, patch: dict[str, Any]) -> Device:
+        """Change ``room``, ``behaviour``, ``labels`` or ``enabled`` by a merge patch (RFC 7396)."""
+        ...
+
+    async def delete_device(self, id_: str) -> None:
+        """Remove a device with everything known of it."""
+        ...
+
+    async def list_devices(self, *, room: str | None, label: str | None, limit: int, cursor: str | None) -> Page:
+        """Devices by id."""
+        ...
+
+    async def issue_token(self, device: str) -> IssuedToken:
+        """Make a new token; earlier ones stay valid, so that they can rotate."""
+        ...
+
+    async def revoke_credential(self, device: str, credential: str) -> None:
+        """Raises `NotFound`."""
+        ...
+
+    async def readings(self, query: HistoryQuery) -> list[Reading]:
+        """Raises `NotFound` where the device is not registered."""
+        ...
+
+    async def buckets(self, query: HistoryQuery) -> list[Bucket]:
+        """Raises `NotFound` where the device is not registered."""
+        ...
+
+    async def explain(self, device: str) -> Explanation:
+        """Who owns the device's actor now."""
+        ...
+
+    async def room(self, id_: str) -> RoomView:
+        """Raises `NotFound` where nothing was ever heard of the room."""
+        ...
+
+    async def list_rooms(self, *, limit: int, cursor: str | None) -> Page:
+        """Ids of rooms."""
+        ...

@@ -1,0 +1,35 @@
+"""Request-reply between gateways and the owners of partitions, and announcements to all gateways."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+Handler = Callable[[bytes], Awaitable[bytes]]
+
+
+class Requests(Protocol):
+    """Contract of the request-reply transport."""
+
+    async def ask(self, partition: int | None, data: bytes, *, timeout_s: float) -> bytes:
+        """Ask the owner of ``partition`` (None: whichever shard is free).
+
+        While nobody owns it, tries again. Raises `Unavailable` after ``timeout_s``.
+        """
+        ...
+
+    async def serve(self, partition: int | None, handler: Handler) -> None:
+        """Answer the questions for ``partition`` (None: those that any shard may answer) until `unserve`."""
+        ...
+
+    async def unserve(self, partition: int | None) -> None:
+        """Stop answering; questions already taken are still answered."""
+        ...
+
+    async def announce(self, device: str) -> None:
+        """Tell all gateways that the registration or the credentials of ``device`` changed."""
+        ...
+
+    async def on_announcement(self, callback: Callable[[str], None]) -> None:
+        """Call ``callback`` with the id of each device announced from now on."""
+        ...

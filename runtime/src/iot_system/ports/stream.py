@@ -1,0 +1,58 @@
+"""The stream: a durable, bounded log of frames with one subject per partition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Protocol, Self
+
+import msgspec
+
+
+class StreamMessage(msgspec.Struct, frozen=True, gc=False):
+    """One frame as it stands in the log; ``sequence`` grows over the whole stream."""
+
+    partition: int
+    sequence: int
+    data: bytes
+
+
+class Reader(Protocol):
+    """Reads some partitions in order, each from behind its own position, without gaps."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def fetch(self, limit: int, *, wait_s: float) -> list[StreamMessage]:
+        """Return at least one message as soon as there is one, at most ``limit``; none after ``wait_s``.
+
+        Mends itself after connection losses; raises `Unavailable` where it could not, and may be called again.
+        """
+        ...
+
+    @property
+    def pending(self) -> int:
+        """How many messages wait behind the last one fetched, as the broker last said."""
+        ...
+
+
+class Stream(Protocol):
+    """Contract of all streams."""
+
+    async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
+        """Append and return the sequence, once it is durable.
+
+        Raises `Overloaded` where the stream is full, `Unavailable` where no answer came (the message may or may not
+        be there: publish again with the same ``message_id``), `TooLarge` over the broker's limit.
+        """
+        ...
+
+    def read(self, positions: Mapping[int, int]) -> Reader:
+        """Open a reader of ``positions``: partition → the sequence of the last message already applied."""
+        ...
+
+    async def trim(self, applied: Mapping[int, int]) -> None:
+        """Forget what every partition has applied (partition → sequence)."""
+        ...

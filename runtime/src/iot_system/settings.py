@@ -1,0 +1,157 @@
+"""Settings: read once, from the environment, at start. A bad one stops the start with one sentence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from iot_system.domain.ids import PARTITION_LIMIT
+from iot_system.errors import InvalidSetting
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Partitions = Annotated[int, Meta(ge=1, le=PARTITION_LIMIT)]
+LogLevel = Literal["debug", "info", "warning", "error"]
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def _env(name: str) -> Meta:
+    """The variable that a field is read from."""
+    return Meta(extra={"env": name})
+
+
+class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach NATS; ``urls`` are separated by commas. Secrets never stand in ``urls``."""
+
+    urls: Annotated[str, _env("NATS_URL")] = "nats://127.0.0.1:4222"
+    user: Annotated[str | None, _env("NATS_USER")] = None
+    password: Annotated[str | None, _env("NATS_PASSWORD")] = None
+
+
+class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The frame stream; ``partitions`` is fixed when it is first created."""
+
+    partitions: Annotated[Partitions, _env("IOT_PARTITIONS")] = 64
+    replicas: Annotated[Literal[1, 3, 5], _env("IOT_STREAM_REPLICAS")] = 1
+    max_bytes: Annotated[int, Meta(ge=1 << 20), _env("IOT_STREAM_MAX_BYTES")] = 1 << 30
+
+
+class ListenSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a process listens; port 0 takes a free one."""
+
+    host: Annotated[str, _env("IOT_LISTEN_HOST")] = "0.0.0.0"  # noqa: S104 - a pod serves its whole network
+    http_port: Annotated[Port, _env("IOT_HTTP_PORT")] = 8000
+    mqtt_port: Annotated[Port, _env("IOT_MQTT_PORT")] = 1883
+
+
+class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What all processes have in common."""
+
+    log_level: Annotated[LogLevel, _env("IOT_LOG_LEVEL")] = "info"
+    drain_timeout_s: Annotated[Seconds, _env("IOT_DRAIN_TIMEOUT_S")] = 20.0
+
+
+class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`iot-system api`."""
+
+    broker: BrokerSettings = BrokerSettings()
+    stream: StreamSettings = StreamSettings()
+    listen: ListenSettings = ListenSettings()
+    process: ProcessSettings = ProcessSettings()
+    admin_token: Annotated[str | None, _env("IOT_ADMIN_TOKEN")] = None
+
+
+class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a shard process needs; travels to it through Ray."""
+
+    broker: BrokerSettings = BrokerSettings()
+    stream: StreamSettings = StreamSettings()
+    database_url: Annotated[str, _env("DATABASE_URL")] = "sqlite:///:memory:"
+    passivate_after_s: Annotated[Seconds, _env("IOT_PASSIVATE_AFTER_S")] = 300.0
+    retention_days: Annotated[int, Meta(ge=0, le=36_500), _env("IOT_HISTORY_RETENTION_DAYS")] = 0
+    log_level: Annotated[LogLevel, _env("IOT_LOG_LEVEL")] = "info"
+
+
+class ActorSystemSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`iot-system actor-system`."""
+
+    shard: ShardSettings = ShardSettings()
+    process: ProcessSettings = ProcessSettings()
+    address: Annotated[str, _env("ACTOR_SYSTEM_ADDRESS")] = "127.0.0.1"
+    port: Annotated[Port, _env("ACTOR_SYSTEM_PORT")] = 8000
+    cluster_name: Annotated[str, _env("ACTOR_SYSTEM_CLUSTER_NAME")] = "iot-cluster"
+    listen_host: Annotated[str, _env("IOT_LISTEN_HOST")] = "0.0.0.0"  # noqa: S104 - a pod serves its whole network
+    placement: Annotated[Literal["ray", "local"], _env("IOT_PLACEMENT")] = "ray"
+    ray_address: Annotated[str | None, _env("IOT_RAY_ADDRESS")] = None
+    shards_per_node: Annotated[int, Meta(ge=1, le=64), _env("IOT_SHARDS_PER_NODE")] = 1
+
+
+class RayHeadSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`iot-system ray-head`."""
+
+    process: ProcessSettings = ProcessSettings()
+    address: Annotated[str, _env("ACTOR_SYSTEM_ADDRESS")] = "127.0.0.1"
+    listen_host: Annotated[str, _env("IOT_LISTEN_HOST")] = "0.0.0.0"  # noqa: S104 - a pod serves its whole network
+    http_port: Annotated[Port, _env("IOT_HTTP_PORT")] = 8000
+    storage: Annotated[str | None, _env("IOT_RAY_STORAGE")] = None
+
+
+_FOREIGN = frozenset({"IOT_CACHE", "IOT_SECRETS", "IOT_SECRETS_NAMESPACE"})
+"""Variables with our prefix that belong to commands, not to services."""
+_ALL = (ApiSettings, ActorSystemSettings, RayHeadSettings)
+
+
+def read_settings(kind: type[T], environ: Mapping[str, str] | None = None) -> T:
+    """Read settings of ``kind`` from ``environ`` (the process's own by default).
+
+    Raises `InvalidSetting` for a value that breaks its limits, and for a variable with the prefix ``IOT_`` that no
+    service knows: a misspelt setting must not be ignored.
+    """
+    environ = os.environ if environ is None else environ
+    known = {name for settings in _ALL for name in _variables(settings)} | _FOREIGN
+    if unknown := sorted(name for name in environ if name.startswith("IOT_") and name not in known):
+        raise InvalidSetting(f"{unknown[0]} is not a setting; known are {', '.join(sorted(known - _FOREIGN))}")
+    return _build(kind, environ)
+
+
+def _fields(kind: type[msgspec.Struct]) -> dict[str, tuple[Any, str | None]]:
+    """Field → its type and the variable that it is read from (None: a group of further fields)."""
+    fields: dict[str, tuple[Any, str | None]] = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        metas = (meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta))
+        fields[name] = (hint, next((meta.extra["env"] for meta in metas if meta.extra), None))
+    return fields
+
+
+def _variables(kind: type[msgspec.Struct]) -> set[str]:
+    found: set[str] = set()
+    for hint, variable in _fields(kind).values():
+        found |= {variable} if variable else _variables(hint)
+    return found
+
+
+def _build(kind: type[T], environ: Mapping[str, str]) -> T:
+    values: dict[str, Any] = {}
+    for name, (hint, variable) in _fields(kind).items():
+        if variable is None:
+            values[name] = _build(hint, environ)
+        elif text := environ.get(variable):
+            values[name] = _convert(variable, text, hint)
+    return kind(**values)
+
+
+def _convert(variable: str, text: str, hint: Any) -> Any:
+    choices = getattr(getattr(hint, "__origin__", hint), "__args__", ())
+    if choices and not any(isinstance(one, type) for one in choices):  # a Literal
+        for choice in choices:
+            if str(choice) == text:
+                return choice
+        raise InvalidSetting(f"{variable} is {text!r}; it is one of {', '.join(map(str, choices))}")
+    try:
+        return msgspec.convert(text, hint, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidSetting(f"{variable} is {text!r}: {error}") from error
