@@ -49,6 +49,11 @@ class Stream(Protocol):
         """
         ...
 
+    @property
+    def frame_limit(self) -> int:
+        """The largest frame in bytes."""
+        ...
+
     def read(self, positions: Mapping[int, int]) -> Reader:
         """Open a reader of ``positions``: partition → the sequence of the last message already applied."""
         ...

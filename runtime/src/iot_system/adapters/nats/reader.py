@@ -1,0 +1,160 @@
+"""Reads partitions in order by an ephemeral pull consumer, and notices by itself when one message is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from iot_system.errors import Unavailable
+from iot_system.ports.stream import StreamMessage
+
+PULL_EXPIRES_S = 20.0
+HEARTBEAT_S = 2.0
+INACTIVE_S = 30.0
+PULL_BYTES = 16 * 1024 * 1024
+
+
+class NatsReader:
+    """Implements `iot_system.ports.stream.Reader`.
+
+    The consumer keeps no acknowledgements: the positions live in the caller's database. It numbers what it delivers
+    without gaps, so a jump means that something was lost on the way (a broken connection), and the consumer is made
+    anew from the last position; the same when its heartbeats stop.
+    """
+
+    def __init__(self, client: Client, stream: str, subject: str, positions: Mapping[int, int], *, of: int) -> None:
+        self._client = client
+        self._jetstream = client.jetstream(timeout=5.0)
+        self._stream = stream
+        self._subject = subject
+        self._positions = dict(positions)
+        self._filters = [f"{subject}.*"] if len(positions) == of else [f"{subject}.{one}" for one in positions]
+        self._inbox: Subscription | None = None
+        self._consumer = ""
+        self._delivered = 0
+        self._requested = 0
+        self._heard_s = 0.0
+        self.pending = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._close()
+
+    async def fetch(self, limit: int, *, wait_s: float) -> list[StreamMessage]:
+        """See `iot_system.ports.stream.Reader.fetch`."""
+        deadline = time.monotonic() + wait_s
+        messages: list[StreamMessage] = []
+        try:
+            while len(messages) < limit:
+                inbox = self._inbox or await self._open()
+                if self._requested < limit // 2 or not self._requested:
+                    await self._pull(limit - self._requested)
+                if messages and inbox.pending_msgs == 0:
+                    break
+                message = await self._next(inbox, deadline)
+                if message is None:
+                    break
+                messages += self._take(message)
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            await self._close()
+            if not messages:
+                raise Unavailable(f"the stream cannot be read: {error or type(error).__name__}") from error
+        return messages
+
+    async def _next(self, inbox: Subscription, deadline: float) -> Msg | None:
+        """The next delivery; None at the deadline. Raises `TimeoutError` where heartbeats are missing."""
+        while (left_s := deadline - time.monotonic()) > 0:
+            try:
+                return await inbox.next_msg(timeout=min(left_s, HEARTBEAT_S))
+            except nats.errors.TimeoutError:
+                if time.monotonic() - self._heard_s > 2.5 * HEARTBEAT_S:
+                    raise
+        return None
+
+    def _take(self, message: Msg) -> list[StreamMessage]:
+        self._heard_s = time.monotonic()
+        status = (message.headers or {}).get("Status")
+        if status is not None and not message.reply.startswith("$JS.ACK"):
+            if status in ("404", "408"):  # the pull has run out
+                self._requested = 0
+            elif status == "409":
+                self._on_conflict((message.headers or {}).get("Description", ""))
+            return []
+        metadata = message.metadata
+        self._requested = max(0, self._requested - 1)
+        self._delivered += 1
+        if metadata.sequence.consumer != self._delivered:
+            raise nats.errors.Error(f"delivery {metadata.sequence.consumer} came where {self._delivered} was due")
+        self.pending = metadata.num_pending
+        partition, sequence = int(message.subject.rpartition(".")[2]), metadata.sequence.stream
+        if sequence <= self._positions[partition]:
+            return []
+        self._positions[partition] = sequence
+        return [StreamMessage(partition, sequence, message.data)]
+
+    def _on_conflict(self, description: str) -> None:
+        """A pull that met its byte limit is over; anything else (consumer deleted, leader changed) starts anew."""
+        if "MaxBytes" not in description:
+            raise nats.errors.Error(description or "the consumer is gone")
+        self._requested = 0
+
+    async def _pull(self, count: int) -> None:
+        request = {
+            "batch": count,
+            "max_bytes": PULL_BYTES,
+            "expires": int(PULL_EXPIRES_S * 1e9),
+            "idle_heartbeat": int(HEARTBEAT_S * 1e9),
+        }
+        assert self._inbox is not None
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
+        await self._client.publish(subject, msgspec.json.encode(request), reply=self._inbox.subject)
+        self._requested += count
+        self._heard_s = time.monotonic()
+
+    async def _open(self) -> Subscription:
+        info = await self._jetstream.add_consumer(
+            self._stream,
+            ConsumerConfig(
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                opt_start_seq=min(self._positions.values()) + 1,
+                filter_subjects=self._filters,
+                ack_policy=AckPolicy.NONE,
+                inactive_threshold=INACTIVE_S,
+                num_replicas=1,
+                mem_storage=True,
+                max_waiting=16,
+            ),
+        )
+        self._consumer = info.name
+        self._delivered = self._requested = 0
+        self.pending = info.num_pending or 0
+        self._heard_s = time.monotonic()
+        self._inbox = await self._client.subscribe(
+            self._client.new_inbox(), pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
+        return self._inbox
+
+    async def _close(self) -> None:
+        inbox, self._inbox = self._inbox, None
+        if inbox is None:
+            return
+        try:
+            await inbox.unsubscribe()
+            async with asyncio.timeout(1.0):
+                await self._jetstream.delete_consumer(self._stream, self._consumer)
+        except (nats.errors.Error, TimeoutError, OSError):
+            return  # the broker forgets it after INACTIVE_S

@@ -1,0 +1,90 @@
+"""Request-reply and announcements over core NATS."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from iot_system.errors import Unavailable
+from iot_system.ports.requests import Handler
+
+ASK = "iot.ask"
+CHANGED = "iot.changed"
+RETRY_S = 0.05
+log = structlog.get_logger()
+
+
+class NatsRequests:
+    """Implements `iot_system.ports.requests.Requests`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._serving: dict[int | None, Subscription] = {}
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def ask(self, partition: int | None, data: bytes, *, timeout_s: float) -> bytes:
+        """See `iot_system.ports.requests.Requests.ask`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while True:
+            try:
+                reply = await self._client.request(_subject(partition), data, timeout=max(0.1, deadline - loop.time()))
+            except nats.errors.NoRespondersError as error:
+                if loop.time() + RETRY_S > deadline:
+                    raise Unavailable(f"nobody owns partition {partition} at present") from error
+                await asyncio.sleep(RETRY_S)
+            except (nats.errors.Error, TimeoutError) as error:
+                raise Unavailable(f"the actor system did not answer within {timeout_s:g} s") from error
+            else:
+                return reply.data
+
+    async def serve(self, partition: int | None, handler: Handler) -> None:
+        """See `iot_system.ports.requests.Requests.serve`."""
+
+        async def on_question(message: Msg) -> None:
+            # A task each: a question that waits for the store must not hold up the next one.
+            task = asyncio.create_task(self._answer(message, handler))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+
+        if partition not in self._serving:
+            self._serving[partition] = await self._client.subscribe(
+                _subject(partition), queue="any" if partition is None else "", cb=on_question
+            )
+
+    async def unserve(self, partition: int | None) -> None:
+        """See `iot_system.ports.requests.Requests.unserve`."""
+        subscription = self._serving.pop(partition, None)
+        if subscription is not None:
+            try:
+                await subscription.unsubscribe()
+            except nats.errors.Error as error:
+                log.warning("could not unsubscribe", partition=partition, error=repr(error))
+
+    async def announce(self, device: str) -> None:
+        """See `iot_system.ports.requests.Requests.announce`."""
+        await self._client.publish(CHANGED, device.encode())
+
+    async def on_announcement(self, callback: Callable[[str], None]) -> None:
+        """See `iot_system.ports.requests.Requests.on_announcement`."""
+
+        async def on_message(message: Msg) -> None:
+            callback(message.data.decode())
+
+        await self._client.subscribe(CHANGED, cb=on_message)
+
+    async def _answer(self, message: Msg, handler: Handler) -> None:
+        try:
+            await message.respond(await handler(message.data))
+        except nats.errors.Error as error:
+            log.warning("an answer could not be sent", error=repr(error))
+
+
+def _subject(partition: int | None) -> str:
+    return f"{ASK}.{'any' if partition is None else partition}"

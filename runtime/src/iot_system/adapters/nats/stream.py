@@ -1,0 +1,151 @@
+"""The frame stream in JetStream: limits retention, `discard: new`, one subject per partition."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
+
+from iot_system.adapters.nats.reader import NatsReader
+from iot_system.domain.ids import HASH_VERSION
+from iot_system.errors import InvalidSetting, Overloaded, TooLarge, Unavailable
+from iot_system.settings import StreamSettings
+
+STREAM = "IOT_FRAMES"
+SUBJECT = "iot.frames"
+DEDUPLICATION_WINDOW_S = 120.0
+PUBLISH_TIMEOUT_S = 5.0
+STREAM_IS_FULL = frozenset({10077, 10047, 10023})
+"""JetStream error codes: maximum bytes exceeded, insufficient storage, insufficient resources."""
+MESSAGE_TOO_LARGE = 10054
+
+
+class _Problem(msgspec.Struct):
+    err_code: int = 0
+    description: str = ""
+
+
+class _PublishAck(msgspec.Struct):
+    seq: int = 0
+    error: _Problem | None = None
+
+
+_decode_ack = msgspec.json.Decoder(_PublishAck).decode
+
+
+class NatsStream:
+    """Implements `iot_system.ports.stream.Stream`."""
+
+    def __init__(self, client: Client, settings: StreamSettings) -> None:
+        self._client = client
+        self._jetstream = client.jetstream(timeout=PUBLISH_TIMEOUT_S)
+        self._settings = settings
+
+    async def ensure(self) -> str:
+        """Create the stream or bring its limits up to date, and return its identity (it changes with its data).
+
+        Raises `InvalidSetting` where it was created with other partitions, `Unavailable` while JetStream cannot.
+        """
+        wanted = self._wanted()
+        try:
+            info = await self._find() or await self._jetstream.add_stream(wanted)
+            self._check(info)
+            config = info.config
+            if (config.max_bytes, config.num_replicas) != (wanted.max_bytes, wanted.num_replicas):
+                info = await self._jetstream.update_stream(wanted)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable(f"JetStream cannot provide stream {STREAM}: {error}") from error
+        return str(info.created)
+
+    async def check(self) -> None:
+        """Raises `Unavailable` where the stream does not exist yet, `InvalidSetting` where it does not fit."""
+        try:
+            info = await self._find()
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable(f"JetStream does not answer: {error}") from error
+        if info is None:
+            raise Unavailable(f"stream {STREAM} does not exist yet; the actor system creates it")
+        self._check(info)
+
+    async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
+        """See `iot_system.ports.stream.Stream.publish`."""
+        try:
+            reply = await self._client.request(
+                f"{SUBJECT}.{partition}", data, timeout=PUBLISH_TIMEOUT_S, headers={"Nats-Msg-Id": message_id}
+            )
+        except nats.errors.MaxPayloadError as error:
+            raise TooLarge(f"a frame has {len(data)} bytes; the broker's limit is {self.frame_limit}") from error
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable(f"the broker did not confirm a frame: {error or type(error).__name__}") from error
+        ack = _decode_ack(reply.data)
+        if ack.error is None:
+            return ack.seq
+        if ack.error.err_code in STREAM_IS_FULL:
+            raise Overloaded(f"the stream is full: {ack.error.description}", after_s=5.0)
+        if ack.error.err_code == MESSAGE_TOO_LARGE:
+            raise TooLarge(f"a frame has {len(data)} bytes: {ack.error.description}")
+        raise Unavailable(f"the broker refused a frame: {ack.error.description}")
+
+    @property
+    def frame_limit(self) -> int:
+        """The largest frame in bytes, headers left aside."""
+        return self._client.max_payload - 1024
+
+    def read(self, positions: Mapping[int, int]) -> NatsReader:
+        """See `iot_system.ports.stream.Stream.read`."""
+        return NatsReader(self._client, STREAM, SUBJECT, positions, of=self._settings.partitions)
+
+    async def trim(self, applied: Mapping[int, int]) -> None:
+        """See `iot_system.ports.stream.Stream.trim`."""
+        try:
+            info = await self._jetstream.stream_info(STREAM, subjects_filter=f"{SUBJECT}.*")
+            partitions = [int(subject.rpartition(".")[2]) for subject in info.state.subjects or {}]
+            newest = await asyncio.gather(*(self._newest(partition) for partition in partitions))
+            keep_from = info.state.last_seq + 1
+            for partition, sequence in zip(partitions, newest, strict=True):
+                if sequence > applied.get(partition, 0):
+                    keep_from = min(keep_from, applied.get(partition, 0) + 1)
+            if keep_from > info.state.first_seq:
+                await self._jetstream.purge_stream(STREAM, seq=keep_from)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable(f"the stream could not be trimmed: {error}") from error
+
+    async def _newest(self, partition: int) -> int:
+        message = await self._jetstream.get_last_msg(STREAM, f"{SUBJECT}.{partition}")
+        return message.seq or 0
+
+    async def _find(self) -> StreamInfo | None:
+        try:
+            return await self._jetstream.stream_info(STREAM)
+        except nats.js.errors.NotFoundError:
+            return None
+
+    def _wanted(self) -> StreamConfig:
+        settings = self._settings
+        return StreamConfig(
+            name=STREAM,
+            subjects=[f"{SUBJECT}.*"],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.NEW,
+            num_replicas=settings.replicas,
+            max_bytes=settings.max_bytes,
+            duplicate_window=DEDUPLICATION_WINDOW_S,
+            allow_direct=True,
+            metadata={"iot-partitions": str(settings.partitions), "iot-hash": str(HASH_VERSION)},
+        )
+
+    def _check(self, info: StreamInfo) -> None:
+        stamped = info.config.metadata or {}
+        partitions, hash_version = stamped.get("iot-partitions"), stamped.get("iot-hash")
+        if partitions != str(self._settings.partitions):
+            raise InvalidSetting(
+                f"IOT_PARTITIONS is {self._settings.partitions}, but this installation was made with {partitions}"
+            )
+        if hash_version != str(HASH_VERSION):
+            raise InvalidSetting(f"stream {STREAM} uses hash version {hash_version}; this version knows {HASH_VERSION}")

@@ -1,0 +1,63 @@
+"""Typed questions to the actor system, over the request-reply port."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from iot_system import errors
+from iot_system.domain.ids import partition_of
+from iot_system.domain.questions import Answer, Question, Refusal
+from iot_system.errors import IotError
+from iot_system.ports.requests import Requests
+
+ASK_TIMEOUT_S = 5.0
+T = TypeVar("T")
+_decode: msgspec.msgpack.Decoder[Answer | Refusal] = msgspec.msgpack.Decoder(Answer | Refusal)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Asking:
+    """Asks the owner of an id, or any shard, and gives the typed answer."""
+
+    def __init__(self, requests: Requests, partitions: int) -> None:
+        self._requests = requests
+        self._partitions = partitions
+
+    def partition_of(self, id_: str) -> int:
+        """The partition that owns ``id_``."""
+        return partition_of(id_, self._partitions)
+
+    async def ask_owner(self, id_: str, question: Question, result: type[T]) -> T:
+        """Ask whoever owns the device or room ``id_``."""
+        return await self.ask(self.partition_of(id_), question, result)
+
+    async def ask(self, partition: int | None, question: Question, result: type[T]) -> T:
+        """Raises what the other side raised, or `Unavailable` without an answer in time."""
+        data = await self._requests.ask(partition, _encode(question), timeout_s=ASK_TIMEOUT_S)
+        answer = _decode.decode(data)
+        if isinstance(answer, Answer):
+            return msgspec.msgpack.decode(answer.result, type=result)
+        raise _raised(answer)
+
+
+def answer(result: object) -> bytes:
+    """Encode a result."""
+    return _encode(Answer(msgspec.Raw(_encode(result))))
+
+
+def refuse(error: IotError) -> bytes:
+    """Encode an error, so that `Asking.ask` raises it again."""
+    after_s = error.after_s if isinstance(error, errors.Retry) else 1.0
+    return _encode(Refusal(type(error).__name__, str(error), after_s))
+
+
+def _raised(refusal: Refusal) -> IotError:
+    kind = getattr(errors, refusal.error, errors.Unavailable)
+    if issubclass(kind, errors.Retry):
+        return kind(refusal.message, after_s=refusal.after_s)
+    if issubclass(kind, errors.Fenced):  # whoever answered is no owner any more
+        return errors.Unavailable(refusal.message)
+    error: IotError = kind(refusal.message)
+    return error

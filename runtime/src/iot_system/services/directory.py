@@ -1,0 +1,85 @@
+"""What an API pod knows of devices: a bounded cache before the actor system, dropped on announcement."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from iot_system.domain.questions import GetAccess
+from iot_system.domain.registry import DeviceAccess
+from iot_system.errors import IotError
+from iot_system.ports.clock import Clock
+from iot_system.services.asking import Asking
+
+KNOWN_FOR_S = 30.0
+UNKNOWN_FOR_S = 2.0
+ENTRIES_LIMIT = 200_000
+
+
+class Directory:
+    """Answers who a device is. ``None`` means that it is not registered."""
+
+    def __init__(self, asking: Asking, clock: Clock) -> None:
+        self._asking = asking
+        self._clock = clock
+        self._entries: OrderedDict[str, tuple[float, DeviceAccess | None]] = OrderedDict()
+        self._lookups: dict[str, asyncio.Future[DeviceAccess | None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def cached(self, id_: str) -> tuple[bool, DeviceAccess | None]:
+        """Whether the answer is at hand, and the answer. Never while a look-up is under way: it keeps the order."""
+        entry = self._entries.get(id_)
+        if entry is None or id_ in self._lookups or entry[0] < self._clock.monotonic_s():
+            return False, None
+        return True, entry[1]
+
+    async def get(self, id_: str) -> DeviceAccess | None:
+        """Raises `Unavailable` where nobody can tell."""
+        hit, access = self.cached(id_)
+        return access if hit else await asyncio.shield(self.look_up([id_])[id_])
+
+    def look_up(self, ids: Iterable[str]) -> dict[str, asyncio.Future[DeviceAccess | None]]:
+        """Ask for ``ids``, joining questions that are under way.
+
+        The futures' callbacks run in the order in which they were added, and before `cached` has the answer: whoever
+        asked first acts first.
+        """
+        by_partition: dict[int, list[str]] = {}
+        futures = {}
+        for id_ in ids:
+            if id_ not in self._lookups:
+                self._lookups[id_] = asyncio.get_running_loop().create_future()
+                by_partition.setdefault(self._asking.partition_of(id_), []).append(id_)
+            futures[id_] = self._lookups[id_]
+        for partition, asked in by_partition.items():
+            task = asyncio.create_task(self._ask(partition, asked))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return futures
+
+    def forget(self, id_: str) -> None:
+        """The device changed: ask again next time."""
+        self._entries.pop(id_, None)
+
+    async def _ask(self, partition: int, ids: list[str]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            answer = await self._asking.ask(partition, GetAccess(ids), list[DeviceAccess])
+        except IotError as error:
+            for id_ in ids:
+                future = self._lookups[id_]
+                future.set_exception(error)
+                future.exception()  # whoever waits has it; nobody must
+                loop.call_soon(self._lookups.pop, id_)
+            return
+        found = {access.device.id: access for access in answer}
+        for id_ in ids:
+            self._lookups[id_].set_result(found.get(id_))
+            loop.call_soon(self._remember, id_, found.get(id_))
+
+    def _remember(self, id_: str, access: DeviceAccess | None) -> None:
+        del self._lookups[id_]
+        self._entries[id_] = (self._clock.monotonic_s() + (KNOWN_FOR_S if access else UNKNOWN_FOR_S), access)
+        while len(self._entries) > ENTRIES_LIMIT:
+            self._entries.popitem(last=False)
