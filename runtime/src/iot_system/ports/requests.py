@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-Handler = Callable[[bytes], Awaitable[bytes]]
+Handler = Callable[[bytes], Awaitable[bytes | None]]
+"""Takes a question, returns the answer, or None to stay silent because another owner answers."""
 
 
 class Requests(Protocol):

@@ -74,8 +74,12 @@ class Store(Protocol):
         """Close; idempotent."""
         ...
 
-    async def claim(self, partitions: Iterable[int], owner: str) -> dict[int, Claim]:
-        """Take partitions over: each gets the next epoch, so that every earlier owner's writes fail from here on."""
+    async def claim(self, partitions: Iterable[int], owner: str, stream: str) -> dict[int, Claim]:
+        """Take partitions over: each gets the next epoch, so that every earlier owner's writes fail from here on.
+
+        ``stream`` is the identity of the stream whose sequences are meant. Where the partition was last claimed with
+        another one (the stream was lost and made anew), ``applied`` begins again at 0.
+        """
         ...
 
     async def commit(self, commits: Sequence[PartitionCommit]) -> None:

@@ -8,7 +8,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from prometheus_client import Counter
@@ -19,7 +19,7 @@ from iot_system.domain.ids import check_id
 from iot_system.domain.questions import DeviceView, Explanation, RoomView
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
-from iot_system.errors import Conflict, Forbidden, IotError, NotFound, Unauthenticated
+from iot_system.errors import Conflict, Forbidden, IotError, NotFound, Retry, Unauthenticated
 from iot_system.ports.clock import Clock
 from iot_system.ports.gateway import IssuedToken, Principal
 from iot_system.ports.requests import Requests
@@ -96,7 +96,10 @@ class ActorGateway:
             future.add_done_callback(partial(batch.put_if_known, id_, by_device[id_], writer))
         if looked_up:
             await asyncio.wait(looked_up.values())
-        return await batch.results()
+        results = await batch.results()
+        if results and all(isinstance(problem, Retry) for problem in results):
+            raise cast("Retry", results[0])
+        return results
 
     async def create_device(self, device: Device) -> Device:
         """See `iot_system.ports.gateway.Gateway.create_device`."""

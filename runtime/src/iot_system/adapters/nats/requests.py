@@ -81,7 +81,9 @@ class NatsRequests:
 
     async def _answer(self, message: Msg, handler: Handler) -> None:
         try:
-            await message.respond(await handler(message.data))
+            answer = await handler(message.data)
+            if answer is not None:
+                await message.respond(answer)
         except nats.errors.Error as error:
             log.warning("an answer could not be sent", error=repr(error))
 

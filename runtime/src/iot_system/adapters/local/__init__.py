@@ -1,0 +1,1 @@
+"""Placement without Ray: all shards in this process."""

@@ -1,0 +1,162 @@
+"""The coordinator: watches nodes and shards, and gives every partition to one shard.
+
+It keeps nothing that it could not ask for again: shards say what they own, the store says which epoch is the newest.
+So it may die at any time, and two of them at once only disturb each other: the epoch keeps the data right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+import structlog
+
+from iot_system.domain.assignment import assign
+from iot_system.errors import IotError
+from iot_system.ports.placement import Placement, ShardHandle, ShardStatus
+
+TICK_S = 1.0
+STATUS_TIMEOUT_S = 3.0
+MOVE_TIMEOUT_S = 15.0
+MISSES_UNTIL_DEAD = 3
+log = structlog.get_logger()
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """Shard → its node and how many partitions it owns, as of the last round."""
+
+    shards: dict[str, tuple[str, int]]
+    partitions: int
+
+    def owned_on(self, node: str) -> int:
+        """How many partitions the shards of ``node`` own."""
+        return sum(count for where, count in self.shards.values() if where == node)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every partition has an owner."""
+        return sum(count for _, count in self.shards.values()) == self.partitions
+
+
+class Coordinator:
+    """One round a second: see who is there, decide, move what must move."""
+
+    def __init__(self, placement: Placement, *, partitions: int, shards_per_node: int) -> None:
+        self._placement = placement
+        self._partitions = partitions
+        self._shards_per_node = shards_per_node
+        self._draining: set[str] = set()
+        self._misses: dict[str, int] = {}
+        self._overview = Overview({}, partitions)
+        self._wake = asyncio.Event()
+        self._rounds: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin the rounds."""
+        self._rounds = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End the rounds; shards go on as they are."""
+        if self._rounds is not None:
+            self._rounds.cancel()
+            await asyncio.gather(self._rounds, return_exceptions=True)
+
+    async def overview(self) -> Overview:
+        """What the last round saw."""
+        return self._overview
+
+    async def drain(self, node: str) -> Overview:
+        """Move everything away from ``node``, which is about to leave; call again until it owns nothing."""
+        self._draining.add(node)
+        self._wake.set()
+        return self._overview
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.round()
+            except IotError as error:
+                log.warning("the coordinator waits", why=str(error))
+            except Exception:
+                log.exception("a round of the coordinator failed")
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def round(self) -> None:
+        """See who is there, and bring every partition to the shard that should own it."""
+        nodes = await self._placement.nodes()
+        self._draining &= set(nodes)
+        shards: dict[str, ShardHandle] = {}
+        for found in await asyncio.gather(
+            *(self._placement.ensure_shards(node, self._shards_per_node) for node in nodes)
+        ):
+            shards.update({shard.name: shard for shard in found})
+        answers = await asyncio.gather(*(self._status(shard) for shard in shards.values()))
+        statuses = {status.name: status for status in answers if status is not None}
+        silent = shards.keys() - statuses.keys()
+        if any(self._misses[name] < MISSES_UNTIL_DEAD for name in silent):
+            return  # what it owns is not known yet; deciding without it would move too much
+        self._overview = Overview({one.name: (one.node, len(one.owned)) for one in statuses.values()}, self._partitions)
+        owners = newest_owners(statuses)
+        able = [name for name, status in statuses.items() if status.node not in self._draining]
+        wanted = assign(owners, able, self._partitions)
+        await self._release(shards, statuses, wanted)
+        await self._claim(shards, statuses, wanted)
+
+    async def _status(self, shard: ShardHandle) -> ShardStatus | None:
+        try:
+            async with asyncio.timeout(STATUS_TIMEOUT_S):
+                status = await shard.status()
+        except (IotError, TimeoutError) as error:
+            self._misses[shard.name] = self._misses.get(shard.name, 0) + 1
+            log.warning("a shard does not answer", shard=shard.name, times=self._misses[shard.name], why=str(error))
+            return None
+        self._misses.pop(shard.name, None)
+        return status
+
+    async def _release(
+        self, shards: Mapping[str, ShardHandle], statuses: Mapping[str, ShardStatus], wanted: Mapping[int, str]
+    ) -> None:
+        await self._each(
+            {
+                shard: [number for number in status.owned if wanted.get(number) != name]
+                for name, status in statuses.items()
+                if (shard := shards[name])
+            },
+            "release",
+        )
+
+    async def _claim(
+        self, shards: Mapping[str, ShardHandle], statuses: Mapping[str, ShardStatus], wanted: Mapping[int, str]
+    ) -> None:
+        missing: dict[ShardHandle, list[int]] = {}
+        for number, name in wanted.items():
+            if number not in statuses[name].owned:
+                missing.setdefault(shards[name], []).append(number)
+        await self._each(missing, "claim")
+
+    async def _each(self, moves: Mapping[ShardHandle, list[int]], what: str) -> None:
+        async def move(shard: ShardHandle, partitions: list[int]) -> None:
+            try:
+                async with asyncio.timeout(MOVE_TIMEOUT_S):
+                    await (shard.release(partitions) if what == "release" else shard.claim(partitions))
+            except (IotError, TimeoutError) as error:
+                log.warning(f"could not {what}", shard=shard.name, partitions=partitions, why=str(error))
+            else:
+                log.info(what, shard=shard.name, partitions=len(partitions))
+
+        await asyncio.gather(*(move(shard, partitions) for shard, partitions in moves.items() if partitions))
+
+
+def newest_owners(statuses: Mapping[str, ShardStatus]) -> dict[int, str]:
+    """Partition → the shard with the newest epoch among those that believe to own it."""
+    newest: dict[int, tuple[int, str]] = {}
+    for name, status in statuses.items():
+        for number, epoch in status.owned.items():
+            newest[number] = max(newest.get(number, (0, "")), (epoch, name))
+    return {number: name for number, (_, name) in newest.items()}

@@ -1,0 +1,93 @@
+"""Publishes messages between actors after their commit, in the order of their numbers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from uuid import uuid4
+
+import structlog
+
+from iot_system.errors import Retry
+from iot_system.ports.store import OutboxMessage
+from iot_system.ports.stream import Stream
+
+RETRY_S = 0.5
+log = structlog.get_logger()
+Lane = tuple[int, int]
+"""(source partition, target partition): the numbers of a lane leave one after another, lanes side by side."""
+
+
+class Outbox:
+    """What was committed and may not be with the broker yet. The store keeps it until `published` says otherwise."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._lanes: dict[Lane, deque[OutboxMessage]] = {}
+        self._published: dict[int, dict[int, int]] = {}
+        self._sending: dict[Lane, asyncio.Task[None]] = {}
+        self._wanted = asyncio.Event()
+
+    def put(self, source: int, messages: Sequence[OutboxMessage]) -> None:
+        """Queue committed messages of partition ``source``."""
+        for message in messages:
+            self._lanes.setdefault((source, message.target), deque()).append(message)
+        if messages:
+            self._wanted.set()
+
+    def published(self, source: int) -> dict[int, int]:
+        """Target → the number through which the broker has everything, as far as not forgotten."""
+        return dict(self._published.get(source, ()))
+
+    def forget(self, source: int, published: dict[int, int]) -> None:
+        """The store knows ``published`` now."""
+        known = self._published.get(source, {})
+        for target, number in published.items():
+            if known.get(target) == number:
+                del known[target]
+
+    def drop(self, source: int) -> None:
+        """Another shard owns ``source`` now and publishes what is left."""
+        self._published.pop(source, None)
+        for lane in [lane for lane in self._lanes if lane[0] == source]:
+            del self._lanes[lane]
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        try:
+            while True:
+                await self._wanted.wait()
+                self._wanted.clear()
+                for lane, waiting in self._lanes.items():
+                    if waiting and lane not in self._sending:
+                        task = self._sending[lane] = asyncio.create_task(self._send(lane))
+                        task.add_done_callback(lambda _, lane=lane: self._sent(lane))  # type: ignore[misc]
+        finally:
+            for task in self._sending.values():
+                task.cancel()
+
+    def _sent(self, lane: Lane) -> None:
+        del self._sending[lane]
+        if self._lanes.get(lane):
+            self._wanted.set()
+
+    async def _send(self, lane: Lane) -> None:
+        source, target = lane
+        while waiting := self._lanes.get(lane):
+            message = waiting[0]
+            await self._publish(lane, message)
+            if self._lanes.get(lane) is waiting:
+                waiting.popleft()
+                self._published.setdefault(source, {})[target] = message.number
+
+    async def _publish(self, lane: Lane, message: OutboxMessage) -> None:
+        message_id = uuid4().hex
+        while lane in self._lanes:
+            try:
+                await self._stream.publish(message.target, message.data, message_id=message_id)
+            except Retry as error:
+                log.warning("a message between actors waits", source=lane[0], target=lane[1], why=str(error))
+                await asyncio.sleep(RETRY_S)
+            else:
+                return

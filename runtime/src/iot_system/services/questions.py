@@ -1,0 +1,162 @@
+"""Answers what gateways ask: about a partition's own state in its turn, about lists and history from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+
+from iot_system.actors.behaviours import load_behaviour
+from iot_system.domain import questions as q
+from iot_system.domain.ids import check_id
+from iot_system.domain.merge import merge_patch
+from iot_system.domain.registry import LABELS_LIMIT, Device
+from iot_system.errors import Fenced, InvalidInput, IotError, NotFound, Unavailable
+from iot_system.ports.clock import Clock
+from iot_system.ports.requests import Handler, Requests
+from iot_system.ports.store import Store
+from iot_system.services.asking import answer, refuse
+from iot_system.services.partition import NotOwned, Partition
+
+if TYPE_CHECKING:
+    from iot_system.services.shard import Shard
+
+log = structlog.get_logger()
+_decode: msgspec.msgpack.Decoder[q.Question] = msgspec.msgpack.Decoder(q.Question)
+
+
+class Answers:
+    """The answering side of `iot_system.services.asking.Asking`, for one shard."""
+
+    def __init__(self, shard: Shard, store: Store, requests: Requests, clock: Clock) -> None:
+        self._shard = shard
+        self._store = store
+        self._requests = requests
+        self._clock = clock
+
+    def to_owner(self, number: int) -> Handler:
+        """The handler of questions to the owner of partition ``number``."""
+
+        async def on_question(data: bytes) -> bytes | None:
+            return await self._safely(data, lambda question: self._of_partition(number, question))
+
+        return on_question
+
+    async def to_anyone(self, data: bytes) -> bytes | None:
+        """The handler of questions that need no owner."""
+        return await self._safely(data, self._of_store)
+
+    async def _safely(self, data: bytes, work: Callable[[q.Question], Awaitable[Any]]) -> bytes | None:
+        try:
+            return answer(await work(_decode.decode(data)))
+        except (Fenced, NotOwned):
+            return None  # the owner has heard the question too
+        except IotError as error:
+            return refuse(error)
+        except Exception:
+            log.exception("a question failed")
+            return refuse(Unavailable("the actor system failed to answer; its log says why"))
+
+    async def _of_store(self, question: q.Question) -> Any:
+        store = self._store
+        match question:
+            case q.ListDevices(room, label, limit, cursor):
+                return await store.list_devices(room=room, label=label, limit=limit, cursor=cursor)
+            case q.ListRooms(limit, cursor):
+                return await store.list_rooms(limit=limit, cursor=cursor)
+            case q.GetReadings(query):
+                return await store.readings(query)
+            case q.GetBuckets(query):
+                return await store.buckets(query)
+        raise InvalidInput(f"{type(question).__name__} needs the owner of a partition")
+
+    async def _of_partition(self, number: int, question: q.Question) -> Any:
+        async with self._shard.turn(number) as partition:
+            match question:
+                case q.GetAccess(ids):
+                    return await self._store.access(ids)
+                case q.GetDevice(id_):
+                    return await self._device(partition, id_)
+                case q.GetRoom(id_):
+                    return await self._room(partition, id_)
+                case q.Explain(id_):
+                    await self._device(partition, id_)
+                    return self._explain(partition)
+                case q.PutDevices(devices):
+                    return await self._put(partition, devices)
+                case q.PatchDevice(id_, patch):
+                    return await self._patch(partition, id_, patch)
+                case q.DeleteDevice(id_):
+                    await self._store.delete_device(partition.guard, id_)
+                    partition.actors.devices.pop(id_, None)
+                    return await self._requests.announce(id_)
+                case q.AddCredential(credential):
+                    await self._store.add_credential(partition.guard, credential)
+                    return await self._requests.announce(credential.device)
+                case q.DeleteCredential(device, credential):
+                    await self._store.delete_credential(partition.guard, device, credential)
+                    return await self._requests.announce(device)
+        raise InvalidInput(f"{type(question).__name__} is not a question to the owner of a partition")
+
+    async def _device(self, partition: Partition, id_: str) -> q.DeviceView:
+        actor = await partition.device(id_, self._store)
+        if actor is None:
+            raise NotFound(f"device {id_!r} is not registered")
+        actor.last_used_s = self._clock.monotonic_s()
+        return q.DeviceView(actor.device, actor.state)
+
+    async def _room(self, partition: Partition, id_: str) -> q.RoomView:
+        room = await partition.room(id_, self._store)
+        if room is None:
+            raise NotFound(f"nothing was heard of room {id_!r} yet")
+        room.last_used_s = self._clock.monotonic_s()
+        return q.RoomView(id_, room.state)
+
+    def _explain(self, partition: Partition) -> q.Explanation:
+        return q.Explanation(
+            partition=partition.number,
+            shard=self._shard.name,
+            node=self._shard.node,
+            epoch=partition.epoch,
+            applied=partition.applied,
+            lag=self._shard.lag,
+            last_error=partition.last_error,
+        )
+
+    async def _put(self, partition: Partition, devices: list[Device]) -> list[str]:
+        for device in devices:
+            check_device(device)
+        existing = await self._store.put_devices(partition.guard, devices)
+        for device in devices:
+            await self._requests.announce(device.id)
+        return existing
+
+    async def _patch(self, partition: Partition, id_: str, patch: dict[str, Any]) -> Device:
+        if unknown := patch.keys() - {"room", "behaviour", "labels", "enabled"}:
+            raise InvalidInput(f"{min(unknown)!r} cannot be changed; room, behaviour, labels and enabled can")
+        before = (await self._device(partition, id_)).device
+        try:
+            changed = msgspec.convert(merge_patch(msgspec.to_builtins(before), patch), Device)
+        except msgspec.ValidationError as error:
+            raise InvalidInput(f"the patch does not fit a device: {error}") from error
+        changed = msgspec.structs.replace(changed, updated_us=self._clock.now_us())
+        check_device(changed)
+        await self._store.save_device(partition.guard, changed)
+        partition.actors.activate_device(changed, partition.actors.devices[id_].state)
+        await self._requests.announce(id_)
+        return changed
+
+
+def check_device(device: Device) -> None:
+    """Raises `InvalidInput` with the first rule that a registration breaks."""
+    check_id(device.id, field="id")
+    if device.room is not None:
+        check_id(device.room, field="room")
+    if len(device.labels) > LABELS_LIMIT:
+        raise InvalidInput(f"labels has {len(device.labels)} entries; the limit is {LABELS_LIMIT}")
+    for name, value in device.labels.items():
+        if not (0 < len(name) <= 128 and len(value) <= 128 and (name + value).replace(" ", "").isprintable()):
+            raise InvalidInput(f"label {name[:24]!r}: name and value have at most 128 printable characters")
+    load_behaviour(device.behaviour)
