@@ -1,0 +1,16 @@
+{{- define "actor-system.settings" -}}
+{{- if eq .Values.global.database.mode "memory" -}}
+DATABASE_URL: "sqlite:///:memory:"
+{{ end -}}
+{{- if eq .Values.ray.mode "separate" -}}
+IOT_RAY_ADDRESS: {{ include "common.rayAddress" . }}
+{{ end -}}
+IOT_PARTITIONS: {{ .Values.global.partitions | quote }}
+IOT_STREAM_REPLICAS: {{ .Values.global.stream.replicas | quote }}
+IOT_STREAM_MAX_BYTES: {{ include "common.bytes" .Values.global.stream.maxSize | quote }}
+IOT_SHARDS_PER_NODE: {{ .Values.shardsPerNode | quote }}
+IOT_PASSIVATE_AFTER_S: {{ .Values.passivateAfterS | quote }}
+IOT_HISTORY_RETENTION_DAYS: {{ .Values.historyRetentionDays | quote }}
+IOT_DRAIN_TIMEOUT_S: {{ .Values.global.drainTimeoutS | quote }}
+IOT_LOG_LEVEL: {{ .Values.global.logLevel }}
+{{- end -}}

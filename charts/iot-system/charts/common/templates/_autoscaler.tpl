@@ -1,0 +1,32 @@
+{{/*
+Autoscaler of a Deployment between `replicas` and `autoscaling.maxReplicas`, by CPU. A maximum of 1 means none.
+
+  include "common.autoscaler" (list $ "api")
+*/}}
+{{- define "common.autoscaler" -}}
+{{- $root := index . 0 -}}
+{{- with $root.Values.autoscaling }}
+{{- if gt (int .maxReplicas) 1 -}}
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: {{ include "common.name" $ }}
+  labels:
+    {{- include "common.labels" $ | nindent 4 }}
+spec:
+  scaleTargetRef:
+    apiVersion: apps/v1
+    kind: Deployment
+    name: {{ include "common.name" $ }}
+  minReplicas: {{ $root.Values.replicas }}
+  maxReplicas: {{ .maxReplicas }}
+  metrics:
+    - type: Resource
+      resource:
+        name: cpu
+        target:
+          type: Utilization
+          averageUtilization: {{ .targetCpuPercent }}
+{{- end }}
+{{- end }}
+{{- end -}}

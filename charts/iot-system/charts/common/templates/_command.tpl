@@ -1,0 +1,31 @@
+{{/*
+A pod that runs one `iot-system` command to its end: migration, secrets, sample, check.
+
+  include "common.commandPod" (dict "root" $ "account" "actor-system" "component" "migrate"
+    "args" (list "migrate") "env" $yaml "restartPolicy" "OnFailure")
+*/}}
+{{- define "common.commandPod" -}}
+restartPolicy: {{ .restartPolicy }}
+{{ include "common.pod" . }}
+containers:
+  - name: {{ .component }}
+    {{- include "common.image" (list .root "iot-system/actor-system") | nindent 4 }}
+    args: {{ .args | toJson }}
+    env:
+      - name: HOME
+        value: /tmp
+      - name: IOT_LOG_LEVEL
+        value: {{ .root.Values.global.logLevel }}
+      {{- .env | nindent 6 }}
+    resources:
+      requests:
+        cpu: 50m
+        memory: 96Mi
+      limits:
+        memory: 192Mi
+    {{- include "common.containerSecurity" . | nindent 4 }}
+    volumeMounts:
+      {{- include "common.scratchMounts" (dict) | nindent 6 }}
+volumes:
+  {{- include "common.scratchVolumes" (dict "tmp" "64Mi") | nindent 2 }}
+{{- end -}}

@@ -1,0 +1,29 @@
+{{/*
+An environment variable from one part's secret.
+
+  include "common.secretEnv" (list $ "DATABASE_URL" "database" "url")
+*/}}
+{{- define "common.secretEnv" -}}
+- name: {{ index . 1 }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "common.secretName" (list (index . 0) (index . 2)) }}
+      key: {{ index . 3 }}
+{{- end -}}
+
+{{/*
+An environment variable from a field of the pod.
+
+  include "common.fieldEnv" (list "ACTOR_SYSTEM_ADDRESS" "status.podIP")
+*/}}
+{{- define "common.fieldEnv" -}}
+- name: {{ index . 0 }}
+  valueFrom:
+    fieldRef:
+      fieldPath: {{ index . 1 }}
+{{- end -}}
+
+{{- define "common.natsUser" -}}
+{{ include "common.secretEnv" (list . "NATS_USER" "nats" "username") }}
+{{ include "common.secretEnv" (list . "NATS_PASSWORD" "nats" "password") }}
+{{- end -}}

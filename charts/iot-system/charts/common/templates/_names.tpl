@@ -1,0 +1,32 @@
+{{/*
+The one list of Kubernetes names. An installation owns its namespace, so names carry no release prefix;
+`global.namePrefix` goes before each of them where two releases share a namespace.
+
+  include "common.name" (list $ "api-service")
+*/}}
+{{- define "common.name" -}}
+{{- $root := index . 0 -}}
+{{- $name := index . 1 -}}
+{{- $names := list
+      "api" "api-config" "api-service" "api-credentials"
+      "actor-system" "actor-system-config" "actor-system-service"
+      "ray-head" "ray-credentials"
+      "nats" "nats-config" "nats-service" "nats-headless" "nats-credentials"
+      "postgres" "postgres-config" "database-service" "database-credentials"
+      "secrets" "migrate" "sample" "check" -}}
+{{- if not (has $name $names) }}{{ fail (printf "%s is not a name of this chart: add it to common/_names.tpl" $name) }}{{ end -}}
+{{- printf "%s%s" $root.Values.global.namePrefix $name -}}
+{{- end -}}
+
+{{/*
+The secret of one part (database, api, nats, ray): the one given as global.<part>.existingSecret, or the one that the
+secrets job makes.
+
+  include "common.secretName" (list $ "database")
+*/}}
+{{- define "common.secretName" -}}
+{{- $root := index . 0 -}}
+{{- $part := index . 1 -}}
+{{- $given := (index $root.Values.global $part).existingSecret -}}
+{{- $given | default (include "common.name" (list $root (printf "%s-credentials" $part))) -}}
+{{- end -}}

@@ -1,0 +1,23 @@
+{{- define "nats.config" -}}
+{{ tpl (.Files.Get "files/nats.conf") . }}
+{{- end -}}
+
+{{/*
+Four fifths of the volume, in bytes: the rest is for indexes and for what waits to be compacted.
+*/}}
+{{- define "nats.maxFileStore" -}}
+{{ include "common.percentOf" (list 80 .Values.storage) }}
+{{- end -}}
+
+{{/*
+All servers' routes, as a NATS array. Kubernetes fills in user and password.
+*/}}
+{{- define "nats.routes" -}}
+{{- $hosts := include "common.name" (list $ "nats-headless") -}}
+{{- $server := include "common.name" (list $ "nats") -}}
+{{- $routes := list -}}
+{{- range until (int .Values.replicas) -}}
+{{- $routes = append $routes (printf "nats://$(NATS_USER):$(NATS_PASSWORD)@%s-%d.%s:6222" $server . $hosts) -}}
+{{- end -}}
+{{ $routes | toJson }}
+{{- end -}}

@@ -1,0 +1,39 @@
+{{/*
+What the secrets job makes, as JSON: {secret: {key: value}}, where {"generate": 32} is a new random text of that length
+and {braces} in a value refer to another key of the same secret. Secrets given by `existingSecret` are left out.
+*/}}
+{{- define "iot-system.secrets" -}}
+{{- $generated := dict "generate" 32 -}}
+{{- $secrets := dict -}}
+{{- with .Values.global -}}
+{{- if not .api.existingSecret -}}
+{{- $_ := set $secrets (include "common.secretName" (list $ "api")) (dict "admin-token" $generated) -}}
+{{- end -}}
+{{- if not .nats.existingSecret -}}
+{{- $_ := set $secrets (include "common.secretName" (list $ "nats")) (dict "username" "iot" "password" $generated) -}}
+{{- end -}}
+{{- if not .ray.existingSecret -}}
+{{- $_ := set $secrets (include "common.secretName" (list $ "ray")) (dict "token" $generated) -}}
+{{- end -}}
+{{- if and (eq .database.mode "single") (not .database.existingSecret) -}}
+{{- $url := include "common.databaseUrlPattern" $ -}}
+{{- $_ := set $secrets (include "common.secretName" (list $ "database")) (dict "username" "iot" "password" $generated "url" $url) -}}
+{{- end -}}
+{{- end -}}
+{{ $secrets | toJson }}
+{{- end -}}
+
+{{/*
+Hooks of the secrets job: before everything else, gone after it has succeeded.
+*/}}
+{{- define "iot-system.secrets.hook" -}}
+helm.sh/hook: pre-install,pre-upgrade
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}
+
+{{- define "iot-system.secrets.env" -}}
+{{ include "common.fieldEnv" (list "IOT_SECRETS_NAMESPACE" "metadata.namespace") }}
+- name: IOT_SECRETS
+  value: {{ include "iot-system.secrets" . | squote }}
+{{- end -}}
