@@ -1,0 +1,125 @@
+"""Many items in one body: decoded at once where all are well-formed, one by one where some are not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from iot_system.adapters.http.bodies import Form, convert, decode_json, decode_msgpack
+from iot_system.adapters.http.problems import Rejection, rejection
+from iot_system.errors import Forbidden, InvalidInput, TooLarge
+
+ITEMS_LIMIT = 100_000
+T = TypeVar("T")
+R = TypeVar("R")
+_SLICE = 2048
+"""Items checked between two turns of the event loop: some milliseconds, so that others are served meanwhile."""
+
+_json: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_msgpack: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder()
+
+
+class Items(msgspec.Struct, Generic[T], gc=False):
+    """What a body holds, in its order: items, or why one could not be read."""
+
+    form: Form
+    items: Sequence[T | InvalidInput]
+    positions: Sequence[int]
+
+    def rejections(self, bad: dict[int, Exception]) -> list[Rejection]:
+        """Tell of the bad items by position: ``line`` for NDJSON, else ``index``."""
+        name = "line" if self.form is Form.NDJSON else "index"
+        return [rejection(error, **{name: position}) for position, error in sorted(bad.items())]
+
+
+class BatchReader(Generic[T]):
+    """Reads one item of type ``kind``, or many of them, in any `Form`."""
+
+    def __init__(self, kind: type[T] | Any) -> None:
+        self._kind = kind
+        self._list: msgspec.json.Decoder[list[T]] = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]
+        self._line: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind)
+        self._packed: msgspec.msgpack.Decoder[list[T]] = msgspec.msgpack.Decoder(  # type: ignore[valid-type]
+            list[kind]
+        )
+
+    def read(self, form: Form, data: bytes) -> Items[T]:
+        """Raises `InvalidInput` where nothing can be made of the body, `TooLarge` for too many items."""
+        items: Sequence[T | InvalidInput]
+        try:
+            items = self._all_at_once(form, data)
+        except (ValueError, RecursionError):  # some item is bad, or the whole is: find out which
+            items = self._one_by_one(form, data)
+        if not items:
+            raise InvalidInput("the body is empty; it holds at least one item")
+        if len(items) > ITEMS_LIMIT:
+            raise TooLarge(f"the body has {len(items)} items; the limit is {ITEMS_LIMIT}")
+        if form is Form.MSGPACK:
+            items = [_with_text_keys(item) for item in items]
+        positions = _line_numbers(data, len(items)) if form is Form.NDJSON else range(len(items))
+        return Items(form, items, positions)
+
+    def _all_at_once(self, form: Form, data: bytes) -> list[T]:
+        match form:
+            case Form.NDJSON:
+                return self._line.decode_lines(data)
+            case Form.MSGPACK:
+                return self._packed.decode(data)
+            case _:
+                return self._list.decode(data)
+
+    def _one_by_one(self, form: Form, data: bytes) -> list[T | InvalidInput]:
+        if form is Form.NDJSON:
+            return [_attempt(decode_json, line, self._line) for line in data.split(b"\n") if line.strip()]
+        decoded = decode_msgpack(data, _msgpack) if form is Form.MSGPACK else decode_json(data, _json)
+        if not isinstance(decoded, list):
+            return [convert(decoded, self._kind)]
+        return [_attempt(convert, item, self._kind) for item in decoded]
+
+
+async def check(items: Items[T], check_one: Callable[[T], R]) -> tuple[list[R], dict[int, Exception]]:
+    """Apply ``check_one`` to all → the good ones in their order, and by position why the others are bad."""
+    good: list[R] = []
+    bad: dict[int, Exception] = {}
+    for start in range(0, len(items.items), _SLICE):
+        if start:
+            await asyncio.sleep(0)
+        for offset, item in enumerate(items.items[start : start + _SLICE], start):
+            try:
+                if isinstance(item, InvalidInput):
+                    raise item
+                good.append(check_one(item))
+            except (InvalidInput, Forbidden) as error:
+                bad[items.positions[offset]] = error
+    return good, bad
+
+
+def _attempt(read: Callable[..., T], *arguments: Any) -> T | InvalidInput:
+    try:
+        return read(*arguments)
+    except InvalidInput as error:
+        return error
+
+
+def _line_numbers(data: bytes, items: int) -> Sequence[int]:
+    """The number of each line that is not blank, from 1."""
+    if data.count(b"\n") + (not data.endswith(b"\n")) == items:
+        return range(1, items + 1)
+    return [number for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+
+
+def _with_text_keys(item: T | InvalidInput) -> T | InvalidInput:
+    """MessagePack allows any key where JSON has text: refuse the others."""
+    pending: list[Any] = [msgspec.structs.asdict(item) if isinstance(item, msgspec.Struct) else item]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            if any(type(key) is not str for key in value):
+                return InvalidInput("a key is not text; all keys must be")
+            pending.extend(child for child in value.values() if isinstance(child, dict | list))
+        elif isinstance(value, list):
+            pending.extend(child for child in value if isinstance(child, dict | list))
+    return item

@@ -1,0 +1,152 @@
+"""Request bodies: their size limit, their media types, and strict decoding with one sentence for each mistake."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import Any, TypeVar, cast
+
+import msgspec
+from litestar import Request
+from litestar.enums import ScopeType
+from litestar.exceptions import ClientException
+from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send
+
+from iot_system.domain.readings import JSON_DEPTH_LIMIT
+from iot_system.errors import InvalidInput, TooLarge
+
+BODY_LIMIT = 5 * 1024 * 1024
+T = TypeVar("T")
+_VALUE_SHOWN = 80
+_AT = re.compile(r" - at `(?:key in `)?\$(?P<path>[^`]*)`+$")
+
+
+class Form(Enum):
+    """How a body with many items is written."""
+
+    JSON = "application/json"
+    NDJSON = "application/x-ndjson"
+    MSGPACK = "application/msgpack"
+
+
+_FORMS = {
+    "": Form.JSON,
+    "application/json": Form.JSON,
+    "application/x-www-form-urlencoded": Form.JSON,  # what curl -d says of any body
+    "application/ndjson": Form.NDJSON,
+    "application/x-ndjson": Form.NDJSON,
+    "application/jsonl": Form.NDJSON,
+    "application/msgpack": Form.MSGPACK,
+    "application/x-msgpack": Form.MSGPACK,
+    "application/vnd.msgpack": Form.MSGPACK,
+}
+
+
+class BoundedReceive:
+    """An ASGI ``receive`` that refuses a body over `BODY_LIMIT`: by its announced length before reading, else by count.
+
+    Raises `TooLarge`. The rest of a refused body is the server's to discard.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        self._announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        self._read = 0
+        self._complete = False
+
+    async def __call__(self) -> HTTPReceiveMessage:
+        if self._announced.isdigit() and int(self._announced[:20]) > BODY_LIMIT:
+            raise TooLarge(f"the body has {self._announced.decode()[:20]} bytes; the limit is {BODY_LIMIT}")
+        message = cast("HTTPReceiveMessage", await self._receive())
+        if message["type"] == "http.disconnect" and not self._complete:
+            raise InvalidInput("the connection ended before the body did")
+        if message["type"] == "http.request":
+            self._read += len(message["body"])
+            self._complete = not message["more_body"]
+            if self._read > BODY_LIMIT:
+                raise TooLarge(f"the body has more than {BODY_LIMIT} bytes, the limit")
+        return message
+
+
+def bounded(app: ASGIApp) -> ASGIApp:
+    """Return ``app`` with `BODY_LIMIT` on every request."""
+
+    async def bounded_app(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, BoundedReceive(scope, receive) if scope["type"] == ScopeType.HTTP else receive, send)
+
+    return bounded_app
+
+
+class StrictRequest(Request[Any, Any, Any]):
+    """A request whose JSON body is decoded straight into what its handler's ``data`` is declared as."""
+
+    async def json(self) -> Any:
+        declared = self.route_handler.parsed_fn_signature.parameters["data"].annotation
+        return decode_json(await self.body(), msgspec.json.Decoder(declared))
+
+
+def form_of(request: Request[Any, Any, Any]) -> Form:
+    """The form that ``Content-Type`` names. Raises a 415 for one that is not known."""
+    named = request.content_type[0].strip().lower()
+    if form := _FORMS.get(named):
+        return form
+    raise ClientException(
+        f"Content-Type is {named[:_VALUE_SHOWN]!r}; it is one of {', '.join(form.value for form in Form)}",
+        status_code=415,
+    )
+
+
+def decode_json(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Decode strict JSON (RFC 8259). Raises `InvalidInput` with one sentence."""
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _refusal(error, data) from None
+
+
+def decode_msgpack(data: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:
+    """Decode MessagePack. Raises `InvalidInput` with one sentence."""
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _refusal(error, b"") from None
+
+
+def convert(value: Any, kind: type[T]) -> T:
+    """Check one decoded item. Raises `InvalidInput` with one sentence."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(_sentence(error, value)) from None
+
+
+def _refusal(error: Exception, data: bytes) -> InvalidInput:
+    match error:
+        case RecursionError():
+            return InvalidInput(f"the body is nested too deeply; the limit is {JSON_DEPTH_LIMIT} levels")
+        case UnicodeDecodeError():
+            return InvalidInput("the body has text that is not valid UTF-8")
+        case msgspec.ValidationError():
+            try:
+                return InvalidInput(_sentence(error, msgspec.json.decode(data)))
+            except (ValueError, RecursionError):
+                return InvalidInput(_sentence(error, None))
+        case _:
+            return InvalidInput(f"the body cannot be decoded: {error}")
+
+
+def _sentence(error: msgspec.ValidationError, value: Any) -> str:
+    """Msgspec's message as ``room is 5: expected `str`, got `int` ``."""
+    text = str(error)
+    at = _AT.search(text)
+    rule = text[: at.start()] if at else text
+    path = at["path"].lstrip(".") if at else ""
+    if not path:
+        return rule
+    found: Any = value
+    for key in path.split("."):
+        if not isinstance(found, dict) or key not in found:
+            return f"{path}: {rule[0].lower()}{rule[1:]}"
+        found = found[key]
+    shown = msgspec.json.encode(found).decode()
+    return f"{path} is {shown[:_VALUE_SHOWN]}: {rule[0].lower()}{rule[1:]}"

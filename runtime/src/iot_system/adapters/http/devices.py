@@ -1,0 +1,255 @@
+"""The registry: devices, one by one, by thousands, and their credentials."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Response, delete, get, patch, post
+from litestar.params import Parameter
+from msgspec import UNSET, Meta, UnsetType
+
+from iot_system.adapters.http import problems
+from iot_system.adapters.http.auth import DeviceId, TheGateway, admin_only, itself_or_admin
+from iot_system.adapters.http.batches import BatchReader, check
+from iot_system.adapters.http.bodies import Form, StrictRequest
+from iot_system.adapters.http.openapi import ID_PATTERN, ImportOperation
+from iot_system.adapters.http.problems import Rejection
+from iot_system.domain.ids import ID_LENGTH_LIMIT, check_id
+from iot_system.domain.readings import milliseconds
+from iot_system.domain.registry import DEFAULT_BEHAVIOUR, LABELS_LIMIT, Device
+from iot_system.errors import Conflict, InvalidInput
+
+PAGE_LIMIT = 1000
+LABEL_LENGTH_LIMIT = 128
+
+Id = Annotated[str, Meta(pattern=ID_PATTERN, max_length=ID_LENGTH_LIMIT, examples=["sensor-1"])]
+RoomId = Annotated[str, Meta(pattern=ID_PATTERN, max_length=ID_LENGTH_LIMIT, examples=["office"])]
+Behaviour = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
+        max_length=256,
+        description="The actor's class, as module:Class.",
+        examples=[DEFAULT_BEHAVIOUR],
+    ),
+]
+Milliseconds = Annotated[float, Meta(description="Milliseconds since 1970 (UTC).", examples=[1_700_000_000_000])]
+Cursor = Annotated[str | None, Parameter(max_length=1024, description="Continues a list: the last answer's cursor.")]
+Limit = Annotated[int, Parameter(ge=1, le=PAGE_LIMIT, description="The most items in one answer.")]
+
+
+class NewDevice(msgspec.Struct, forbid_unknown_fields=True):
+    """A device to register."""
+
+    id: Id
+    room: RoomId | None = None
+    behaviour: Behaviour = DEFAULT_BEHAVIOUR
+    labels: Annotated[dict[str, str], Meta(examples=[{"floor": "2"}])] = {}
+    enabled: bool = True
+
+
+class DevicePatch(msgspec.Struct, forbid_unknown_fields=True):
+    """A merge patch (RFC 7396): null removes a room or a label."""
+
+    room: RoomId | UnsetType | None = UNSET
+    behaviour: Behaviour | UnsetType = UNSET
+    labels: Annotated[dict[str, str | None], Meta(examples=[{"floor": None}])] | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+
+
+class DeviceRecord(msgspec.Struct):
+    """A registered device."""
+
+    id: Id
+    room: RoomId | None
+    behaviour: Behaviour
+    labels: dict[str, str]
+    enabled: bool
+    created: Milliseconds
+    updated: Milliseconds
+
+
+class DevicePage(msgspec.Struct):
+    """Devices by id; ``cursor`` continues the list, null at its end."""
+
+    items: list[DeviceRecord]
+    cursor: str | None
+
+
+class Imported(msgspec.Struct):
+    """What an import did. Devices that existed already were left as they were."""
+
+    created: Annotated[int, Meta(examples=[2])]
+    existing: list[str]
+    rejected: list[Rejection]
+
+
+class NewToken(msgspec.Struct):
+    """A new credential. The token is shown this once only."""
+
+    credential: str
+    device: str
+    token: str
+
+
+_new_devices: BatchReader[NewDevice] = BatchReader(NewDevice)
+
+
+@post(
+    "/devices",
+    operation_id="createDevice",
+    tags=["devices"],
+    guards=[admin_only],
+    responses=problems.documented(400, 401, 403, 409, 413, 429, 503),
+)
+async def create_device(gateway: TheGateway, data: NewDevice) -> Response[DeviceRecord]:
+    """Register a device."""
+    record = _record(await gateway.create_device(_checked(data)))
+    return Response(record, headers={"Location": f"/v1/devices/{record.id}"})
+
+
+@post(
+    "/devices:import",
+    operation_id="importDevices",
+    tags=["devices"],
+    guards=[admin_only],
+    status_code=200,
+    operation_class=ImportOperation,
+    responses=problems.documented(400, 401, 403, 409, 413, 429, 503),
+)
+async def import_devices(request: StrictRequest, gateway: TheGateway) -> Imported:
+    """Register many devices. A bad line is reported by its number; the good ones are kept."""
+    items = _new_devices.read(Form.NDJSON, await request.body())
+    seen: set[str] = set()
+
+    def once(new: NewDevice) -> Device:
+        device = _checked(new)
+        if device.id in seen:
+            raise Conflict(f"id {device.id!r} stands on an earlier line already")
+        seen.add(device.id)
+        return device
+
+    devices, bad = await check(items, once)
+    if not devices:
+        raise problems.AllRefused(bad, items.rejections(bad))
+    existing = await gateway.import_devices(devices)
+    return Imported(len(devices) - len(existing), existing, items.rejections(bad))
+
+
+@get(
+    "/devices",
+    operation_id="listDevices",
+    tags=["devices"],
+    guards=[admin_only],
+    responses=problems.documented(400, 401, 403, 429, 503),
+)
+async def list_devices(
+    gateway: TheGateway,
+    room: Annotated[str | None, Parameter(pattern=ID_PATTERN, max_length=ID_LENGTH_LIMIT)] = None,
+    label: Annotated[
+        str | None, Parameter(pattern="^[^=]+=.*$", max_length=2 * LABEL_LENGTH_LIMIT + 1, description="name=value")
+    ] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> DevicePage:
+    """List devices by id, of one room or with one label if asked for."""
+    page = await gateway.list_devices(room=room, label=label, limit=limit, cursor=cursor)
+    return DevicePage([_record(device) for device in page.items], page.cursor)
+
+
+@get(
+    "/devices/{device:str}",
+    operation_id="getDevice",
+    tags=["devices"],
+    guards=[itself_or_admin],
+    responses=problems.documented(400, 401, 403, 404, 429, 503),
+)
+async def get_device(gateway: TheGateway, device_id: DeviceId) -> DeviceRecord:
+    """A device's registration."""
+    return _record((await gateway.device(device_id)).device)
+
+
+@patch(
+    "/devices/{device:str}",
+    operation_id="patchDevice",
+    tags=["devices"],
+    guards=[admin_only],
+    responses=problems.documented(400, 401, 403, 404, 409, 413, 429, 503),
+)
+async def patch_device(gateway: TheGateway, device_id: DeviceId, data: DevicePatch) -> DeviceRecord:
+    """Change a device's registration by a merge patch."""
+    if data.labels is not UNSET:
+        _check_labels(data.labels)
+    changes: dict[str, Any] = msgspec.to_builtins(data)
+    return _record(await gateway.patch_device(device_id, changes))
+
+
+@delete(
+    "/devices/{device:str}",
+    operation_id="deleteDevice",
+    tags=["devices"],
+    guards=[admin_only],
+    responses=problems.documented(400, 401, 403, 404, 429, 503),
+)
+async def delete_device(gateway: TheGateway, device_id: DeviceId) -> None:
+    """Remove a device with its twin, its credentials and its history."""
+    await gateway.delete_device(device_id)
+
+
+@post(
+    "/devices/{device:str}/credentials",
+    operation_id="issueToken",
+    tags=["credentials"],
+    guards=[admin_only],
+    responses=problems.documented(400, 401, 403, 404, 429, 503),
+)
+async def issue_token(gateway: TheGateway, device_id: DeviceId) -> NewToken:
+    """Make a token for a device. Earlier ones stay valid until they are revoked."""
+    issued = await gateway.issue_token(device_id)
+    return NewToken(issued.credential, issued.device, issued.token)
+
+
+@delete(
+    "/devices/{device:str}/credentials/{credential:str}",
+    operation_id="revokeCredential",
+    tags=["credentials"],
+    guards=[admin_only],
+    responses=problems.documented(400, 401, 403, 404, 429, 503),
+)
+async def revoke_credential(gateway: TheGateway, device_id: DeviceId, credential: str) -> None:
+    """Make a token invalid."""
+    await gateway.revoke_credential(device_id, credential)
+
+
+def _checked(new: NewDevice) -> Device:
+    """Raises `InvalidInput`."""
+    check_id(new.id, field="id")
+    _check_labels(new.labels)
+    return Device(id=new.id, room=new.room, behaviour=new.behaviour, labels=new.labels, enabled=new.enabled)
+
+
+def _check_labels(labels: dict[str, Any]) -> None:
+    if len(labels) > LABELS_LIMIT:
+        raise InvalidInput(f"labels has {len(labels)} entries; the limit is {LABELS_LIMIT}")
+    for name, value in labels.items():
+        if not name or len(name) > LABEL_LENGTH_LIMIT or "=" in name or not name.isprintable():
+            raise InvalidInput(
+                f"label {name[:24]!r} must have 1 to {LABEL_LENGTH_LIMIT} printable characters without '='"
+            )
+        if value is not None and (len(value) > LABEL_LENGTH_LIMIT or not value.isprintable()):
+            raise InvalidInput(
+                f"label {name!r} is {value[:24]!r}; a value has up to {LABEL_LENGTH_LIMIT} printable characters"
+            )
+
+
+def _record(device: Device) -> DeviceRecord:
+    return DeviceRecord(
+        id=device.id,
+        room=device.room,
+        behaviour=device.behaviour,
+        labels=device.labels,
+        enabled=device.enabled,
+        created=milliseconds(device.created_us),
+        updated=milliseconds(device.updated_us),
+    )

@@ -1,0 +1,72 @@
+"""`/health`, `/ready` and `/metrics`: for probes and Prometheus, on every pod, without a token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import msgspec
+from litestar import Litestar, MediaType, Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
+from msgspec import UNSET, Meta, UnsetType
+from prometheus_client import generate_latest
+
+from iot_system.adapters.http import problems
+from iot_system.ports.health import Health
+
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Status(msgspec.Struct):
+    """A probe's answer; ``reason`` says in one sentence what is missing."""
+
+    status: Annotated[str, Meta(examples=["ok"])]
+    reason: Annotated[str, Meta(examples=["the broker does not answer"])] | UnsetType = UNSET
+
+
+_NOT = {503: ResponseSpec(Status, generate_examples=False, description="Not so, with the reason")}
+
+
+def monitoring_routes(health: Health) -> list[HTTPRouteHandler]:
+    """The three routes over ``health``."""
+
+    @get("/health", operation_id="getHealth", tags=["monitoring"], security=[], responses=_NOT, sync_to_thread=False)
+    def get_health() -> Response[Status]:
+        """Whether this process is alive; if not, restart it."""
+        return _answer(health.why_not_alive, "not alive")
+
+    @get("/ready", operation_id="getReadiness", tags=["monitoring"], security=[], responses=_NOT, sync_to_thread=False)
+    def get_readiness() -> Response[Status]:
+        """Whether this process can serve now."""
+        return _answer(health.why_not_ready, "not ready")
+
+    @get(
+        "/metrics",
+        operation_id="getMetrics",
+        tags=["monitoring"],
+        security=[],
+        media_type=MediaType.TEXT,
+        sync_to_thread=False,
+    )
+    def get_metrics() -> Response[bytes]:
+        """Prometheus' text format."""
+        return Response(generate_latest(), media_type=EXPOSITION)
+
+    return [get_health, get_readiness, get_metrics]
+
+
+def create_monitoring_app(health: Health) -> Litestar:
+    """The three routes alone, for pods that serve nothing else by HTTP."""
+    return Litestar(
+        monitoring_routes(health),
+        exception_handlers={Exception: problems.on_exception},
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def _answer(why_not: Callable[[], str | None], otherwise: str) -> Response[Status]:
+    if reason := why_not():
+        return Response(Status(otherwise, reason), status_code=503)
+    return Response(Status("ok"))

@@ -1,0 +1,120 @@
+"""Telemetry in: of one device, and of many devices at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+from litestar import post
+from msgspec import UNSET, Meta, UnsetType
+
+from iot_system.adapters.http import problems
+from iot_system.adapters.http.auth import Caller, DeviceId, TheGateway, itself_or_admin, resolve_me
+from iot_system.adapters.http.batches import BatchReader, Items, check
+from iot_system.adapters.http.bodies import StrictRequest, form_of
+from iot_system.adapters.http.openapi import BulkTelemetryOperation, TelemetryOperation
+from iot_system.adapters.http.problems import Rejection
+from iot_system.domain.readings import Telemetry, parse_telemetry
+from iot_system.errors import Forbidden
+from iot_system.ports.gateway import Gateway, Principal
+
+_PROBLEMS = problems.documented(400, 401, 403, 404, 413, 415, 429, 503)
+
+
+class BulkItem(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """One message of one of many devices."""
+
+    device: str
+    values: dict[str, Any]
+    ts: int | float | UnsetType = UNSET
+    seq: int | UnsetType = UNSET
+    boot: str | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+
+
+class Accepted(msgspec.Struct, omit_defaults=True):
+    """What is stored durably, and which items were refused."""
+
+    accepted: Annotated[int, Meta(description="Messages stored durably.", examples=[2])]
+    rejected: list[Rejection] = []
+
+
+_messages: BatchReader[Any] = BatchReader(Any)
+_bulk: BatchReader[BulkItem] = BatchReader(BulkItem)
+
+
+@post(
+    "/devices/{device:str}/telemetry",
+    operation_id="sendTelemetry",
+    tags=["telemetry"],
+    guards=[itself_or_admin],
+    status_code=202,
+    operation_class=TelemetryOperation,
+    responses=_PROBLEMS,
+)
+async def send_telemetry(
+    request: StrictRequest, gateway: TheGateway, principal: Caller, device_id: DeviceId
+) -> Accepted:
+    """Store one message of a device, or a list of them. The answer comes once they are durable."""
+    items = _messages.read(form_of(request), await request.body())
+
+    def parse(body: Any) -> Telemetry:
+        return parse_telemetry(device_id, body, now_us=gateway.now_us())
+
+    return await _store(gateway, principal, items, parse)
+
+
+@post(
+    "/telemetry",
+    operation_id="sendBulkTelemetry",
+    tags=["telemetry"],
+    status_code=202,
+    operation_class=BulkTelemetryOperation,
+    responses=_PROBLEMS,
+)
+async def send_bulk_telemetry(request: StrictRequest, gateway: TheGateway, principal: Caller) -> Accepted:
+    """Store messages of many devices. Good items are stored even where others are refused."""
+    items = _bulk.read(form_of(request), await request.body())
+    return await _store(gateway, principal, items, _bulk_parser(gateway, principal))
+
+
+def _bulk_parser(gateway: Gateway, principal: Principal) -> Callable[[BulkItem], Telemetry]:
+    checked: dict[str, str] = {}
+
+    def parse(item: BulkItem) -> Telemetry:
+        device = checked.get(item.device)
+        if device is None:
+            device = resolve_me(item.device, principal, field="device")
+            if principal.role == "device" and device != principal.id:
+                raise Forbidden(f"device {principal.id!r} may only send its own telemetry, not that of {device!r}")
+            checked[item.device] = device
+        body: dict[str, Any] = {"values": item.values}
+        if item.ts is not UNSET:
+            body["ts"] = item.ts
+        if item.seq is not UNSET:
+            body["seq"] = item.seq
+        if item.boot is not UNSET:
+            body["boot"] = item.boot
+        if item.id is not UNSET:
+            body["id"] = item.id
+        return parse_telemetry(device, body, now_us=gateway.now_us())
+
+    return parse
+
+
+async def _store(
+    gateway: Gateway, principal: Principal, items: Items[Any], parse: Callable[[Any], Telemetry]
+) -> Accepted:
+    messages, bad = await check(items, parse)
+    accepted = len(messages)
+    if messages:
+        results = await gateway.ingest(principal, messages)
+        if any(results):
+            good = [position for position in items.positions if position not in bad]
+            refused = {position: error for position, error in zip(good, results, strict=True) if error}
+            accepted -= len(refused)
+            bad |= refused
+    if not accepted:
+        raise problems.AllRefused(bad, items.rejections(bad))
+    return Accepted(accepted, items.rejections(bad))
