@@ -1,0 +1,194 @@
+"""Strict JSON schemas of the Kubernetes kinds that the chart renders, for kubeconform, made without its download site.
+
+Kubernetes publishes its API as one OpenAPI file per release. From it comes one self-contained schema per kind, in which
+an unknown field is an error. Everything is cached outside the checkout, in a folder that is named after this recipe.
+
+    python -m ci.schemas          prints the folder, for `kubeconform -schema-location FOLDER/…`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Schema = dict[str, Any]
+
+# The oldest release that the chart supports, the one that the local cluster runs, and the newest; each with the SHA-256
+# of its api/openapi-spec/swagger.json.
+VERSIONS = {
+    "1.32.13": "2335b4e7f79df85b20066164b14d8f02dd077dee7cd8c7b7fb425009c9837e85",
+    "1.34.4": "d3b0cdc2fda15c753206d25ab459dc7c12df64e2fd652b6809687471ea751c37",
+    "1.36.3": "dcede2063da1d7ad62ecb5af8adb6d7fabd0b52385a7fa0048afb491dac90450",
+}
+KINDS = {
+    ("", "v1"): ("ConfigMap", "Pod", "Secret", "Service", "ServiceAccount"),
+    ("apps", "v1"): ("Deployment", "StatefulSet"),
+    ("autoscaling", "v2"): ("HorizontalPodAutoscaler",),
+    ("batch", "v1"): ("Job",),
+    ("policy", "v1"): ("PodDisruptionBudget",),
+    ("rbac.authorization.k8s.io", "v1"): ("Role", "RoleBinding"),
+}
+SPEC = "api/openapi-spec/swagger.json"
+DOWNLOAD = "https://raw.githubusercontent.com/kubernetes/kubernetes"
+QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
+# What kubeconform replaces in its own default location.
+LAYOUT = "{{.NormalizedKubernetesVersion}}/{{.ResourceKind}}{{.KindSuffix}}.json"
+
+
+class SchemasError(Exception):
+    """The API description of a release can be had neither from the Go module proxy nor from GitHub."""
+
+
+def folder() -> Path:
+    """The folder with the schemas of all VERSIONS; made on the first call, which takes some seconds.
+
+    Raises SchemasError when a release's API description cannot be fetched or is not the pinned one.
+    """
+    recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    ready = cache() / "kubernetes-schemas" / recipe
+    if ready.is_dir():
+        return ready
+    ready.parent.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(dir=ready.parent, prefix="making-"))
+    try:
+        for version, digest in VERSIONS.items():
+            write(making / f"v{version}", json.loads(description(version, digest)))
+        making.rename(ready)
+    except OSError:
+        if not ready.is_dir():  # else another process was faster, with the same result
+            raise
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return ready
+
+
+def location() -> str:
+    """The value of kubeconform's `-schema-location`."""
+    return f"{folder()}/{LAYOUT}"
+
+
+def cache() -> Path:
+    """The project's cache: $IOT_CACHE, else iot-system below $XDG_CACHE_HOME or ~/.cache."""
+    own = os.environ.get("IOT_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(own) if own else Path(base) / "iot-system"
+
+
+def description(version: str, digest: str) -> bytes:
+    """The OpenAPI description of a Kubernetes release: from the Go module proxy where Go is there, else from GitHub."""
+    text = from_go(version) if shutil.which("go") else from_github(version)
+    found = hashlib.sha256(text).hexdigest()
+    if found != digest:
+        raise SchemasError(f"{SPEC} of Kubernetes {version} has SHA-256 {found}, but {digest} is pinned")
+    return text
+
+
+def from_go(version: str) -> bytes:
+    with tempfile.TemporaryDirectory() as outside_of_any_module:
+        run = subprocess.run(
+            ["go", "mod", "download", "-json", f"k8s.io/kubernetes@v{version}"],
+            cwd=outside_of_any_module,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if run.returncode:
+        raise SchemasError(f"go cannot download k8s.io/kubernetes@v{version}: {run.stdout}{run.stderr}".strip())
+    return Path(json.loads(run.stdout)["Dir"], SPEC).read_bytes()
+
+
+def from_github(version: str, base: str = DOWNLOAD) -> bytes:
+    url = f"{base}/v{version}/{SPEC}"
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            text: bytes = answer.read()
+    except urllib.error.URLError as error:
+        raise SchemasError(
+            f"cannot download {url} ({error.reason}); with Go installed, it comes from its proxy"
+        ) from error
+    return text
+
+
+def write(target: Path, openapi: Schema) -> None:
+    """One file for each of KINDS, named as kubeconform looks for it."""
+    definitions: dict[str, Schema] = openapi["definitions"]
+    target.mkdir()
+    for name, definition in definitions.items():
+        for gvk in definition.get("x-kubernetes-group-version-kind", []):
+            group, version, kind = gvk["group"], gvk["version"], gvk["kind"]
+            if kind in KINDS.get((group, version), ()):
+                schema = standalone(name, definitions)
+                own = schema["definitions"][name]["properties"]
+                own["apiVersion"] = {"const": f"{group}/{version}".lstrip("/")}
+                own["kind"] = {"const": kind}
+                schema["definitions"][name]["required"] = ["apiVersion", "kind", "metadata"]
+                short = "-".join(part for part in (kind.lower(), group.split(".")[0], version) if part)
+                (target / f"{short}.json").write_text(json.dumps(schema))
+
+
+def standalone(name: str, definitions: dict[str, Schema]) -> Schema:
+    """The definition and all that it refers to, in one schema."""
+    needed: dict[str, Schema] = {}
+    waiting = [name]
+    while waiting:
+        current = waiting.pop()
+        if current not in needed:
+            needed[current] = strict(current, definitions[current])
+            waiting.extend(references(needed[current]))
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$ref": f"#/definitions/{name}",
+        "definitions": needed,
+    }
+
+
+def strict(name: str, definition: Schema) -> Schema:
+    """A definition as the API server reads it: no unknown fields; quantities and int-or-string also as numbers."""
+    if name == QUANTITY:
+        return {"type": ["string", "number"]}
+    schema = without_annotations(definition)
+    if "properties" in schema:
+        schema["additionalProperties"] = False
+    return schema
+
+
+def without_annotations(schema: Schema) -> Schema:
+    if schema.get("format") == "int-or-string":
+        return {"type": ["string", "integer"]}
+    kept = {
+        key: value
+        for key, value in schema.items()
+        if not key.startswith("x-") and key not in ("description", "default")
+    }
+    if "properties" in kept:
+        kept["properties"] = {key: without_annotations(value) for key, value in kept["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(kept.get(key), dict):
+            kept[key] = without_annotations(kept[key])
+    return kept
+
+
+def references(schema: object) -> Iterator[str]:
+    """The names of all definitions that a schema refers to."""
+    if isinstance(schema, dict):
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            yield reference.removeprefix("#/definitions/")
+        for value in schema.values():
+            yield from references(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from references(value)
+
+
+if __name__ == "__main__":
+    print(folder())

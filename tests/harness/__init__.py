@@ -1,0 +1,1 @@
+"""What tests stand on: real servers, the chart, the cluster, faults and diagnostics."""

@@ -1,0 +1,166 @@
+"""A rendered installation, as the render tests look at it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tests.harness import helm
+from tests.harness.helm import Manifest, values_file
+
+DEVELOPMENT, TESTING, PRODUCTION = (values_file(name) for name in ("development", "testing", "production"))
+HOOK = "helm.sh/hook"
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container and the workload that it belongs to."""
+
+    workload: Workload
+    spec: Manifest
+
+    @property
+    def env(self) -> dict[str, Manifest]:
+        """Variables by name, as they stand in the manifest (`value` or `valueFrom`)."""
+        return {variable["name"]: variable for variable in self.spec.get("env", [])}
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Port numbers by name."""
+        return {port["name"]: port["containerPort"] for port in self.spec.get("ports", [])}
+
+    def __str__(self) -> str:
+        return f"{self.workload}/{self.spec['name']}"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """An object that runs pods: Deployment, StatefulSet, Job, or a Pod itself."""
+
+    manifest: Manifest
+
+    @property
+    def kind(self) -> str:
+        return str(self.manifest["kind"])
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest["metadata"]["name"])
+
+    @property
+    def serves(self) -> bool:
+        """Runs for ever, rather than to an end."""
+        return self.kind in ("Deployment", "StatefulSet")
+
+    @property
+    def template(self) -> Manifest:
+        """Metadata and spec of the pods."""
+        template: Manifest = self.manifest if self.kind == "Pod" else self.manifest["spec"]["template"]
+        return template
+
+    @property
+    def pod(self) -> Manifest:
+        pod: Manifest = self.template["spec"]
+        return pod
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of the pods."""
+        labels: dict[str, str] = self.template["metadata"]["labels"]
+        return labels
+
+    @property
+    def containers(self) -> list[Container]:
+        return [Container(self, spec) for spec in [*self.pod.get("initContainers", []), *self.pod["containers"]]]
+
+    @property
+    def volumes(self) -> dict[str, Manifest]:
+        """Volumes of the pod by name, without the claims of a StatefulSet."""
+        return {volume["name"]: volume for volume in self.pod.get("volumes", [])}
+
+    @property
+    def claims(self) -> dict[str, Manifest]:
+        """Claim templates of a StatefulSet by name."""
+        claims = self.manifest["spec"].get("volumeClaimTemplates", [])
+        return {claim["metadata"]["name"]: claim for claim in claims}
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One set of values and everything that the chart makes of it."""
+
+    name: str
+    values: tuple[Path, ...] = ()
+    sets: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def manifests(self) -> list[Manifest]:
+        return helm.render(*self.values, sets=self.sets)
+
+    def of_kind(self, kind: str) -> list[Manifest]:
+        return [manifest for manifest in self.manifests if manifest["kind"] == kind]
+
+    def one(self, kind: str, name: str) -> Manifest:
+        """The object of this kind and name. Raises LookupError with what there is instead."""
+        names = [manifest["metadata"]["name"] for manifest in self.of_kind(kind)]
+        if name not in names:
+            raise LookupError(f"{self.name} renders no {kind} {name}, only {names}")
+        return self.of_kind(kind)[names.index(name)]
+
+    @property
+    def workloads(self) -> list[Workload]:
+        kinds = ("Deployment", "StatefulSet", "Job", "Pod")
+        return [Workload(manifest) for manifest in self.manifests if manifest["kind"] in kinds]
+
+    @property
+    def services(self) -> list[Workload]:
+        """The workloads that run for ever."""
+        return [workload for workload in self.workloads if workload.serves]
+
+    @property
+    def containers(self) -> Iterator[Container]:
+        return (container for workload in self.workloads for container in workload.containers)
+
+    def workload(self, name: str) -> Workload:
+        return next(workload for workload in self.workloads if workload.name == name)
+
+    def container(self, name: str) -> Container:
+        return next(container for container in self.containers if container.spec["name"] == name)
+
+    @property
+    def made_secrets(self) -> dict[str, dict[str, Any]]:
+        """What the secrets job is told to make: keys by secret."""
+        jobs = [one for one in self.containers if "IOT_SECRETS" in one.env]
+        return json.loads(jobs[0].env["IOT_SECRETS"]["value"]) if jobs else {}
+
+    def __str__(self) -> str:
+        return self.name
+
+
+GIVEN_SECRETS = {
+    "global.database.existingSecret": "my-database",
+    "global.api.existingSecret": "my-api",
+    "global.nats.existingSecret": "my-nats",
+    "global.ray.existingSecret": "my-ray",
+}
+"""Every secret given by the user."""
+
+INSTALLATIONS = (
+    Installation("defaults"),
+    Installation("development", (DEVELOPMENT,)),
+    Installation("testing", (TESTING,)),
+    Installation("production", (PRODUCTION,)),
+    Installation("prefixed", (TESTING,), {"global.namePrefix": "site-a-"}),
+    Installation("given-secrets", (TESTING,), GIVEN_SECRETS),
+    Installation(
+        "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}
+    ),
+)
+"""Every values file, and what they leave out."""

@@ -1,0 +1,78 @@
+"""Replicas, disruptions, updates and stops."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, Installation
+
+DRAIN_S = 20
+ZONE_AND_NODE = ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+
+
+def test_replicas_are_spread_over_zones_and_nodes(installation: Installation) -> None:
+    for workload in installation.services:
+        constraints = workload.pod.get("topologySpreadConstraints", [])
+        several = workload.manifest["spec"]["replicas"] > 1
+        assert [one["topologyKey"] for one in constraints] == (ZONE_AND_NODE if several else []), workload
+        for one in constraints:
+            assert one["labelSelector"]["matchLabels"].items() <= workload.labels.items()
+            assert one["whenUnsatisfiable"] == "ScheduleAnyway"
+
+
+def test_replicated_parts_lose_one_pod_at_a_time_and_single_ones_block_no_node(installation: Installation) -> None:
+    budgets = {
+        tuple(budget["spec"]["selector"]["matchLabels"].items()): budget["spec"]["maxUnavailable"]
+        for budget in installation.of_kind("PodDisruptionBudget")
+    }
+    replicated = {
+        tuple(workload.manifest["spec"]["selector"]["matchLabels"].items()): 1
+        for workload in installation.services
+        if workload.manifest["spec"]["replicas"] > 1
+    }
+    assert budgets == replicated
+
+
+@pytest.mark.parametrize("values", [TESTING, PRODUCTION], ids=lambda path: path.stem)
+def test_an_update_brings_the_new_pod_before_it_takes_the_old_one(values: object) -> None:
+    installation = Installation("updated", (values,))  # type: ignore[arg-type]
+    for deployment in installation.of_kind("Deployment"):
+        assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+
+
+def test_there_are_never_two_databases_in_memory() -> None:
+    deployment = Installation("development", (DEVELOPMENT,)).one("Deployment", "actor-system")
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+
+
+@pytest.mark.parametrize("drain_s", [DRAIN_S, 120])
+def test_kubernetes_waits_longer_for_a_stop_than_the_stop_may_take(drain_s: int) -> None:
+    installation = Installation("draining", (TESTING,), {"global.drainTimeoutS": drain_s})
+    for name in ("api", "actor-system"):
+        pod = installation.workload(name).pod
+        pause = pod["containers"][0].get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        assert pod["terminationGracePeriodSeconds"] >= drain_s + pause + 10, name
+
+
+def test_nats_leaves_by_way_of_lame_duck_mode() -> None:
+    installation = Installation("testing", (TESTING,))
+    nats = installation.container("nats")
+    assert nats.spec["lifecycle"]["preStop"]["exec"]["command"] == ["nats-server", "--signal", "ldm=1"]
+    config = installation.one("ConfigMap", "nats-config")["data"]["nats.conf"]
+    assert "lame_duck_duration: 30s" in config
+    assert installation.workload("nats").pod["terminationGracePeriodSeconds"] > 30
+
+
+def test_nats_servers_start_together_because_one_alone_is_never_ready() -> None:
+    assert Installation("testing", (TESTING,)).one("StatefulSet", "nats")["spec"]["podManagementPolicy"] == "Parallel"
+
+
+def test_development_has_one_of_everything_and_no_autoscaler() -> None:
+    installation = Installation("development", (DEVELOPMENT,))
+    assert all(workload.manifest["spec"]["replicas"] == 1 for workload in installation.services)
+    assert installation.of_kind("HorizontalPodAutoscaler") == []
+
+
+def test_testing_holds_the_number_of_pods_that_tests_count_on() -> None:
+    for scaler in Installation("testing", (TESTING,)).of_kind("HorizontalPodAutoscaler"):
+        assert scaler["spec"]["minReplicas"] == scaler["spec"]["maxReplicas"]

@@ -1,0 +1,106 @@
+"""Configuration: what pods mount is there, changes restart them, and the servers accept it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.render.rendered import DEVELOPMENT, TESTING, Installation
+
+
+def test_every_config_map_that_a_pod_uses_is_rendered(installation: Installation) -> None:
+    used = {
+        volume["configMap"]["name"]
+        for workload in installation.workloads
+        for volume in workload.volumes.values()
+        if "configMap" in volume
+    }
+    used |= {
+        source["configMapRef"]["name"]
+        for container in installation.containers
+        for source in container.spec.get("envFrom", [])
+    }
+    assert used == {config["metadata"]["name"] for config in installation.of_kind("ConfigMap")}
+
+
+def test_every_mount_has_its_volume_and_every_volume_its_mount(installation: Installation) -> None:
+    for workload in installation.workloads:
+        mounted = {mount["name"] for container in workload.containers for mount in container.spec["volumeMounts"]}
+        claims = workload.claims.keys() if workload.kind == "StatefulSet" else set()
+        assert mounted == workload.volumes.keys() | claims, workload
+
+
+def test_hooks_use_no_config_map_because_none_is_there_yet(installation: Installation) -> None:
+    for workload in installation.workloads:
+        if "helm.sh/hook" in workload.manifest["metadata"].get("annotations", {}):
+            assert "configMap" not in json.dumps(workload.pod), workload
+
+
+@pytest.mark.parametrize(
+    ("changed", "restarted"),
+    [
+        ({"nats.syncInterval": "10s"}, {"nats"}),
+        ({"postgres.storage": "8Gi"}, {"postgres"}),
+        ({"actor-system.passivateAfterS": 60}, {"actor-system"}),
+        ({"global.partitions": 32}, {"actor-system", "api"}),
+        ({"api.replicas": 1}, set()),
+    ],
+    ids=str,
+)
+def test_pods_restart_when_their_configuration_changes(changed: dict[str, object], restarted: set[str]) -> None:
+    def templates(installation: Installation) -> dict[str, str]:
+        annotations = {
+            workload.name: workload.template["metadata"].get("annotations") for workload in installation.services
+        }
+        return {name: json.dumps(value) for name, value in annotations.items()}
+
+    before = templates(Installation("testing", (TESTING,)))
+    after = templates(Installation("changed", (TESTING,), changed))
+    assert {name for name in before if before[name] != after[name]} == restarted
+
+
+def test_the_real_nats_server_accepts_its_configuration(
+    installation: Installation, tmp_path: Path, nats_server: str
+) -> None:
+    run = check_nats(installation, tmp_path, nats_server)
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_real_nats_server_would_refuse_a_missing_variable(tmp_path: Path, nats_server: str) -> None:
+    run = check_nats(Installation("testing", (TESTING,)), tmp_path, nats_server, without="QUOTED_PASSWORD")
+    assert run.returncode != 0
+    assert "QUOTED_PASSWORD" in run.stderr
+
+
+def check_nats(
+    installation: Installation, folder: Path, server: str, without: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Let nats-server read its configuration in the environment that its pod would have; the password is all digits."""
+    container = installation.container("nats")
+    mounted = container.workload.volumes["config"]["configMap"]["name"]
+    config = folder / "nats.conf"
+    config.write_text(installation.one("ConfigMap", mounted)["data"]["nats.conf"])
+    env = dict(os.environ, POD_NAME="nats-0", NATS_USER="iot", NATS_PASSWORD="0123456789")
+    for name, variable in container.env.items():
+        if "value" in variable:
+            env[name] = variable["value"].replace("$(NATS_USER)", "iot").replace("$(NATS_PASSWORD)", "0123456789")
+    env.pop(without, None)
+    return subprocess.run([server, "-t", "-c", str(config)], env=env, capture_output=True, text=True, check=False)
+
+
+def test_nats_servers_know_the_way_to_each_other() -> None:
+    routes = json.loads(Installation("testing", (TESTING,)).container("nats").env["NATS_ROUTES"]["value"])
+    assert routes == [f"nats://$(NATS_USER):$(NATS_PASSWORD)@nats-{index}.nats-headless:6222" for index in range(3)]
+    assert "NATS_ROUTES" not in Installation("development", (DEVELOPMENT,)).container("nats").env
+
+
+def test_acknowledged_means_on_disk_wherever_data_is_kept(installation: Installation) -> None:
+    nats = next(
+        config for config in installation.of_kind("ConfigMap") if config["metadata"]["name"].endswith("nats-config")
+    )
+    always = 'sync_interval: "always"' in nats["data"]["nats.conf"]
+    assert always == (installation.name != "development")

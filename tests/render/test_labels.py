@@ -1,0 +1,54 @@
+"""Labels and selectors."""
+
+from __future__ import annotations
+
+import re
+
+from tests.harness.helm import RELEASE
+from tests.render.rendered import Installation
+
+SELECTING = {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
+STANDARD = SELECTING | {
+    "app.kubernetes.io/part-of",
+    "app.kubernetes.io/version",
+    "app.kubernetes.io/managed-by",
+    "helm.sh/chart",
+}
+
+
+def test_every_object_bears_the_standard_labels(installation: Installation) -> None:
+    for manifest in installation.manifests:
+        labels = manifest["metadata"]["labels"]
+        assert labels.keys() >= STANDARD, manifest["metadata"]["name"]
+        assert labels["app.kubernetes.io/instance"] == RELEASE
+        assert labels["app.kubernetes.io/part-of"] == "iot-system"
+
+
+def test_label_values_are_valid(installation: Installation) -> None:
+    valid = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+    for manifest in installation.manifests:
+        for key, value in manifest["metadata"]["labels"].items():
+            assert valid.fullmatch(str(value)), (key, value)
+
+
+def test_selectors_use_unchanging_labels_only(installation: Installation) -> None:
+    for workload in installation.services:
+        assert workload.manifest["spec"]["selector"]["matchLabels"].keys() == SELECTING, workload
+
+
+def test_a_selector_matches_the_pods_of_its_own_workload_only(installation: Installation) -> None:
+    for workload in installation.services:
+        selector = workload.manifest["spec"]["selector"]["matchLabels"].items()
+        matched = [other.name for other in installation.workloads if other.labels.items() >= selector]
+        assert matched == [workload.name]
+
+
+def test_pods_bear_no_version_so_that_a_new_chart_alone_restarts_nothing(installation: Installation) -> None:
+    for workload in installation.services:
+        assert not workload.labels.keys() & {"app.kubernetes.io/version", "helm.sh/chart"}, workload
+
+
+def test_claims_bear_selector_labels_only(installation: Installation) -> None:
+    for workload in installation.workloads:
+        for claim in workload.claims.values():
+            assert claim["metadata"]["labels"].keys() == SELECTING, workload

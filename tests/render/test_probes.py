@@ -1,0 +1,55 @@
+"""Probes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.render.rendered import Installation
+
+PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
+
+
+def test_every_service_tells_whether_it_started_lives_and_is_ready(installation: Installation) -> None:
+    for workload in installation.services:
+        for container in workload.containers:
+            assert container.spec.keys() >= set(PROBES), container
+
+
+def test_probes_ask_ports_that_the_container_names(installation: Installation) -> None:
+    for workload in installation.services:
+        for container in workload.containers:
+            for probe in PROBES:
+                http = container.spec[probe].get("httpGet")
+                assert http is None or http["port"] in container.ports, (container, probe)
+
+
+def test_a_start_may_take_three_minutes_before_it_counts_as_failed(installation: Installation) -> None:
+    for workload in installation.services:
+        for container in workload.containers:
+            probe = container.spec["startupProbe"]
+            assert probe["periodSeconds"] * probe["failureThreshold"] >= 180, container
+
+
+def test_liveness_is_more_patient_than_readiness(installation: Installation) -> None:
+    def patience(probe: dict[str, Any]) -> int:
+        return int(probe["periodSeconds"]) * int(probe["failureThreshold"])
+
+    for workload in installation.services:
+        for container in workload.containers:
+            assert patience(container.spec["livenessProbe"]) > patience(container.spec["readinessProbe"]), container
+
+
+def test_readiness_and_liveness_ask_different_questions(installation: Installation) -> None:
+    for workload in installation.services:
+        for container in workload.containers:
+            questions = [
+                {**container.spec[probe].get("httpGet", {}), **container.spec[probe].get("exec", {})}
+                for probe in ("livenessProbe", "readinessProbe")
+            ]
+            assert questions[0] != questions[1], container
+
+
+def test_commands_that_end_have_no_probes(installation: Installation) -> None:
+    for workload in installation.workloads:
+        if not workload.serves:
+            assert not any(container.spec.keys() & set(PROBES) for container in workload.containers), workload

@@ -1,0 +1,80 @@
+"""What the chart puts into the environment is what the runtime understands."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from iot_system.settings import ActorSystemSettings, ApiSettings, RayHeadSettings, read_settings
+
+from tests.render.rendered import DEVELOPMENT, TESTING, Container, Installation
+
+SERVICES: dict[str, type[msgspec.Struct]] = {
+    "api": ApiSettings,
+    "actor-system": ActorSystemSettings,
+    "ray-head": RayHeadSettings,
+}
+
+
+def environment(installation: Installation, container: Container) -> dict[str, str]:
+    """The variables that Kubernetes would set, with a word in place of each secret and field."""
+    found: dict[str, str] = {}
+    for source in container.spec.get("envFrom", []):
+        found |= installation.one("ConfigMap", source["configMapRef"]["name"])["data"]
+    for name, variable in container.env.items():
+        found[name] = variable.get("value", "filled-in")
+    return found
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_service_accepts_its_settings(installation: Installation, name: str) -> None:
+    for container in installation.containers:
+        if container.spec["name"] == name:
+            read_settings(SERVICES[name], environment(installation, container))
+
+
+@pytest.mark.parametrize("name", ["migrate", "secrets", "sample", "check"])
+def test_commands_get_no_unknown_variable(installation: Installation, name: str) -> None:
+    for container in installation.containers:
+        if container.spec["name"] == name:
+            read_settings(ActorSystemSettings, environment(installation, container))
+
+
+def test_values_arrive_as_the_settings_they_are_named_after() -> None:
+    sets = {
+        "global.partitions": 128,
+        "global.drainTimeoutS": 33,
+        "global.logLevel": "debug",
+        "global.stream": {"replicas": 3, "maxSize": "512Mi"},
+        "actor-system.clusterName": "north",
+        "actor-system.shardsPerNode": 2,
+        "actor-system.passivateAfterS": 77,
+        "actor-system.historyRetentionDays": 9,
+    }
+    installation = Installation("changed", (TESTING,), sets)
+    actors = read_settings(ActorSystemSettings, environment(installation, installation.container("actor-system")))
+    api = read_settings(ApiSettings, environment(installation, installation.container("api")))
+    assert actors.cluster_name == "north"
+    assert actors.ray_address == "ray-head:6379"
+    assert actors.shards_per_node == 2
+    assert actors.shard.passivate_after_s == 77
+    assert actors.shard.retention_days == 9
+    assert (actors.shard.stream.replicas, actors.shard.stream.max_bytes) == (3, 512 * 2**20)
+    assert actors.shard.stream.partitions == api.stream.partitions == 128
+    assert actors.process.drain_timeout_s == api.process.drain_timeout_s == 33
+    assert actors.process.log_level == api.process.log_level == "debug"
+    assert actors.shard.broker.urls == api.broker.urls == "nats://nats-service:4222"
+
+
+def test_ray_runs_inside_the_single_pod_of_a_development_installation() -> None:
+    installation = Installation("development", (DEVELOPMENT,))
+    settings = read_settings(ActorSystemSettings, environment(installation, installation.container("actor-system")))
+    assert settings.ray_address is None
+    assert settings.shard.database_url == "sqlite:///:memory:"
+    assert {workload.name for workload in installation.services} == {"api", "actor-system", "nats"}
+
+
+def test_every_ray_node_demands_the_token(installation: Installation) -> None:
+    for container in installation.containers:
+        if container.spec["name"] in ("actor-system", "ray-head"):
+            assert container.env["RAY_AUTH_MODE"]["value"] == "token", container
+            assert container.env["RAY_AUTH_TOKEN"]["valueFrom"]["secretKeyRef"]["key"] == "token", container

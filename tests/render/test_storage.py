@@ -1,0 +1,65 @@
+"""Volumes, and what may fill them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.render.rendered import TESTING, Installation
+from tests.render.test_resources import amount
+
+
+def test_state_lies_on_claims_and_nowhere_else(installation: Installation) -> None:
+    claims = {
+        workload.labels["app.kubernetes.io/name"]: list(workload.claims)
+        for workload in installation.services
+        if workload.kind == "StatefulSet"
+    }
+    assert claims.keys() <= {"nats", "postgres", "ray-head"}
+    assert all(len(names) == 1 for names in claims.values())
+
+
+def test_the_storage_class_is_the_clusters_default_unless_one_is_named() -> None:
+    def classes(installation: Installation) -> set[str | None]:
+        return {
+            claim["spec"].get("storageClassName")
+            for workload in installation.services
+            if workload.kind == "StatefulSet"
+            for claim in workload.claims.values()
+        }
+
+    assert classes(Installation("testing", (TESTING,))) == {None}
+    assert classes(Installation("fast", (TESTING,), {"global.storageClass": "fast"})) == {"fast"}
+
+
+def test_nats_stops_taking_data_before_its_volume_is_full(installation: Installation) -> None:
+    config = next(one for one in installation.of_kind("ConfigMap") if one["metadata"]["name"].endswith("nats-config"))
+    bound = int(re.findall(r"max_file_store: (\d+)", config["data"]["nats.conf"])[0])
+    nats = next(workload for workload in installation.services if workload.containers[0].spec["name"] == "nats")
+    volume = amount(nats.claims["data"]["spec"]["resources"]["requests"]["storage"])
+    assert 0.75 * volume <= bound <= 0.85 * volume
+
+
+def test_the_stream_stops_taking_frames_before_the_broker_does(installation: Installation) -> None:
+    broker = next(one for one in installation.of_kind("ConfigMap") if one["metadata"]["name"].endswith("nats-config"))
+    bound = int(re.findall(r"max_file_store: (\d+)", broker["data"]["nats.conf"])[0])
+    actors = next(
+        one for one in installation.of_kind("ConfigMap") if one["metadata"]["name"].endswith("actor-system-config")
+    )
+    assert int(actors["data"]["IOT_STREAM_MAX_BYTES"]) <= bound
+
+
+@pytest.mark.parametrize(("limit", "buffers"), [("1Gi", "262144kB"), ("512Mi", "131072kB")])
+def test_postgres_takes_a_quarter_of_its_memory_for_buffers(limit: str, buffers: str) -> None:
+    installation = Installation("sized", (TESTING,), {"postgres.resources.limits.memory": limit})
+    config = installation.one("ConfigMap", "postgres-config")["data"]["postgresql.conf"]
+    assert f"shared_buffers = '{buffers}'" in config
+
+
+def test_postgres_never_trades_durability_for_speed() -> None:
+    config = Installation("testing", (TESTING,)).one("ConfigMap", "postgres-config")["data"]
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        assert f"\n{setting} = on\n" in config["postgresql.conf"]
+    assert re.search(r"^host\s.*\sscram-sha-256$", config["pg_hba.conf"], re.MULTILINE)
+    assert not re.search(r"^host\s.*\strust$", config["pg_hba.conf"], re.MULTILINE)

@@ -1,0 +1,88 @@
+"""Mistakes that lie between values: each gets one clear sentence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import helm
+from tests.harness.helm import CHART, HelmError
+from tests.render.rendered import DEVELOPMENT, TESTING
+
+MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
+    (
+        TESTING,
+        {"global.image.tag": "latest"},
+        "global.image.tag is latest, which names no version: give the tag of one build.",
+    ),
+    (
+        TESTING,
+        {"global.database.mode": "external"},
+        "global.database.mode is external, so global.database.existingSecret must name the secret whose key url "
+        "leads to that database.",
+    ),
+    (
+        DEVELOPMENT,
+        {"global.database.existingSecret": "mine"},
+        "global.database.existingSecret is mine, but global.database.mode memory uses no secret: leave one of "
+        "them out.",
+    ),
+    (
+        TESTING,
+        {"global.database.mode": "memory", "actor-system.autoscaling.maxReplicas": 3},
+        "actor-system.autoscaling.maxReplicas is 3, but with global.database.mode memory each pod has a database of "
+        "its own: set it to 1 or choose another mode.",
+    ),
+    (
+        DEVELOPMENT,
+        {"global.database.mode": "single", "actor-system.replicas": 2, "actor-system.autoscaling.maxReplicas": 1},
+        "actor-system.replicas is 2, but with actor-system.ray.mode embedded each pod is a Ray cluster of its own: "
+        "set it to 1 or choose separate.",
+    ),
+    (
+        TESTING,
+        {"api.autoscaling.maxReplicas": 1},
+        "api.autoscaling.maxReplicas is 1, below api.replicas, which is 2.",
+    ),
+    (
+        TESTING,
+        {"actor-system.replicas": 4},
+        "actor-system.autoscaling.maxReplicas is 3, below actor-system.replicas, which is 4.",
+    ),
+    (
+        DEVELOPMENT,
+        {"global.stream.replicas": 3},
+        "global.stream.replicas is 3, but nats.replicas is 1: each copy of the stream needs a server of its own.",
+    ),
+    (
+        TESTING,
+        {"nats.storage": "1Gi"},
+        "global.stream.maxSize is 1Gi, more than four fifths of nats.storage, which is 1Gi.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "sets", "sentence"), MISTAKES, ids=[next(iter(sets)) for _, sets, _ in MISTAKES])
+def test_a_mistake_gets_one_clear_sentence(values: Path, sets: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(HelmError) as refused:
+        helm.render(values, sets=sets)
+    message = re.sub(r"^.*?\(iot-system/templates/validate.yaml:\d+:\d+\): ", "", str(refused.value).splitlines()[0])
+    assert message == sentence
+
+
+def test_every_sentence_of_the_chart_has_its_test() -> None:
+    sentences = re.findall(r'fail \(?(?:printf )?"(.*?)"', (CHART / "templates" / "validate.yaml").read_text())
+    patterns = [
+        re.compile(re.sub(r"%[sd]", ".+", re.escape(text).replace(r"%s", "%s").replace(r"%d", "%d")))
+        for text in sentences
+    ]
+    untested = [
+        text
+        for text, pattern in zip(sentences, patterns, strict=True)
+        if not any(pattern.fullmatch(sentence) for _, _, sentence in MISTAKES)
+    ]
+    assert len(sentences) >= 8
+    assert untested == []

@@ -1,0 +1,87 @@
+"""Values that the schemas refuse, and what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import helm
+from tests.harness.helm import CHART, HelmError
+
+SCHEMAS = sorted(CHART.rglob("values.schema.json"))
+
+REFUSED: list[tuple[str, Any, str]] = [
+    ("replicas", 3, "iot-system:\n- at '': additional properties 'replicas' not allowed"),
+    ("global.imageTag", "1", "iot-system:\n- at '/global': additional properties 'imageTag' not allowed"),
+    ("api.replica", 2, "api:\n- at '': additional properties 'replica' not allowed"),
+    ("actor-system.ray.head.size", "1Gi", "actor-system:\n- at '/ray/head': additional properties 'size' not allowed"),
+    ("nats.jetstream", {}, "nats:\n- at '': additional properties 'jetstream' not allowed"),
+    ("postgres.replicas", 3, "postgres:\n- at '': additional properties 'replicas' not allowed"),
+    ("common.anything", 1, "iot-system:\n- at '/common': additional properties 'anything' not allowed"),
+    ("api.replicas", "two", "api:\n- at '/replicas': got string, want integer"),
+    ("api.replicas", 0, "api:\n- at '/replicas': minimum: got 0, want 1"),
+    (
+        "api.service.type",
+        "ExternalName",
+        "at '/service/type': value must be one of 'ClusterIP', 'NodePort', 'LoadBalancer'",
+    ),
+    ("api.resources.limits.memory", "512M", "at '/resources/limits/memory': '512M' does not match pattern"),
+    ("api.resources.limits", None, "at '/resources/limits': got null, want object"),
+    ("actor-system.ray.mode", "both", "at '/ray/mode': value must be one of 'separate', 'embedded'"),
+    ("actor-system.shardsPerNode", 65, "at '/shardsPerNode': maximum: got 65, want 64"),
+    ("actor-system.passivateAfterS", 0, "at '/passivateAfterS': minimum: got 0, want 1"),
+    ("actor-system.historyRetentionDays", 1.5, "at '/historyRetentionDays': got number, want integer"),
+    ("nats.replicas", 2, "nats:\n- at '/replicas': value must be one of 1, 3, 5"),
+    ("nats.storage", "", "nats:\n- at '/storage': '' does not match pattern"),
+    ("nats.syncInterval", "never", "nats:\n- at '/syncInterval': 'never' does not match pattern"),
+    ("postgres.storage", "20", "postgres:\n- at '/storage': '20' does not match pattern"),
+    (
+        "global.database.mode",
+        "replicated",
+        "at '/global/database/mode': value must be one of 'single', 'external', 'memory'",
+    ),
+    ("global.partitions", 4097, "at '/global/partitions': maximum: got 4,097, want 4,096"),
+    ("global.logLevel", "verbose", "at '/global/logLevel': value must be one of 'debug', 'info', 'warning', 'error'"),
+    ("global.image.pullPolicy", "Sometimes", "at '/global/image/pullPolicy': value must be one of"),
+    ("global.stream.replicas", 4, "at '/global/stream/replicas': value must be one of 1, 3, 5"),
+    ("sample.enabled", "yes", "at '/sample/enabled': got string, want boolean"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "complaint"), REFUSED, ids=lambda part: str(part)[:40])
+def test_a_wrong_value_is_refused_and_the_message_names_it(path: str, value: object, complaint: str) -> None:
+    with pytest.raises(HelmError) as refused:
+        helm.render(sets={path: value})
+    assert complaint in str(refused.value)
+    assert str(refused.value).count("\n- at ") == 1
+
+
+def objects(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every part of a schema that describes an object with known keys."""
+    if isinstance(schema, dict):
+        if "properties" in schema:
+            yield schema
+        for value in schema.values():
+            yield from objects(value)
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.parent.name)
+def test_every_known_object_refuses_unknown_keys(path: Path) -> None:
+    for one in objects(json.loads(path.read_text())):
+        assert one.get("additionalProperties") is False, one
+
+
+@pytest.mark.parametrize("chart", sorted(path.name for path in (CHART / "charts").iterdir() if path.name != "common"))
+def test_every_subchart_has_a_strict_schema(chart: str) -> None:
+    assert json.loads((CHART / "charts" / chart / "values.schema.json").read_text())["additionalProperties"] is False
+
+
+def test_definitions_of_the_same_name_are_the_same_in_all_schemas() -> None:
+    seen: dict[str, str] = {}
+    for path in SCHEMAS:
+        for name, definition in json.loads(path.read_text()).get("definitions", {}).items():
+            assert seen.setdefault(name, json.dumps(definition)) == json.dumps(definition), (path, name)
