@@ -46,10 +46,10 @@ def render_text(*values: Path, sets: Mapping[str, Any] | None = None, release: s
     return _cached(digest(CHART), tuple((path, path.read_bytes()) for path in values), settings, release)
 
 
-def template(*arguments: str, release: str = RELEASE) -> str:
+def template(*arguments: str, release: str = RELEASE, chart: Path = CHART) -> str:
     """Run `helm template` once, without the cache. Raises HelmError."""
     run = subprocess.run(
-        [executable(), "template", release, str(CHART), "--namespace", NAMESPACE, *arguments],
+        [executable(), "template", release, str(chart), "--namespace", NAMESPACE, *arguments],
         capture_output=True,
         text=True,
         check=False,

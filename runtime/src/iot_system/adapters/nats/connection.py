@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import nats
+import asyncio
+
+import nats.errors
 import structlog
 from nats.aio.client import Client
 
 from iot_system.errors import Unavailable
 from iot_system.settings import BrokerSettings
 
+FIRST_CONNECTION_TIMEOUT_S = 5.0
 log = structlog.get_logger()
 PENDING_BYTES = 32 * 1024 * 1024
 """The bound of what waits for the socket while the broker is away; over it, publishing fails."""
@@ -24,24 +27,29 @@ async def connect(settings: BrokerSettings, *, name: str) -> Client:
         log.info("broker connection is back", broker=settings.urls)
 
     async def on_error(error: Exception) -> None:
-        log.warning("broker error", error=repr(error))
+        log.debug("broker error", error=repr(error))
 
+    client = Client()
     try:
-        return await nats.connect(
-            settings.urls.split(","),
-            name=name,
-            user=settings.user,
-            password=settings.password,
-            connect_timeout=2,
-            ping_interval=5,
-            max_outstanding_pings=2,
-            reconnect_time_wait=0.25,
-            max_reconnect_attempts=-1,
-            allow_reconnect=True,
-            pending_size=PENDING_BYTES,
-            disconnected_cb=on_disconnect,
-            reconnected_cb=on_reconnect,
-            error_cb=on_error,
-        )
+        # The client itself would try for ever, the first time too, and say nothing.
+        async with asyncio.timeout(FIRST_CONNECTION_TIMEOUT_S):
+            await client.connect(
+                settings.urls.split(","),
+                name=name,
+                user=settings.user,
+                password=settings.password,
+                connect_timeout=2,
+                ping_interval=5,
+                max_outstanding_pings=2,
+                reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds, fractions too
+                max_reconnect_attempts=-1,
+                pending_size=PENDING_BYTES,
+                disconnected_cb=on_disconnect,
+                reconnected_cb=on_reconnect,
+                error_cb=on_error,
+            )
     except (OSError, TimeoutError, nats.errors.Error) as error:
-        raise Unavailable(f"the broker at {settings.urls} does not answer: {error}") from error
+        last = client.last_error or error
+        await client.close()
+        raise Unavailable(f"the broker at {settings.urls} does not answer: {last or 'timeout'}") from error
+    return client

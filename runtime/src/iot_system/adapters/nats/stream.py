@@ -115,6 +115,13 @@ class NatsStream:
         except (nats.errors.Error, TimeoutError) as error:
             raise Unavailable(f"the stream could not be trimmed: {error}") from error
 
+    async def clear(self) -> None:
+        """Forget everything."""
+        try:
+            await self._jetstream.purge_stream(STREAM)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable(f"the stream could not be cleared: {error}") from error
+
     async def _newest(self, partition: int) -> int:
         message = await self._jetstream.get_last_msg(STREAM, f"{SUBJECT}.{partition}")
         return message.seq or 0

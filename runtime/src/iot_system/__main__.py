@@ -1,0 +1,148 @@
+"""The one command: ``iot-system SUBCOMMAND``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Sequence
+
+from iot_system import __version__
+from iot_system.errors import InvalidSetting
+
+
+def _api(arguments: Sequence[str]) -> int:
+    """Serve devices and clients: REST and MQTT."""
+    _no_more(arguments)
+    from iot_system.logs import set_up_logs
+    from iot_system.services.api import Api
+    from iot_system.services.runner import run
+    from iot_system.settings import ApiSettings, read_settings
+
+    settings = read_settings(ApiSettings)
+    set_up_logs(settings.process.log_level, service="api")
+    api = Api(settings)
+    return _run(lambda: run(api, api.app, host=settings.listen.host, port=settings.listen.http_port))
+
+
+def _actor_system(arguments: Sequence[str]) -> int:
+    """Host device and room actors on a Ray node."""
+    _no_more(arguments)
+    # The shards' processes count for this one, which answers /metrics for all of them.
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="iot-metrics-"))
+    from iot_system.adapters.http.monitoring import create_monitoring_app
+    from iot_system.logs import set_up_logs
+    from iot_system.services.actor_system import ActorSystem
+    from iot_system.services.runner import run
+    from iot_system.settings import ActorSystemSettings, read_settings
+
+    settings = read_settings(ActorSystemSettings)
+    set_up_logs(settings.process.log_level, service="actor-system")
+    system = ActorSystem(settings)
+    return _run(lambda: run(system, create_monitoring_app(system), host=settings.listen_host, port=settings.port))
+
+
+def _ray_head(arguments: Sequence[str]) -> int:
+    """Keep the state of the Ray cluster."""
+    _no_more(arguments)
+    from iot_system.adapters.http.monitoring import create_monitoring_app
+    from iot_system.logs import set_up_logs
+    from iot_system.services.ray_head import RayHead
+    from iot_system.services.runner import run
+    from iot_system.settings import RayHeadSettings, read_settings
+
+    settings = read_settings(RayHeadSettings)
+    set_up_logs(settings.process.log_level, service="ray-head")
+    head = RayHead(settings)
+    return _run(lambda: run(head, create_monitoring_app(head), host=settings.listen_host, port=settings.http_port))
+
+
+def _migrate(arguments: Sequence[str]) -> int:
+    """Bring the database's schema up to date; waits for the database."""
+    _no_more(arguments)
+    from iot_system.adapters.stores import migrate_store
+    from iot_system.logs import set_up_logs
+    from iot_system.settings import ActorSystemSettings, read_settings
+
+    settings = read_settings(ActorSystemSettings)
+    set_up_logs(settings.process.log_level, service="migrate")
+    asyncio.run(migrate_store(settings.shard.database_url))
+    return 0
+
+
+def _replay(arguments: Sequence[str]) -> int:
+    """Send the readings of a CSV file."""
+    from iot_system.commands.replay import main as replay
+
+    return replay(list(arguments))
+
+
+def _demo(arguments: Sequence[str]) -> int:
+    """Run the whole system here, on real readings."""
+    from iot_system.commands.demo import main as demo
+
+    return demo(list(arguments))
+
+
+def _check(arguments: Sequence[str]) -> int:
+    """Send a reading through an installation and read it back."""
+    from iot_system.commands.check import main as check
+
+    return check(list(arguments))
+
+
+def _secrets(arguments: Sequence[str]) -> int:
+    """Make the Kubernetes secrets that do not exist yet."""
+    from iot_system.commands.secrets import main as secrets
+
+    return secrets(list(arguments))
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "api": _api,
+    "actor-system": _actor_system,
+    "ray-head": _ray_head,
+    "migrate": _migrate,
+    "replay": _replay,
+    "demo": _demo,
+    "check": _check,
+    "secrets": _secrets,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand and return its exit code; 2 for a setting that nothing can start with."""
+    listing = "\n".join(f"  {name:<14}{function.__doc__}" for name, function in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="iot-system",
+        usage="iot-system [--version] SUBCOMMAND ...",
+        epilog=f"subcommands:\n{listing}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"iot-system {__version__}")
+    parser.add_argument("subcommand", choices=COMMANDS, metavar="SUBCOMMAND", help="what to run; see below")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    # What follows the subcommand is its own, --help included.
+    parsed = parser.parse_args(arguments[:1])
+    try:
+        return COMMANDS[parsed.subcommand](arguments[1:])
+    except InvalidSetting as error:
+        sys.stderr.write(f"iot-system {parsed.subcommand}: {error}\n")
+        return 2
+
+
+def _no_more(arguments: Sequence[str]) -> None:
+    if arguments:
+        raise InvalidSetting(f"takes no arguments, but got {' '.join(arguments)}; settings come from the environment")
+
+
+def _run(service: Callable[[], Coroutine[None, None, int]]) -> int:
+    import uvloop
+
+    return uvloop.run(service())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The API pod: the gateway behind REST and MQTT."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import structlog
+from litestar.types import ASGIApp, Receive, Scope, Send
+from nats.aio.client import Client
+
+from iot_system.adapters.http.app import create_app
+from iot_system.adapters.http.monitoring import create_monitoring_app
+from iot_system.adapters.mqtt.server import MqttServer
+from iot_system.adapters.nats.connection import connect
+from iot_system.adapters.nats.requests import NatsRequests
+from iot_system.adapters.nats.stream import NatsStream
+from iot_system.ports.clock import SystemClock
+from iot_system.services.gateway import ActorGateway
+from iot_system.services.waiting import wait_for
+from iot_system.settings import ApiSettings
+
+log = structlog.get_logger()
+
+
+class Api:
+    """Implements `iot_system.ports.health.Health`; start returns when ready, stop drains."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self._settings = settings
+        self._missing: str | None = "starting"
+        self._client: Client | None = None
+        self._gateway: ActorGateway | None = None
+        self._app: ASGIApp = create_monitoring_app(self)
+        self._mqtt: MqttServer | None = None
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application: probes from the first moment, the interface as soon as there is a gateway."""
+        await self._app(scope, receive, send)
+
+    def why_not_alive(self) -> str | None:
+        """See `iot_system.ports.health.Health`: while it answers, it lives."""
+        return None
+
+    def why_not_ready(self) -> str | None:
+        """See `iot_system.ports.health.Health`."""
+        if self._client is not None and not self._client.is_connected:
+            return "the broker is away"
+        return self._missing
+
+    async def start(self) -> None:
+        """Wait for the broker and the stream, then open both doors."""
+        settings = self._settings
+        self._client = client = await wait_for(partial(connect, settings.broker, name="api"), missing=self._say)
+        stream = NatsStream(client, settings.stream)
+        await wait_for(stream.check, missing=self._say)
+        self._gateway = ActorGateway(
+            stream,
+            NatsRequests(client),
+            SystemClock(),
+            partitions=settings.stream.partitions,
+            admin_token=settings.admin_token,
+        )
+        await self._gateway.start()
+        self._app = create_app(self._gateway, self)
+        listen = settings.listen
+        self._mqtt = MqttServer(self._gateway, host=listen.host, port=listen.mqtt_port)
+        await self._mqtt.start()
+        self._missing = None
+
+    async def stop(self) -> None:
+        """Take no new work, make durable what was accepted, then leave; idempotent."""
+        self._say("stopping")
+        if self._mqtt is not None:
+            await self._mqtt.stop()
+        if self._gateway is not None:
+            await self._gateway.stop()
+        if self._client is not None:
+            await self._client.close()
+
+    async def wait_for_end(self) -> None:
+        """Never: whatever goes away comes back, and the gateway waits for it."""
+        await asyncio.Event().wait()
+
+    def _say(self, missing: str) -> None:
+        self._missing = missing

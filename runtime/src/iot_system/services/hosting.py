@@ -1,0 +1,84 @@
+"""What runs inside Ray's actor processes: each reads its settings from its pod's environment."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from nats.aio.client import Client
+
+from iot_system.adapters.nats.connection import connect
+from iot_system.adapters.nats.requests import NatsRequests
+from iot_system.adapters.nats.stream import NatsStream
+from iot_system.adapters.ray.host import Factory
+from iot_system.adapters.ray.placement import RayPlacement
+from iot_system.adapters.stores import is_in_memory, open_store
+from iot_system.logs import set_up_logs
+from iot_system.ports.clock import SystemClock
+from iot_system.ports.store import Store
+from iot_system.services.coordinator import Coordinator
+from iot_system.services.shard import Shard
+from iot_system.settings import ActorSystemSettings, ShardSettings, read_settings
+
+
+class RunningShard(Shard):
+    """A shard with the connections that are its own."""
+
+    store: Store
+    client: Client
+
+    async def stop(self) -> None:
+        """Release everything, then close what belongs to it."""
+        await super().stop()
+        await self.client.close()
+        await self.store.stop()
+
+
+async def start_shard(settings: ShardSettings, name: str, node: str) -> RunningShard:
+    """Connect and start a shard. Raises `Unavailable` where the broker or the store does not answer."""
+    store = open_store(settings.database_url)
+    await store.start()
+    client = await connect(settings.broker, name=name)
+    stream = NatsStream(client, settings.stream)
+    stream_id = await stream.ensure()
+    if is_in_memory(settings.database_url):
+        # What the stream holds belongs to registrations that went with the last process.
+        await stream.clear()
+    shard = RunningShard(
+        name=name,
+        node=node,
+        store=store,
+        stream=stream,
+        requests=NatsRequests(client),
+        clock=SystemClock(),
+        partitions=settings.stream.partitions,
+        stream_id=stream_id,
+        passivate_after_s=settings.passivate_after_s,
+        retention_days=settings.retention_days,
+    )
+    shard.store, shard.client = store, client
+    await shard.start()
+    return shard
+
+
+async def shard_on_ray(name: str, node: str) -> RunningShard:
+    """The shard ``name`` in a process of its own."""
+    settings = read_settings(ActorSystemSettings)
+    set_up_logs(settings.process.log_level, service="shard", shard=name, node=node)
+    return await start_shard(settings.shard, name, node)
+
+
+async def coordinator_on_ray() -> Coordinator:
+    """The coordinator, on any node."""
+    settings = read_settings(ActorSystemSettings)
+    set_up_logs(settings.process.log_level, service="coordinator")
+    coordinator = Coordinator(
+        RayPlacement(settings.cluster_name, _factory),
+        partitions=settings.shard.stream.partitions,
+        shards_per_node=settings.shards_per_node,
+    )
+    await coordinator.start()
+    return coordinator
+
+
+def _factory(name: str, node: str) -> Factory:
+    return partial(shard_on_ray, name, node)

@@ -1,0 +1,61 @@
+"""Runs one service as a process: probes from the first moment, signals, a drained end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Protocol
+
+import structlog
+from litestar.types import ASGIApp
+
+from iot_system.adapters.http.server import HttpServer
+from iot_system.ports.health import Health
+
+REQUESTS_DEADLINE_S = 10.0
+"""How long requests under way may still take at the end."""
+log = structlog.get_logger()
+
+
+class Service(Health, Protocol):
+    """One life cycle for all."""
+
+    async def start(self) -> None:
+        """Return when ready."""
+        ...
+
+    async def wait_for_end(self) -> None:
+        """Return when it cannot go on."""
+        ...
+
+    async def stop(self) -> None:
+        """Drain and leave; idempotent."""
+        ...
+
+
+async def run(service: Service, app: ASGIApp, *, host: str, port: int) -> int:
+    """Run ``service`` until SIGTERM or SIGINT, or until it cannot go on; returns the exit code.
+
+    ``app`` answers probes on ``host:port``, before the service is ready too. Raises what `Service.start` raises.
+    """
+    told_to_stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+    http = HttpServer(app, host=host, port=port)
+    await http.start()
+    starting = asyncio.create_task(service.start())
+    stopping = asyncio.create_task(told_to_stop.wait())
+    ended = asyncio.create_task(service.wait_for_end())
+    try:
+        await asyncio.wait([starting, stopping, ended], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done() and not stopping.done():
+            starting.result()
+            log.info("ready", port=http.port)
+            await asyncio.wait([stopping, ended], return_when=asyncio.FIRST_COMPLETED)
+        return 0 if stopping.done() else 1
+    finally:
+        for task in (starting, stopping, ended):
+            task.cancel()
+        await asyncio.gather(starting, stopping, ended, return_exceptions=True)
+        await http.stop(deadline_s=REQUESTS_DEADLINE_S)
+        await service.stop()

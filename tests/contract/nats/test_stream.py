@@ -1,0 +1,180 @@
+"""The stream port against a real nats-server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from iot_system.adapters.nats.connection import connect
+from iot_system.adapters.nats.stream import STREAM, NatsStream
+from iot_system.errors import InvalidSetting, Overloaded, TooLarge, Unavailable
+from iot_system.ports.stream import Reader, StreamMessage
+from iot_system.settings import BrokerSettings, StreamSettings
+from tests.harness.nats import NatsServer, running_nats
+
+PARTITIONS = 8
+SETTINGS = StreamSettings(partitions=PARTITIONS, max_bytes=64 << 20)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    async with running_nats(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def stream(server: NatsServer) -> AsyncIterator[NatsStream]:
+    client = await connect(BrokerSettings(urls=server.url), name="test")
+    stream = NatsStream(client, SETTINGS)
+    await stream.ensure()
+    yield stream
+    await client.close()
+
+
+async def read(reader: Reader, count: int) -> list[StreamMessage]:
+    messages: list[StreamMessage] = []
+    async with asyncio.timeout(15):
+        while len(messages) < count:
+            messages += await reader.fetch(16, wait_s=1)
+    return messages
+
+
+async def publish(stream: NatsStream, partition: int, *texts: str) -> list[int]:
+    return [await stream.publish(partition, text.encode(), message_id=f"{partition}-{text}") for text in texts]
+
+
+async def test_messages_come_back_in_order_with_their_sequences(stream: NatsStream) -> None:
+    sequences = await publish(stream, 3, *"abcde")
+    async with stream.read({3: 0}) as reader:
+        messages = await read(reader, 5)
+    assert [(one.partition, one.sequence, one.data) for one in messages] == [
+        (3, sequence, text.encode()) for sequence, text in zip(sequences, "abcde", strict=True)
+    ]
+
+
+async def test_each_partition_is_read_from_its_own_position(stream: NatsStream) -> None:
+    one = await publish(stream, 1, "a", "b", "c")
+    await publish(stream, 2, "x", "y")
+    await publish(stream, 5, "not asked for")
+    async with stream.read({1: one[1], 2: 0}) as reader:
+        messages = await read(reader, 3)
+        assert await reader.fetch(16, wait_s=0.1) == []
+    assert sorted((message.partition, message.data) for message in messages) == [(1, b"c"), (2, b"x"), (2, b"y")]
+
+
+async def test_a_fetch_returns_as_soon_as_something_comes(stream: NatsStream) -> None:
+    async with stream.read(dict.fromkeys(range(PARTITIONS), 0)) as reader:
+        fetching = asyncio.create_task(reader.fetch(16, wait_s=10))
+        await publish(stream, 0, "now")
+        async with asyncio.timeout(3):
+            assert [message.data for message in await fetching] == [b"now"]
+
+
+async def test_a_message_published_again_under_its_id_is_stored_once(stream: NatsStream) -> None:
+    first = await stream.publish(0, b"frame", message_id="same")
+    assert await stream.publish(0, b"frame", message_id="same") == first
+
+
+async def test_a_reader_goes_on_behind_its_position_when_the_broker_crashes(
+    server: NatsServer, stream: NatsStream
+) -> None:
+    async with stream.read({4: 0}) as reader:
+        await publish(stream, 4, "a", "b")
+        assert len(await read(reader, 2)) == 2
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await publish(stream, 4, "c")
+                    break
+                except Unavailable:
+                    continue
+        messages: list[StreamMessage] = []
+        async with asyncio.timeout(20):
+            while not messages:
+                try:
+                    messages = await reader.fetch(16, wait_s=1)
+                except Unavailable:
+                    continue
+    assert [message.data for message in messages] == [b"c"]
+
+
+async def test_a_lost_delivery_is_noticed_and_read_again(stream: NatsStream) -> None:
+    async with stream.read({0: 0}) as reader:
+        await publish(stream, 0, "a")
+        assert len(await read(reader, 1)) == 1
+        inbox = reader._inbox  # type: ignore[attr-defined]
+        await reader._pull(4)  # type: ignore[attr-defined]
+        await publish(stream, 0, "b", "c")
+        async with asyncio.timeout(5):
+            lost = await inbox.next_msg()  # as if the connection had swallowed it
+            while lost.data != b"b":
+                lost = await inbox.next_msg()
+        messages: list[StreamMessage] = []
+        async with asyncio.timeout(10):
+            while len(messages) < 2:
+                try:
+                    messages += await reader.fetch(16, wait_s=1)
+                except Unavailable:
+                    continue
+    assert [message.data for message in messages] == [b"b", b"c"]
+
+
+async def test_a_full_stream_refuses_and_keeps_what_it_has(server: NatsServer) -> None:
+    client = await connect(BrokerSettings(urls=server.url), name="test")
+    stream = NatsStream(client, StreamSettings(partitions=PARTITIONS, max_bytes=1 << 20))
+    await stream.ensure()
+    stored = 0
+    with pytest.raises(Overloaded, match="full"):
+        for number in range(40):
+            await stream.publish(0, b"x" * 100_000, message_id=str(number))
+            stored += 1
+    async with stream.read({0: 0}) as reader:
+        assert len(await read(reader, stored)) == stored
+    await stream.trim({0: stored})
+    assert await stream.publish(0, b"room again", message_id="again") > stored
+    await client.close()
+
+
+async def test_a_frame_over_the_limit_is_refused(stream: NatsStream) -> None:
+    with pytest.raises(TooLarge, match=str(stream.frame_limit)):
+        await stream.publish(0, b"x" * (9 << 20), message_id="large")
+
+
+async def test_trimming_keeps_what_some_partition_has_not_applied(stream: NatsStream) -> None:
+    one = await publish(stream, 1, "a", "b")
+    two = await publish(stream, 2, "x", "y")
+    await stream.trim({1: one[1], 2: two[0]})
+    async with stream.read({1: 0, 2: 0}) as reader:
+        assert [message.data for message in await read(reader, 1)] == [b"y"]
+
+
+async def test_a_partition_without_news_does_not_hold_trimming_up(stream: NatsStream) -> None:
+    (old,) = await publish(stream, 1, "a")
+    two = await publish(stream, 2, "x", "y")
+    await stream.trim({1: old, 2: two[1]})
+    async with stream.read({1: 0, 2: 0}) as reader:
+        assert await reader.fetch(16, wait_s=0.2) == []
+
+
+async def test_another_number_of_partitions_is_refused(server: NatsServer, stream: NatsStream) -> None:
+    client = await connect(BrokerSettings(urls=server.url), name="test")
+    with pytest.raises(InvalidSetting, match="IOT_PARTITIONS is 9, but this installation was made with 8"):
+        await NatsStream(client, StreamSettings(partitions=9)).ensure()
+    await client.close()
+
+
+async def test_the_identity_changes_with_the_data(stream: NatsStream) -> None:
+    first = await stream.ensure()
+    assert await stream.ensure() == first
+    await stream._jetstream.delete_stream(STREAM)
+    assert await stream.ensure() != first
+
+
+async def test_no_broker_is_told_in_one_sentence() -> None:
+    with pytest.raises(Unavailable, match=r"the broker at nats://127\.0\.0\.1:1 does not answer"):
+        await connect(BrokerSettings(urls="nats://127.0.0.1:1"), name="test")

@@ -1,0 +1,78 @@
+"""A real nats-server with JetStream, on loopback, in a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Self
+
+START_TIMEOUT_S = 15.0
+
+
+def free_port() -> int:
+    """A TCP port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class NatsServer:
+    """``kill`` and ``start`` again to see what survives: its data stays in ``folder``."""
+
+    def __init__(self, folder: Path, *, sync_always: bool = False) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._config = folder / "nats.conf"
+        self._config.write_text(
+            f"listen: 127.0.0.1:{self.port}\n"
+            "max_payload: 8MB\n"
+            f'jetstream {{ store_dir: "{folder}", max_file_store: 4GB'
+            f"{', sync_interval: always' if sync_always else ''} }}\n"
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """For clients."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    def start(self) -> Self:
+        """Return when it accepts connections."""
+        binary = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or "nats-server"
+        log = (self._folder / "nats.log").open("ab")
+        self._process = subprocess.Popen([binary, "-c", self._config], stdout=log, stderr=log)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return self
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self._folder / "nats.log").read_text()[-2000:])
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        """Stop for good."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+
+
+@contextlib.asynccontextmanager
+async def running_nats(folder: Path, *, sync_always: bool = False) -> AsyncIterator[NatsServer]:
+    """A server for the time of a test."""
+    server = NatsServer(folder, sync_always=sync_always)
+    await asyncio.to_thread(server.start)
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,25 @@
+"""Waiting for something to become true, with a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+INTERVAL_S = 0.05
+
+
+async def until(what: Callable[[], T | Awaitable[T]], *, within_s: float, why: str = "") -> T:
+    """Return the first true answer of ``what``; raises `AssertionError` with the last one at the deadline."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within_s
+    while True:
+        answer = what()
+        value: T = await answer if inspect.isawaitable(answer) else answer  # type: ignore[assignment]
+        if value:
+            return value
+        if loop.time() > deadline:
+            raise AssertionError(f"{why or 'it did not become true'} within {within_s:g} s; last: {value!r}")
+        await asyncio.sleep(INTERVAL_S)
