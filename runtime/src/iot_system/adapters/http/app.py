@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
-from litestar.di import Provide
 
 from iot_system.adapters.http import auth, devices, history, problems, rooms, telemetry, twins
-from iot_system.adapters.http.bodies import StrictRequest, bounded
+from iot_system.adapters.http.bodies import bounded
 from iot_system.adapters.http.monitoring import monitoring_routes
 from iot_system.adapters.http.observe import observed
 from iot_system.adapters.http.openapi import openapi_config
+from iot_system.adapters.http.parameters import no_unknown_parameters
+from iot_system.adapters.http.requests import ApiRequest
 from iot_system.ports.gateway import Gateway
 from iot_system.ports.health import Health
 
@@ -36,17 +37,12 @@ def create_app(gateway: Gateway, health: Health) -> Litestar:
             rooms.list_rooms,
             rooms.get_room_twin,
         ],
-        guards=[auth.authenticated],
-        dependencies={
-            "gateway": Provide(auth.provide_gateway, sync_to_thread=False),
-            "principal": Provide(auth.provide_principal, sync_to_thread=False),
-            "device_id": Provide(auth.provide_device_id, sync_to_thread=False),
-        },
+        guards=[auth.authenticated, no_unknown_parameters],
     )
     app = Litestar(
         [interface, *monitoring_routes(health)],
         state=State({"gateway": gateway}),
-        request_class=StrictRequest,
+        request_class=ApiRequest,
         request_max_body_size=None,  # bounded() below holds for every route
         exception_handlers={Exception: problems.on_exception},
         openapi_config=openapi_config(),

@@ -1,80 +1,66 @@
-"""Who is asking, and whether they may: bearer tokens, guards, and the word ``me``."""
+"""Who is asking, and whether they may: bearer tokens, guards, and the word ``me``.
+
+Guards are coroutines although most await nothing: Litestar would run plain functions in a thread.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, cast
 
-from litestar.connection import ASGIConnection, Request
+from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.params import Dependency, Parameter
+from litestar.params import PathParameter
 
-from iot_system.adapters.http.openapi import ID_PATTERN
-from iot_system.domain.ids import ID_LENGTH_LIMIT, check_id
+from iot_system.adapters.http.openapi import ID_SCHEMA
+from iot_system.domain.ids import check_id
 from iot_system.errors import Forbidden, InvalidInput, Unauthenticated
 from iot_system.ports.gateway import Gateway, Principal
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
+DevicePath: TypeAlias = Annotated[
+    str, PathParameter(description="A device's id, or `me` for the caller's own.", schema_extra=ID_SCHEMA)
+]
 ME = "me"
-
-TheGateway: TypeAlias = Annotated[Gateway, Dependency(skip_validation=True)]
-Caller: TypeAlias = Annotated[Principal, Dependency(skip_validation=True)]
-DeviceId: TypeAlias = Annotated[str, Dependency(skip_validation=True)]
-"""The device that a path means: a valid id, ``me`` replaced by the caller's own."""
 
 
 async def authenticated(connection: Connection, _handler: BaseRouteHandler) -> None:
-    """Guard: the request bears a valid token. Raises `Unauthenticated`."""
+    """Guard: the request bears a valid token, whose `Principal` becomes its user. Raises `Unauthenticated`."""
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     token = token.strip()
-    if scheme.lower() != "bearer" or not token:
+    if scheme.lower() != "bearer" or not token or not token.isascii():
         raise Unauthenticated("this needs the header 'Authorization: Bearer TOKEN'")
-    gateway: Gateway = connection.app.state.gateway
-    connection.state.principal = await gateway.authenticate(token)
+    connection.scope["user"] = await gateway_of(connection).authenticate(token)
 
 
-def admin_only(connection: Connection, _handler: BaseRouteHandler) -> None:
+async def admin_only(connection: Connection, _handler: BaseRouteHandler) -> None:
     """Guard: the administrator. Raises `Forbidden`."""
-    principal: Principal = connection.state.principal
+    principal = principal_of(connection)
     if principal.role != "admin":
         raise Forbidden(f"device {principal.id!r} may not do this; it needs the administrator's token")
 
 
-def itself_or_admin(connection: Connection, _handler: BaseRouteHandler) -> None:
+async def itself_or_admin(connection: Connection, _handler: BaseRouteHandler) -> None:
     """Guard: the administrator, or the device that the path names. Raises `Forbidden`."""
-    principal: Principal = connection.state.principal
+    principal = principal_of(connection)
     named = connection.path_params["device"]
     if principal.role == "device" and named not in (ME, principal.id):
         raise Forbidden(f"device {principal.id!r} may only ask for itself, not for {named[:140]!r}")
 
 
-def provide_gateway(request: Request[Any, Any, Any]) -> Gateway:
-    gateway: Gateway = request.app.state.gateway
-    return gateway
+def gateway_of(connection: Connection) -> Gateway:
+    """The gateway that the application was made with."""
+    return cast("Gateway", connection.app.state.gateway)
 
 
-def provide_principal(request: Request[Any, Any, Any]) -> Principal:
-    principal: Principal = request.state.principal
-    return principal
+def principal_of(connection: Connection) -> Principal:
+    """Who is asking; known once `authenticated` has passed."""
+    return cast("Principal", connection.scope["user"])
 
 
-def provide_device_id(
-    request: Request[Any, Any, Any],
-    device: Annotated[
-        str,
-        Parameter(
-            description="A device's id, or `me` for the caller's own.",
-            schema_extra={"pattern": ID_PATTERN, "max_length": ID_LENGTH_LIMIT},
-        ),
-    ],
-) -> str:
-    """Raises `InvalidInput` where the path names no valid id."""
-    return resolve_me(device, request.state.principal, field="device")
-
-
-def resolve_me(named: str, principal: Principal, *, field: str) -> str:
+def resolve_me(named: str, principal: Principal) -> str:
     """Return the device id that ``named`` means. Raises `InvalidInput`."""
     if named != ME:
-        return check_id(named, field=field)
+        return check_id(named, field="device")
     if principal.role != "device":
-        raise InvalidInput(f"{field} 'me' stands for a device's own id, and this token is not a device's")
+        raise InvalidInput("device 'me' stands for a device's own id, and this token is not a device's")
     return principal.id

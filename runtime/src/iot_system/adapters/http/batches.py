@@ -10,7 +10,7 @@ import msgspec
 
 from iot_system.adapters.http.bodies import Form, convert, decode_json, decode_msgpack
 from iot_system.adapters.http.problems import Rejection, rejection
-from iot_system.errors import Forbidden, InvalidInput, TooLarge
+from iot_system.errors import InvalidInput, IotError, TooLarge
 
 ITEMS_LIMIT = 100_000
 T = TypeVar("T")
@@ -18,6 +18,7 @@ R = TypeVar("R")
 _SLICE = 2048
 """Items checked between two turns of the event loop: some milliseconds, so that others are served meanwhile."""
 
+_CONTAINERS = (dict, list)
 _json: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _msgpack: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder()
 
@@ -39,22 +40,23 @@ class BatchReader(Generic[T]):
     """Reads one item of type ``kind``, or many of them, in any `Form`."""
 
     def __init__(self, kind: type[T] | Any) -> None:
+        many: Any = list[kind]  # type: ignore[valid-type]
         self._kind = kind
-        self._list: msgspec.json.Decoder[list[T]] = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]
+        self._list: msgspec.json.Decoder[list[T]] = msgspec.json.Decoder(many)
         self._line: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind)
-        self._packed: msgspec.msgpack.Decoder[list[T]] = msgspec.msgpack.Decoder(  # type: ignore[valid-type]
-            list[kind]
-        )
+        self._packed: msgspec.msgpack.Decoder[list[T]] = msgspec.msgpack.Decoder(many)
 
     def read(self, form: Form, data: bytes) -> Items[T]:
         """Raises `InvalidInput` where nothing can be made of the body, `TooLarge` for too many items."""
         items: Sequence[T | InvalidInput]
+        if not data.strip():
+            raise InvalidInput("the body is empty")
         try:
             items = self._all_at_once(form, data)
         except (ValueError, RecursionError):  # some item is bad, or the whole is: find out which
             items = self._one_by_one(form, data)
         if not items:
-            raise InvalidInput("the body is empty; it holds at least one item")
+            raise InvalidInput("the list is empty; it holds at least one item")
         if len(items) > ITEMS_LIMIT:
             raise TooLarge(f"the body has {len(items)} items; the limit is {ITEMS_LIMIT}")
         if form is Form.MSGPACK:
@@ -92,7 +94,7 @@ async def check(items: Items[T], check_one: Callable[[T], R]) -> tuple[list[R], 
                 if isinstance(item, InvalidInput):
                     raise item
                 good.append(check_one(item))
-            except (InvalidInput, Forbidden) as error:
+            except IotError as error:
                 bad[items.positions[offset]] = error
     return good, bad
 
@@ -113,13 +115,15 @@ def _line_numbers(data: bytes, items: int) -> Sequence[int]:
 
 def _with_text_keys(item: T | InvalidInput) -> T | InvalidInput:
     """MessagePack allows any key where JSON has text: refuse the others."""
-    pending: list[Any] = [msgspec.structs.asdict(item) if isinstance(item, msgspec.Struct) else item]
-    while pending:
-        value = pending.pop()
+    fields = [getattr(item, name) for name in item.__struct_fields__] if isinstance(item, msgspec.Struct) else [item]
+    pending = [value for value in fields if isinstance(value, _CONTAINERS)]
+    for value in pending:  # grows meanwhile
         if isinstance(value, dict):
-            if any(type(key) is not str for key in value):
-                return InvalidInput("a key is not text; all keys must be")
-            pending.extend(child for child in value.values() if isinstance(child, dict | list))
-        elif isinstance(value, list):
-            pending.extend(child for child in value if isinstance(child, dict | list))
+            for key, child in value.items():
+                if type(key) is not str:
+                    return InvalidInput(f"key {str(key)[:24]!r} is not text; all keys must be")
+                if isinstance(child, _CONTAINERS):
+                    pending.append(child)
+        else:
+            pending.extend(child for child in value if isinstance(child, _CONTAINERS))
     return item

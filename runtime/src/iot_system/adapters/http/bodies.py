@@ -7,7 +7,6 @@ from enum import Enum
 from typing import Any, TypeVar, cast
 
 import msgspec
-from litestar import Request
 from litestar.enums import ScopeType
 from litestar.exceptions import ClientException
 from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send
@@ -77,17 +76,9 @@ def bounded(app: ASGIApp) -> ASGIApp:
     return bounded_app
 
 
-class StrictRequest(Request[Any, Any, Any]):
-    """A request whose JSON body is decoded straight into what its handler's ``data`` is declared as."""
-
-    async def json(self) -> Any:
-        declared = self.route_handler.parsed_fn_signature.parameters["data"].annotation
-        return decode_json(await self.body(), msgspec.json.Decoder(declared))
-
-
-def form_of(request: Request[Any, Any, Any]) -> Form:
+def form_of(media_type: str) -> Form:
     """The form that ``Content-Type`` names. Raises a 415 for one that is not known."""
-    named = request.content_type[0].strip().lower()
+    named = media_type.strip().lower()
     if form := _FORMS.get(named):
         return form
     raise ClientException(
@@ -123,16 +114,16 @@ def convert(value: Any, kind: type[T]) -> T:
 def _refusal(error: Exception, data: bytes) -> InvalidInput:
     match error:
         case RecursionError():
-            return InvalidInput(f"the body is nested too deeply; the limit is {JSON_DEPTH_LIMIT} levels")
+            return InvalidInput(f"this is nested too deeply; the limit is {JSON_DEPTH_LIMIT} levels")
         case UnicodeDecodeError():
-            return InvalidInput("the body has text that is not valid UTF-8")
+            return InvalidInput("this has text that is not valid UTF-8")
         case msgspec.ValidationError():
             try:
                 return InvalidInput(_sentence(error, msgspec.json.decode(data)))
             except (ValueError, RecursionError):
                 return InvalidInput(_sentence(error, None))
         case _:
-            return InvalidInput(f"the body cannot be decoded: {error}")
+            return InvalidInput(f"this cannot be decoded: {error}")
 
 
 def _sentence(error: msgspec.ValidationError, value: Any) -> str:

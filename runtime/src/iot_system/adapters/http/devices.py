@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, delete, get, patch, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
 from iot_system.adapters.http import problems
-from iot_system.adapters.http.auth import DeviceId, TheGateway, admin_only, itself_or_admin
+from iot_system.adapters.http.auth import DevicePath, admin_only, itself_or_admin
 from iot_system.adapters.http.batches import BatchReader, check
-from iot_system.adapters.http.bodies import Form, StrictRequest
+from iot_system.adapters.http.bodies import Form
 from iot_system.adapters.http.openapi import ID_PATTERN, ImportOperation
 from iot_system.adapters.http.problems import Rejection
+from iot_system.adapters.http.requests import ApiRequest
 from iot_system.domain.ids import ID_LENGTH_LIMIT, check_id
 from iot_system.domain.readings import milliseconds
 from iot_system.domain.registry import DEFAULT_BEHAVIOUR, LABELS_LIMIT, Device
@@ -35,8 +37,13 @@ Behaviour = Annotated[
     ),
 ]
 Milliseconds = Annotated[float, Meta(description="Milliseconds since 1970 (UTC).", examples=[1_700_000_000_000])]
-Cursor = Annotated[str | None, Parameter(max_length=1024, description="Continues a list: the last answer's cursor.")]
-Limit = Annotated[int, Parameter(ge=1, le=PAGE_LIMIT, description="The most items in one answer.")]
+Cursor = Annotated[
+    str | None, QueryParameter(max_length=1024, description="Continues a list: the last answer's cursor.")
+]
+Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_LIMIT, description="The most items in one answer.")]
+
+
+CredentialId = Annotated[str, PathParameter(description="As told when it was made.")]
 
 
 class NewDevice(msgspec.Struct, forbid_unknown_fields=True):
@@ -99,26 +106,28 @@ _new_devices: BatchReader[NewDevice] = BatchReader(NewDevice)
 @post(
     "/devices",
     operation_id="createDevice",
+    summary="Register a device",
     tags=["devices"],
     guards=[admin_only],
     responses=problems.documented(400, 401, 403, 409, 413, 429, 503),
 )
-async def create_device(gateway: TheGateway, data: NewDevice) -> Response[DeviceRecord]:
+async def create_device(request: ApiRequest, data: JSONBody[NewDevice]) -> Response[DeviceRecord]:
     """Register a device."""
-    record = _record(await gateway.create_device(_checked(data)))
+    record = _record(await request.gateway.create_device(_checked(data)))
     return Response(record, headers={"Location": f"/v1/devices/{record.id}"})
 
 
 @post(
     "/devices:import",
     operation_id="importDevices",
+    summary="Register many devices",
     tags=["devices"],
     guards=[admin_only],
     status_code=200,
     operation_class=ImportOperation,
     responses=problems.documented(400, 401, 403, 409, 413, 429, 503),
 )
-async def import_devices(request: StrictRequest, gateway: TheGateway) -> Imported:
+async def import_devices(request: ApiRequest) -> Imported:
     """Register many devices. A bad line is reported by its number; the good ones are kept."""
     items = _new_devices.read(Form.NDJSON, await request.body())
     seen: set[str] = set()
@@ -133,103 +142,119 @@ async def import_devices(request: StrictRequest, gateway: TheGateway) -> Importe
     devices, bad = await check(items, once)
     if not devices:
         raise problems.AllRefused(bad, items.rejections(bad))
-    existing = await gateway.import_devices(devices)
+    existing = await request.gateway.import_devices(devices)
     return Imported(len(devices) - len(existing), existing, items.rejections(bad))
 
 
 @get(
     "/devices",
     operation_id="listDevices",
+    summary="List devices",
     tags=["devices"],
     guards=[admin_only],
     responses=problems.documented(400, 401, 403, 429, 503),
 )
 async def list_devices(
-    gateway: TheGateway,
-    room: Annotated[str | None, Parameter(pattern=ID_PATTERN, max_length=ID_LENGTH_LIMIT)] = None,
+    request: ApiRequest,
+    room: Annotated[str | None, QueryParameter(pattern=ID_PATTERN, max_length=ID_LENGTH_LIMIT)] = None,
     label: Annotated[
-        str | None, Parameter(pattern="^[^=]+=.*$", max_length=2 * LABEL_LENGTH_LIMIT + 1, description="name=value")
+        str | None,
+        QueryParameter(pattern="^[^=]+=.*$", max_length=2 * LABEL_LENGTH_LIMIT + 1, description="name=value"),
     ] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> DevicePage:
     """List devices by id, of one room or with one label if asked for."""
-    page = await gateway.list_devices(room=room, label=label, limit=limit, cursor=cursor)
+    page = await request.gateway.list_devices(room=room, label=label, limit=limit, cursor=cursor)
     return DevicePage([_record(device) for device in page.items], page.cursor)
 
 
 @get(
     "/devices/{device:str}",
     operation_id="getDevice",
+    summary="Get a device",
     tags=["devices"],
     guards=[itself_or_admin],
     responses=problems.documented(400, 401, 403, 404, 429, 503),
 )
-async def get_device(gateway: TheGateway, device_id: DeviceId) -> DeviceRecord:
+async def get_device(request: ApiRequest, device: DevicePath) -> DeviceRecord:
     """A device's registration."""
-    return _record((await gateway.device(device_id)).device)
+    return _record((await request.gateway.device(request.device_id(device))).device)
 
 
 @patch(
     "/devices/{device:str}",
     operation_id="patchDevice",
+    summary="Change a device",
     tags=["devices"],
     guards=[admin_only],
     responses=problems.documented(400, 401, 403, 404, 409, 413, 429, 503),
 )
-async def patch_device(gateway: TheGateway, device_id: DeviceId, data: DevicePatch) -> DeviceRecord:
+async def patch_device(request: ApiRequest, device: DevicePath, data: JSONBody[DevicePatch]) -> DeviceRecord:
     """Change a device's registration by a merge patch."""
-    if data.labels is not UNSET:
-        _check_labels(data.labels)
+    _check(data)
     changes: dict[str, Any] = msgspec.to_builtins(data)
-    return _record(await gateway.patch_device(device_id, changes))
+    return _record(await request.gateway.patch_device(request.device_id(device), changes))
 
 
 @delete(
     "/devices/{device:str}",
     operation_id="deleteDevice",
+    summary="Remove a device",
     tags=["devices"],
     guards=[admin_only],
     responses=problems.documented(400, 401, 403, 404, 429, 503),
 )
-async def delete_device(gateway: TheGateway, device_id: DeviceId) -> None:
+async def delete_device(request: ApiRequest, device: DevicePath) -> None:
     """Remove a device with its twin, its credentials and its history."""
-    await gateway.delete_device(device_id)
+    await request.gateway.delete_device(request.device_id(device))
 
 
 @post(
     "/devices/{device:str}/credentials",
     operation_id="issueToken",
+    summary="Make a token for a device",
     tags=["credentials"],
     guards=[admin_only],
     responses=problems.documented(400, 401, 403, 404, 429, 503),
 )
-async def issue_token(gateway: TheGateway, device_id: DeviceId) -> NewToken:
+async def issue_token(request: ApiRequest, device: DevicePath) -> NewToken:
     """Make a token for a device. Earlier ones stay valid until they are revoked."""
-    issued = await gateway.issue_token(device_id)
+    issued = await request.gateway.issue_token(request.device_id(device))
     return NewToken(issued.credential, issued.device, issued.token)
 
 
 @delete(
     "/devices/{device:str}/credentials/{credential:str}",
     operation_id="revokeCredential",
+    summary="Revoke a credential",
     tags=["credentials"],
     guards=[admin_only],
     responses=problems.documented(400, 401, 403, 404, 429, 503),
 )
-async def revoke_credential(gateway: TheGateway, device_id: DeviceId, credential: str) -> None:
+async def revoke_credential(request: ApiRequest, device: DevicePath, credential: CredentialId) -> None:
     """Make a token invalid."""
-    await gateway.revoke_credential(device_id, credential)
+    await request.gateway.revoke_credential(request.device_id(device), credential)
 
 
 def _checked(new: NewDevice) -> Device:
     """Raises `InvalidInput`."""
     check_id(new.id, field="id")
-    _check_labels(new.labels)
+    _check(new)
     return Device(id=new.id, room=new.room, behaviour=new.behaviour, labels=new.labels, enabled=new.enabled)
 
 
-def _check_labels(labels: dict[str, Any]) -> None:
+def _check(device: NewDevice | DevicePatch) -> None:
+    """What a schema cannot say. Raises `InvalidInput`."""
+    if isinstance(device.room, str):
+        check_id(device.room, field="room")
+    if isinstance(device.behaviour, str) and not device.behaviour.isprintable():
+        raise InvalidInput(f"behaviour {device.behaviour!r} has a character that cannot be printed")
+    if isinstance(device.labels, dict):
+        _check_labels(device.labels)
+
+
+def _check_labels(labels: Mapping[str, str | None]) -> None:
     if len(labels) > LABELS_LIMIT:
         raise InvalidInput(f"labels has {len(labels)} entries; the limit is {LABELS_LIMIT}")
     for name, value in labels.items():

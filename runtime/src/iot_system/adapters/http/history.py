@@ -6,15 +6,16 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
 import msgspec
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
 from iot_system.adapters.http import problems
-from iot_system.adapters.http.auth import DeviceId, TheGateway, itself_or_admin
+from iot_system.adapters.http.auth import DevicePath, itself_or_admin
+from iot_system.adapters.http.requests import ApiRequest
 from iot_system.domain.history import PAGE_LIMIT, AggregateName, Bucket, HistoryQuery, Reading
 from iot_system.domain.readings import METRIC_NAME_LIMIT, METRICS_LIMIT, milliseconds
 from iot_system.errors import InvalidInput
@@ -27,6 +28,7 @@ _INTERVAL = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
 _INTERVAL_LIMIT_US = 366 * _UNITS_US["d"]
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,9})?", re.ASCII)
 _SHOWN = 80
+_ORDERS = ("asc", "desc")
 
 
 class HistoryItem(msgspec.Struct, kw_only=True):
@@ -65,35 +67,37 @@ class _Position(msgspec.Struct, array_like=True):
 @get(
     "/devices/{device:str}/telemetry",
     operation_id="getHistory",
+    summary="Get history",
     tags=["telemetry"],
     guards=[itself_or_admin],
     responses=problems.documented(400, 401, 403, 404, 429, 503),
 )
 async def get_history(
-    gateway: TheGateway,
-    device_id: DeviceId,
-    metric: Annotated[list[str] | None, Parameter(description="Only these metrics; may be repeated.")] = None,
+    request: ApiRequest,
+    device: DevicePath,
+    metric: Annotated[list[str] | None, QueryParameter(description="Only these metrics; may be repeated.")] = None,
     from_: Annotated[
-        str | None, Parameter(query="from", description="From this moment on: milliseconds since 1970, or RFC 3339.")
+        str | None,
+        QueryParameter(name="from", description="From this moment on: milliseconds since 1970, or RFC 3339."),
     ] = None,
-    to: Annotated[str | None, Parameter(description="Before this moment; as `from`.")] = None,
-    order: Annotated[Literal["asc", "desc"], Parameter(description="By time.")] = "asc",
-    limit: Annotated[int, Parameter(ge=1, le=PAGE_LIMIT, description="The most items in one answer.")] = 1000,
-    cursor: Annotated[str | None, Parameter(description="Continues: the last answer's cursor.")] = None,
+    to: Annotated[str | None, QueryParameter(description="Before this moment; as `from`.")] = None,
+    order: Annotated[str, QueryParameter(description="By time.", schema_extra={"enum": list(_ORDERS)})] = "asc",
+    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_LIMIT, description="The most items in one answer.")] = 1000,
+    cursor: Annotated[str | None, QueryParameter(description="Continues: the last answer's cursor.")] = None,
     interval: Annotated[
-        str | None, Parameter(description="Down-sample to intervals such as 30s, 5m, 1h or 1d, aligned to 1970.")
+        str | None, QueryParameter(description="Down-sample to intervals such as 30s, 5m, 1h or 1d, aligned to 1970.")
     ] = None,
     aggregate: Annotated[
-        str | None, Parameter(description="With `interval`: some of avg,min,max,sum,count,last; avg by default.")
+        str | None, QueryParameter(description="With `interval`: some of avg,min,max,sum,count,last; avg by default.")
     ] = None,
 ) -> HistoryPage:
     """A device's readings, or with `interval` their aggregates."""
     query = HistoryQuery(
-        device=device_id,
+        device=request.device_id(device),
         metrics=_metrics(metric or ()),
         from_us=0 if from_ is None else _moment(from_, "from"),
         to_us=LATEST_US if to is None else _moment(to, "to"),
-        descending=order == "desc",
+        descending=_descending(order),
         limit=limit,
         interval_us=None if interval is None else _interval(interval),
         aggregates=_aggregates(aggregate, interval),
@@ -103,10 +107,10 @@ async def get_history(
     if cursor is not None:
         query = msgspec.structs.replace(query, after=_after(cursor, query))
     if query.interval_us is None:
-        readings = await gateway.readings(query)
+        readings = await request.gateway.readings(query)
         items = [HistoryItem(metric=one.metric, ts=milliseconds(one.time_us), value=one.value) for one in readings]
         return HistoryPage(items, _cursor(readings, query))
-    buckets = await gateway.buckets(query)
+    buckets = await request.gateway.buckets(query)
     return HistoryPage([_bucket(one, query.aggregates) for one in buckets], _cursor(buckets, query))
 
 
@@ -117,6 +121,12 @@ def _metrics(names: Sequence[str]) -> tuple[str, ...]:
         if not 0 < len(name) <= METRIC_NAME_LIMIT or not name.isprintable():
             raise InvalidInput(f"metric is {name[:_SHOWN]!r}; a name has 1 to {METRIC_NAME_LIMIT} printable characters")
     return tuple(dict.fromkeys(names))
+
+
+def _descending(order: str) -> bool:
+    if order not in _ORDERS:
+        raise InvalidInput(f"order is {order[:_SHOWN]!r}; it is {' or '.join(_ORDERS)}")
+    return order == "desc"
 
 
 def _moment(text: str, parameter: str) -> int:

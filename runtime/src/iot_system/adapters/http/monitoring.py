@@ -31,12 +31,28 @@ _NOT = {503: ResponseSpec(Status, generate_examples=False, description="Not so, 
 def monitoring_routes(health: Health) -> list[HTTPRouteHandler]:
     """The three routes over ``health``."""
 
-    @get("/health", operation_id="getHealth", tags=["monitoring"], security=[], responses=_NOT, sync_to_thread=False)
+    @get(
+        "/health",
+        operation_id="getHealth",
+        summary="Liveness",
+        tags=["monitoring"],
+        security=[],
+        responses=_NOT,
+        sync_to_thread=False,
+    )
     def get_health() -> Response[Status]:
         """Whether this process is alive; if not, restart it."""
         return _answer(health.why_not_alive, "not alive")
 
-    @get("/ready", operation_id="getReadiness", tags=["monitoring"], security=[], responses=_NOT, sync_to_thread=False)
+    @get(
+        "/ready",
+        operation_id="getReadiness",
+        summary="Readiness",
+        tags=["monitoring"],
+        security=[],
+        responses=_NOT,
+        sync_to_thread=False,
+    )
     def get_readiness() -> Response[Status]:
         """Whether this process can serve now."""
         return _answer(health.why_not_ready, "not ready")
@@ -44,6 +60,7 @@ def monitoring_routes(health: Health) -> list[HTTPRouteHandler]:
     @get(
         "/metrics",
         operation_id="getMetrics",
+        summary="Metrics",
         tags=["monitoring"],
         security=[],
         media_type=MediaType.TEXT,

@@ -26,6 +26,7 @@ from iot_system.domain.ids import ID_LENGTH_LIMIT
 from iot_system.domain.readings import METRICS_LIMIT
 
 ID_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+ID_SCHEMA = {"pattern": ID_PATTERN, "max_length": ID_LENGTH_LIMIT}
 _SCHEME = "bearer"
 
 _TS = Schema(
@@ -70,8 +71,8 @@ def openapi_config() -> OpenAPIConfig:
             "Times are milliseconds since 1970 (UTC). `me` stands for the caller's own device id. "
             "Every refusal is a problem detail (RFC 9457) whose `type` is stable."
         ),
-        path="/v1",
-        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        path="/v1/openapi.json",
+        render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
         use_handler_docstrings=True,
         components=Components(
             security_schemes={

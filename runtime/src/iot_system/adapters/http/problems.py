@@ -10,7 +10,12 @@ from typing import Annotated, Any
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import (
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, Meta, UnsetType
 
@@ -140,6 +145,11 @@ def _broken_parameter(request: Request[Any, Any, Any], error: ValidationExceptio
 def _detail(error: Exception) -> str:
     if kind_of(error) is _INTERNAL:
         return "something went wrong inside the system; it has been logged"
+    if isinstance(error, NotFoundException):
+        return "nothing is at this address"
+    if isinstance(error, MethodNotAllowedException):
+        allowed = sorted((error.headers or {}).get("allow", "").split(", "))
+        return f"this address allows {', '.join(allowed)} only"
     return error.detail if isinstance(error, HTTPException) else str(error)
 
 

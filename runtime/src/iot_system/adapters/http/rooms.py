@@ -6,16 +6,21 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
+from litestar.params import PathParameter
 from msgspec import Meta
 
 from iot_system.adapters.http import problems
-from iot_system.adapters.http.auth import TheGateway, admin_only
+from iot_system.adapters.http.auth import admin_only
 from iot_system.adapters.http.devices import Cursor, Limit
+from iot_system.adapters.http.openapi import ID_SCHEMA
+from iot_system.adapters.http.requests import ApiRequest
 from iot_system.adapters.http.twins import LatestValue
 from iot_system.domain.ids import check_id
 from iot_system.domain.questions import RoomView
 from iot_system.domain.readings import milliseconds
 from iot_system.domain.twin import Aggregate
+
+RoomInPath = Annotated[str, PathParameter(description="A room's id.", schema_extra=ID_SCHEMA)]
 
 
 class RoomRecord(msgspec.Struct):
@@ -58,26 +63,28 @@ class RoomTwin(msgspec.Struct):
 @get(
     "/rooms",
     operation_id="listRooms",
+    summary="List rooms",
     tags=["rooms"],
     guards=[admin_only],
     responses=problems.documented(400, 401, 403, 429, 503),
 )
-async def list_rooms(gateway: TheGateway, limit: Limit = 100, cursor: Cursor = None) -> RoomPage:
+async def list_rooms(request: ApiRequest, limit: Limit = 100, cursor: Cursor = None) -> RoomPage:
     """List rooms by id."""
-    page = await gateway.list_rooms(limit=limit, cursor=cursor)
+    page = await request.gateway.list_rooms(limit=limit, cursor=cursor)
     return RoomPage([RoomRecord(id_) for id_ in page.items], page.cursor)
 
 
 @get(
     "/rooms/{room:str}/twin",
     operation_id="getRoomTwin",
+    summary="Get a room's twin",
     tags=["rooms"],
     guards=[admin_only],
     responses=problems.documented(400, 401, 403, 404, 429, 503),
 )
-async def get_room_twin(gateway: TheGateway, room: str) -> RoomTwin:
+async def get_room_twin(request: ApiRequest, room: RoomInPath) -> RoomTwin:
     """A room's members, and the aggregates of their readings."""
-    return _twin(await gateway.room(check_id(room, field="room")))
+    return _twin(await request.gateway.room(check_id(room, field="room")))
 
 
 def _twin(view: RoomView) -> RoomTwin:

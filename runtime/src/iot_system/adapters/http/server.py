@@ -11,23 +11,17 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
+import msgspec
 import structlog
 import uvicorn
 from litestar.types import ASGIApp
-from uvicorn._types import ASGIApplication
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from iot_system.errors import InvalidSetting
 
-HEADERS_LIMIT = 64 * 1024
-"""Bytes of address and headers of one request."""
-REQUEST_LIMIT = 64 * 1024 * 1024
-"""Bytes of one request's body, refused ones included: so much is read and discarded before the connection is cut."""
-CONNECTIONS_LIMIT = 4096
-HEADERS_TIMEOUT_S = 10.0
-REQUEST_TIMEOUT_S = 120.0
-KEEP_ALIVE_S = 75
 _BACKLOG = 1024
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\n"
@@ -36,24 +30,40 @@ _FULL = (
 _log = structlog.get_logger(__name__)
 
 
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server allows its clients. ``body_bytes`` counts refused bodies too: so much is read and discarded."""
+
+    connections: int = 4096
+    header_bytes: int = 64 * 1024
+    body_bytes: int = 64 * 1024 * 1024
+    header_timeout_s: float = 10.0
+    request_timeout_s: float = 120.0
+    keep_alive_s: int = 75
+
+
+_STANDARD = Bounds()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. A request must arrive whole in time and within its limits; so must its headers, and sooner."""
 
-    _timer: asyncio.TimerHandle | None = None
-    _in_headers = False
-    _received = 0
+    def __init__(self, *args: Any, bounds: Bounds, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._bounds = bounds
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_headers = False
+        self._received = 0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS_LIMIT:
-            detail = f"the server has {CONNECTIONS_LIMIT} connections, its limit"
+        if len(self.connections) > self._bounds.connections:
+            detail = f"the server has {self._bounds.connections} connections, its limit"
             body = b'{"type":"/problems/unavailable","title":"Unavailable","status":503,"detail":"%s"}'
             body %= detail.encode()
             transport.write(_FULL % (len(body), body))
             transport.close()
             return
-        self._expect_within(HEADERS_TIMEOUT_S)
+        self._expect_within(self._bounds.header_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect_within(None)
@@ -63,22 +73,22 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._in_headers:  # still: all of it belongs to them
             self._received += len(data)
-            if self._received > HEADERS_LIMIT:
+            if self._received > self._bounds.header_bytes:
                 self._cut("the headers are too large")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_headers, self._received = True, 0
-        self._expect_within(HEADERS_TIMEOUT_S)
+        self._expect_within(self._bounds.header_timeout_s)
 
     def on_headers_complete(self) -> None:
         self._in_headers, self._received = False, 0
-        self._expect_within(REQUEST_TIMEOUT_S)
+        self._expect_within(self._bounds.request_timeout_s)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._received += len(body)
-        if self._received > REQUEST_LIMIT:
+        if self._received > self._bounds.body_bytes:
             self._cut("the body is too large")
             return
         super().on_body(body)
@@ -119,8 +129,9 @@ class _Uvicorn(uvicorn.Server):
 class HttpServer:
     """Serves ``app`` on ``host``:``port`` (0 takes a free one) in the current event loop."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, bounds: Bounds = _STANDARD) -> None:
         self._app = app
+        self._bounds = bounds
         self._host = host
         self._port = port
         self._server: _Uvicorn | None = None
@@ -135,11 +146,11 @@ class HttpServer:
         """Returns when connections are accepted. Raises `InvalidSetting` where the address cannot be used."""
         listener = _listener(self._host, self._port)
         self._port = listener.getsockname()[1]
-        app: ASGIApplication = self._app  # type: ignore[assignment]
+        protocol: Any = partial(BoundedProtocol, bounds=self._bounds)
         self._server = _Uvicorn(
             uvicorn.Config(
-                app,
-                http=BoundedProtocol,
+                self._app,
+                http=protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -147,7 +158,7 @@ class HttpServer:
                 server_header=False,
                 proxy_headers=False,
                 backlog=_BACKLOG,
-                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_keep_alive=self._bounds.keep_alive_s,
             )
         )
         self._serving = asyncio.create_task(self._server.serve([listener]), name="http-server")

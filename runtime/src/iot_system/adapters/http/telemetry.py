@@ -10,11 +10,11 @@ from litestar import post
 from msgspec import UNSET, Meta, UnsetType
 
 from iot_system.adapters.http import problems
-from iot_system.adapters.http.auth import Caller, DeviceId, TheGateway, itself_or_admin, resolve_me
+from iot_system.adapters.http.auth import DevicePath, itself_or_admin, resolve_me
 from iot_system.adapters.http.batches import BatchReader, Items, check
-from iot_system.adapters.http.bodies import StrictRequest, form_of
 from iot_system.adapters.http.openapi import BulkTelemetryOperation, TelemetryOperation
 from iot_system.adapters.http.problems import Rejection
+from iot_system.adapters.http.requests import ApiRequest
 from iot_system.domain.readings import Telemetry, parse_telemetry
 from iot_system.errors import Forbidden
 from iot_system.ports.gateway import Gateway, Principal
@@ -47,36 +47,37 @@ _bulk: BatchReader[BulkItem] = BatchReader(BulkItem)
 @post(
     "/devices/{device:str}/telemetry",
     operation_id="sendTelemetry",
+    summary="Send telemetry of a device",
     tags=["telemetry"],
     guards=[itself_or_admin],
     status_code=202,
     operation_class=TelemetryOperation,
     responses=_PROBLEMS,
 )
-async def send_telemetry(
-    request: StrictRequest, gateway: TheGateway, principal: Caller, device_id: DeviceId
-) -> Accepted:
+async def send_telemetry(request: ApiRequest, device: DevicePath) -> Accepted:
     """Store one message of a device, or a list of them. The answer comes once they are durable."""
-    items = _messages.read(form_of(request), await request.body())
+    items = _messages.read(request.form, await request.body())
+    gateway, device_id = request.gateway, request.device_id(device)
 
     def parse(body: Any) -> Telemetry:
         return parse_telemetry(device_id, body, now_us=gateway.now_us())
 
-    return await _store(gateway, principal, items, parse)
+    return await _store(request, items, parse)
 
 
 @post(
     "/telemetry",
     operation_id="sendBulkTelemetry",
+    summary="Send telemetry of many devices",
     tags=["telemetry"],
     status_code=202,
     operation_class=BulkTelemetryOperation,
     responses=_PROBLEMS,
 )
-async def send_bulk_telemetry(request: StrictRequest, gateway: TheGateway, principal: Caller) -> Accepted:
+async def send_bulk_telemetry(request: ApiRequest) -> Accepted:
     """Store messages of many devices. Good items are stored even where others are refused."""
-    items = _bulk.read(form_of(request), await request.body())
-    return await _store(gateway, principal, items, _bulk_parser(gateway, principal))
+    items = _bulk.read(request.form, await request.body())
+    return await _store(request, items, _bulk_parser(request.gateway, request.principal))
 
 
 def _bulk_parser(gateway: Gateway, principal: Principal) -> Callable[[BulkItem], Telemetry]:
@@ -85,7 +86,7 @@ def _bulk_parser(gateway: Gateway, principal: Principal) -> Callable[[BulkItem],
     def parse(item: BulkItem) -> Telemetry:
         device = checked.get(item.device)
         if device is None:
-            device = resolve_me(item.device, principal, field="device")
+            device = resolve_me(item.device, principal)
             if principal.role == "device" and device != principal.id:
                 raise Forbidden(f"device {principal.id!r} may only send its own telemetry, not that of {device!r}")
             checked[item.device] = device
@@ -103,13 +104,11 @@ def _bulk_parser(gateway: Gateway, principal: Principal) -> Callable[[BulkItem],
     return parse
 
 
-async def _store(
-    gateway: Gateway, principal: Principal, items: Items[Any], parse: Callable[[Any], Telemetry]
-) -> Accepted:
+async def _store(request: ApiRequest, items: Items[Any], parse: Callable[[Any], Telemetry]) -> Accepted:
     messages, bad = await check(items, parse)
     accepted = len(messages)
     if messages:
-        results = await gateway.ingest(principal, messages)
+        results = await request.gateway.ingest(request.principal, messages)
         if any(results):
             good = [position for position in items.positions if position not in bad]
             refused = {position: error for position, error in zip(good, results, strict=True) if error}

@@ -9,7 +9,8 @@ from litestar import Response, get
 from msgspec import Meta
 
 from iot_system.adapters.http import problems
-from iot_system.adapters.http.auth import DeviceId, TheGateway, admin_only, itself_or_admin
+from iot_system.adapters.http.auth import DevicePath, admin_only, itself_or_admin
+from iot_system.adapters.http.requests import ApiRequest
 from iot_system.domain.questions import DeviceView
 from iot_system.domain.readings import milliseconds
 
@@ -58,26 +59,29 @@ class Ownership(msgspec.Struct):
 @get(
     "/devices/{device:str}/twin",
     operation_id="getDeviceTwin",
+    summary="Get a device's twin",
     tags=["twins"],
     guards=[itself_or_admin],
     responses=_PROBLEMS,
 )
-async def get_device_twin(gateway: TheGateway, device_id: DeviceId) -> Response[DeviceTwin]:
+async def get_device_twin(request: ApiRequest, device: DevicePath) -> Response[DeviceTwin]:
     """A device's twin. The `ETag` is the version of the desired state."""
-    view = await gateway.device(device_id)
+    view = await request.gateway.device(request.device_id(device))
     return Response(_twin(view), headers={"ETag": f'"{view.state.desired_version}"'})
 
 
 @get(
     "/devices/{device:str}/twin:explain",
     operation_id="explainDeviceTwin",
+    summary="Explain who owns a device",
     tags=["twins"],
     guards=[admin_only],
     responses=_PROBLEMS,
 )
-async def explain_device_twin(gateway: TheGateway, device_id: DeviceId) -> Ownership:
+async def explain_device_twin(request: ApiRequest, device: DevicePath) -> Ownership:
     """Who owns the device's actor now, and how far it is."""
-    found = await gateway.explain(device_id)
+    device_id = request.device_id(device)
+    found = await request.gateway.explain(device_id)
     return Ownership(device_id, **msgspec.structs.asdict(found))
 
 
