@@ -1,0 +1,33 @@
+"""The chart as a package."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.harness import helm
+from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING
+
+
+@pytest.mark.parametrize("values", [DEVELOPMENT, TESTING, PRODUCTION], ids=lambda path: path.stem)
+def test_helm_finds_nothing_to_complain_about(values: Path) -> None:
+    command = [helm.executable(), "lint", "--strict", str(helm.CHART), "--values", str(values)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout
+
+
+def test_the_packaged_chart_renders_the_same_without_fetching_anything(tmp_path: Path) -> None:
+    command = [helm.executable(), "package", str(helm.CHART), "--destination", str(tmp_path)]
+    subprocess.run(command, capture_output=True, check=True)
+    [package] = tmp_path.iterdir()
+    assert helm.template("--values", str(TESTING), chart=package) == helm.render_text(TESTING)
+
+
+def test_every_subchart_is_a_dependency_and_comes_with_the_chart() -> None:
+    chart = yaml.safe_load((helm.CHART / "Chart.yaml").read_text())
+    names = {dependency["name"] for dependency in chart["dependencies"]}
+    assert names == {path.name for path in (helm.CHART / "charts").iterdir()}
+    assert not any("repository" in dependency for dependency in chart["dependencies"])
