@@ -1,0 +1,105 @@
+"""The MQTT server: TCP in, telemetry to the gateway, acknowledgements out once it is durable.
+
+What becomes of a message that cannot be stored
+-----------------------------------------------
+MQTT 3.1.1 has no negative acknowledgement: a server may acknowledge the message nevertheless, or close the connection
+(3.3.5). PUBACK is this system's word that a message is durable, so it is never sent for one that is not:
+
+- **QoS 1** (bad JSON, a limit exceeded, an unknown topic or device, not allowed, or no room at present): the message is
+  not acknowledged. Everything else that arrived with it is stored and acknowledged, then, after a pause, the connection
+  is closed. A client that keeps the message sends it again when it is back, at that pace; its other messages still get
+  through. A message that will never be accepted so costs its sender a reconnection each time, and no good message.
+- **QoS 0**: the client asked for no answer. The message is dropped, the connection lives on.
+- A packet that breaks the protocol closes the connection, after what came before it is stored and acknowledged.
+
+Each case adds to ``iot_mqtt_refused_total`` under its reason, and is logged with one sentence. (ThingsBoard closes as
+well, with an option to acknowledge; so does AWS IoT Core. MQTT 5 has reason codes for all of this.)
+
+Not yet served, and told so in the log where a client asks for it: QoS 2. Accepted without effect: wills, the retain
+flag, sessions (``session present`` is always 0); subscriptions are granted to a device's own topics, on which nothing
+is sent yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from iot_system.adapters.mqtt.clients import Clients
+from iot_system.adapters.mqtt.connection import Ended
+from iot_system.adapters.mqtt.limits import MqttLimits
+from iot_system.adapters.mqtt.observing import Refusals
+from iot_system.adapters.mqtt.protocol import MqttProtocol
+from iot_system.errors import InvalidSetting
+from iot_system.ports.gateway import Gateway
+
+_BACKLOG = 1024
+_CHECK_TIME_EVERY_S = 0.5
+log = structlog.get_logger()
+
+
+class MqttServer:
+    """Serves ``gateway`` on ``host``:``port`` (0 takes a free one) in the current event loop."""
+
+    def __init__(self, gateway: Gateway, *, host: str, port: int, limits: MqttLimits | None = None) -> None:
+        self._gateway = gateway
+        self._host = host
+        self._port = port
+        self._limits = limits or MqttLimits()
+        self._clients = Clients()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on, from `start` on."""
+        return self._port
+
+    async def start(self) -> None:
+        """Returns when connections are accepted. Raises `InvalidSetting` where the address cannot be used."""
+        loop = asyncio.get_running_loop()
+        refusals = Refusals(loop.time)
+        try:
+            self._server = await loop.create_server(
+                lambda: MqttProtocol(self._gateway, self._limits, self._clients, refusals, self._tasks),
+                self._host,
+                self._port,
+                backlog=_BACKLOG,
+            )
+        except OSError as error:
+            raise InvalidSetting(f"cannot listen on {self._host}:{self._port}: {error.strerror}") from error
+        self._port = self._server.sockets[0].getsockname()[1]
+        self._check_time()
+
+    async def stop(self, deadline_s: float = 10.0) -> None:
+        """Accept no more, acknowledge what was accepted, close; cut what takes longer. May be called again."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        for client in self._clients:
+            client.finish(Ended("shutdown"))
+        try:
+            async with asyncio.timeout(deadline_s):
+                await self._clients.gone()
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+        except TimeoutError:
+            log.warning("mqtt connections cut at stop", connections=len(self._clients), unfinished=len(self._tasks))
+        for client in self._clients:
+            client.abort()
+        await self._clients.gone()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _check_time(self) -> None:
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        for client in self._clients:
+            client.check_time(now_s)
+        self._timer = loop.call_later(_CHECK_TIME_EVERY_S, self._check_time)

@@ -1,0 +1,72 @@
+"""Topics: the standard's rules for names and filters, and what the names of this interface mean.
+
+A topic is the REST path without its leading slash; ``me`` stands for the caller's own device id.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from iot_system.adapters.mqtt.packets import MalformedPacket
+from iot_system.domain.ids import check_id
+from iot_system.errors import InvalidInput, NotFound
+from iot_system.ports.gateway import Principal
+
+ME = "me"
+_SHOWN = 100
+
+
+def check_topic(topic: str) -> str:
+    """Return a topic name that the standard allows. Raises `MalformedPacket`."""
+    if not topic:
+        raise MalformedPacket("a topic name is empty", "4.7.3")
+    if "+" in topic or "#" in topic:
+        raise MalformedPacket(f"the topic name {topic[:_SHOWN]!r} has a wildcard", "3.3.2.1")
+    return topic
+
+
+def check_filter(filter_: str) -> str:
+    """Return a topic filter that the standard allows. Raises `MalformedPacket`."""
+    if not filter_:
+        raise MalformedPacket("a topic filter is empty", "4.7.3")
+    levels = filter_.split("/")
+    for index, level in enumerate(levels):
+        if "#" in level and (level != "#" or index < len(levels) - 1):
+            raise MalformedPacket(f"the topic filter {filter_[:_SHOWN]!r} has '#' before its end", "4.7.1.2")
+        if "+" in level and level != "+":
+            raise MalformedPacket(f"the topic filter {filter_[:_SHOWN]!r} has '+' within a level", "4.7.1.3")
+    return filter_
+
+
+@lru_cache(maxsize=65_536)
+def telemetry_device(topic: str) -> str:
+    """The device id, or ``me``, of ``v1/devices/{id or me}/telemetry``.
+
+    Raises `NotFound` for another topic and `InvalidInput` for an id that is none.
+    """
+    match topic.split("/"):
+        case ["v1", "devices", device, "telemetry"]:
+            return device if device == ME else check_id(device, field="device")
+        case _:
+            raise NotFound(f"topic {topic[:_SHOWN]!r} takes no messages; v1/devices/{{id or me}}/telemetry does")
+
+
+def resolve_me(device: str, principal: Principal) -> str:
+    """The device id that ``device`` means to ``principal``. Raises `InvalidInput`."""
+    if device != ME:
+        return device
+    if principal.role != "device":
+        raise InvalidInput("'me' stands for a device's own id, and this client is not a device: name the device")
+    return principal.id
+
+
+def is_own(filter_: str, principal: Principal) -> bool:
+    """Whether a filter asks for nothing but what is sent to this device: its desired state and its commands."""
+    match filter_.split("/"):
+        case ["v1", "devices", device, "twin", "desired"]:
+            pass
+        case ["v1", "devices", device, "commands", _, *_]:
+            pass
+        case _:
+            return False
+    return principal.role == "device" and device in (ME, principal.id)
