@@ -102,7 +102,7 @@ def _check_value(metric: str, value: object) -> None:
                 raise InvalidInput(f"metric {metric!r} is {value}; numbers must be finite")
         case int():
             if abs(value) > INTEGER_LIMIT:
-                raise InvalidInput(f"metric {metric!r} is beyond ±2^53, the limit for whole numbers")
+                raise InvalidInput(f"metric {metric!r} is {_shown(value)}, beyond ±2^53, the limit for whole numbers")
         case str():
             if len(value) > TEXT_LIMIT:
                 raise TooLarge(f"metric {metric!r} has {len(value)} characters; the limit is {TEXT_LIMIT}")
@@ -117,7 +117,7 @@ def _check_value(metric: str, value: object) -> None:
 
 
 def _check_json(metric: str, value: object, *, depth: int) -> None:
-    if depth > JSON_DEPTH_LIMIT:
+    if depth > JSON_DEPTH_LIMIT and isinstance(value, dict | list):
         raise InvalidInput(f"metric {metric!r} is nested deeper than {JSON_DEPTH_LIMIT} levels")
     if isinstance(value, dict):
         for key, child in value.items():
@@ -134,11 +134,12 @@ def _check_json(metric: str, value: object, *, depth: int) -> None:
 def _check_ts(ts: object, now_us: int) -> int:
     if isinstance(ts, bool) or not isinstance(ts, int | float):
         raise InvalidInput(f"ts must be a number of milliseconds since 1970, not {_kind(ts)}")
-    if not math.isfinite(ts) or ts < 0:
-        raise InvalidInput(f"ts is {ts}; the earliest is 0 (1970-01-01)")
-    time_us = ts * 1000 if isinstance(ts, int) else round(ts * 1000)
-    if time_us > now_us + FUTURE_LIMIT_US:
-        raise InvalidInput(f"ts is {ts}; the latest is 10 minutes from now ({(now_us + FUTURE_LIMIT_US) // 1000})")
+    if not ts >= 0:  # NaN neither
+        raise InvalidInput(f"ts is {_shown(ts)}; the earliest is 0 (1970-01-01)")
+    latest_us = now_us + FUTURE_LIMIT_US
+    # Held against the limit before the multiplication, which a float need not survive.
+    if ts > latest_us // 1000 + 1 or (time_us := round(ts * 1000)) > latest_us:
+        raise InvalidInput(f"ts is {_shown(ts)}; the latest is 10 minutes from now ({latest_us // 1000})")
     return time_us
 
 
@@ -146,7 +147,7 @@ def _check_seq(seq: object) -> int | None:
     if seq is None:
         return None
     if isinstance(seq, bool) or not isinstance(seq, int) or not 0 <= seq <= SEQ_LIMIT:
-        raise InvalidInput(f"seq must be a whole number from 0 to 2^63 - 1, not {seq!r}"[:200])
+        raise InvalidInput(f"seq must be a whole number from 0 to 2^63 - 1, not {_shown(repr(seq))}")
     return seq
 
 
@@ -154,8 +155,16 @@ def _check_name(name: object, field: str) -> str | None:
     if name is None:
         return None
     if not isinstance(name, str) or not 0 < len(name) <= METRIC_NAME_LIMIT or not name.isprintable():
-        raise InvalidInput(f"{field} must be text of 1 to {METRIC_NAME_LIMIT} printable characters")
+        raise InvalidInput(
+            f"{field} must be text of 1 to {METRIC_NAME_LIMIT} printable characters, not {_shown(repr(name))}"
+        )
     return name
+
+
+def _shown(value: object) -> str:
+    """A refused value for a sentence, cut to a readable length."""
+    text = str(value)
+    return text if len(text) <= 32 else f"{text[:32]}…"
 
 
 _KINDS = {dict: "an object", list: "a list", str: "text", bool: "a bool", type(None): "null"}
