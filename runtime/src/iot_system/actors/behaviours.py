@@ -15,7 +15,7 @@ def load_behaviour(name: str) -> type[DeviceActor]:
     module_name, _, class_name = name.partition(":")
     try:
         found = getattr(import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # importing runs the user's code, which may raise anything
         raise InvalidInput(f"behaviour {name!r} cannot be loaded: {error}") from error
     if not (isinstance(found, type) and issubclass(found, DeviceActor)):
         raise InvalidInput(f"behaviour {name!r} is not a subclass of iot_system.actors.device:DeviceActor")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec.msgpack import encode
+
 from iot_system.actors.effects import Effect, Remember, Report
 from iot_system.domain.history import Reading
 from iot_system.domain.merge import merge_patch
@@ -81,12 +83,19 @@ class DeviceActor:
         return fresh
 
     def apply(self, effects: Iterable[Effect]) -> None:
-        """Carry out what a handler returned."""
+        """Carry out what a handler returned, all of it or nothing.
+
+        Raises `TypeError` for what is no effect, or cannot be stored: else the commit of everybody else would fail.
+        """
         state = self.state
+        reported, version, extra = state.reported, state.reported_version, state.extra
         for effect in effects:
             match effect:
                 case Report(patch):
-                    state.reported = merge_patch(state.reported, patch)
-                    state.reported_version += 1
+                    reported, version = merge_patch(reported, patch), version + 1
                 case Remember(patch):
-                    state.extra = merge_patch(state.extra, patch)
+                    extra = merge_patch(extra, patch)
+                case _:
+                    raise TypeError(f"{effect!r} is not an effect")
+            encode(patch)
+        state.reported, state.reported_version, state.extra = reported, version, extra

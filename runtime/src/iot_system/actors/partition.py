@@ -59,9 +59,8 @@ class PartitionActors:
     def activate_device(self, device: Device, state: DeviceState) -> DeviceActor:
         """Bring a device's actor into memory, or give the one that is there its changed registration."""
         actor = self.devices.get(device.id)
-        behaviour = load_behaviour(device.behaviour)
-        if actor is None or type(actor) is not behaviour:
-            actor = self.devices[device.id] = behaviour(device, actor.state if actor else state)
+        if actor is None or actor.device.behaviour != device.behaviour:
+            actor = self.devices[device.id] = _actor_of(device, actor.state if actor else state)
         actor.device = device
         return actor
 
@@ -151,3 +150,14 @@ class PartitionActors:
         for target, messages in by_target.items():
             number = self._sent[target] = self._sent.get(target, 0) + 1
             changes.outbox.append((target, number, encode_frame(ActorFrame(self.partition, number, messages))))
+
+
+def _actor_of(device: Device, state: DeviceState) -> DeviceActor:
+    """A behaviour that could be loaded at registration may be gone from a later image: its readings still count."""
+    try:
+        return load_behaviour(device.behaviour)(device, state)
+    except Exception as error:  # noqa: BLE001 - a behaviour is the user's code: it harms its own actor only
+        log.error("behaviour cannot be used", device=device.id, behaviour=device.behaviour, error=repr(error))
+        actor = DeviceActor(device, state)
+        actor.failures = 1
+        return actor
