@@ -1,0 +1,5 @@
+"""A behaviour's module with a mistake."""
+
+from __future__ import annotations
+
+raise RuntimeError("this module does not work")
