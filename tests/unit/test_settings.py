@@ -1,0 +1,115 @@
+"""Settings: every variable is read, every mistake stops the start with one sentence."""
+
+from __future__ import annotations
+
+import os
+from unittest import mock
+
+import pytest
+from iot_system.errors import InvalidSetting
+from iot_system.settings import ActorSystemSettings, ApiSettings, RayHeadSettings, read_settings
+
+
+def refusal(**environ: str) -> str:
+    with pytest.raises(InvalidSetting) as error:
+        read_settings(ActorSystemSettings, environ)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_the_documented_defaults_hold() -> None:
+    api = read_settings(ApiSettings, {})
+    assert (api.broker.urls, api.broker.user, api.broker.password) == ("nats://127.0.0.1:4222", None, None)
+    assert (api.listen.host, api.listen.http_port, api.listen.mqtt_port) == ("0.0.0.0", 8000, 1883)
+    assert (api.stream.partitions, api.stream.replicas, api.stream.max_bytes) == (64, 1, 1_073_741_824)
+    assert (api.process.log_level, api.process.drain_timeout_s, api.admin_token) == ("info", 20.0, None)
+    actors = read_settings(ActorSystemSettings, {})
+    assert actors.shard.database_url == "sqlite:///:memory:"
+    assert (actors.shard.passivate_after_s, actors.shard.retention_days) == (300.0, 0)
+    assert (actors.address, actors.port, actors.cluster_name) == ("127.0.0.1", 8000, "iot-cluster")
+    assert (actors.placement, actors.ray_address, actors.shards_per_node) == ("ray", None, 1)
+
+
+def test_every_variable_reaches_its_field() -> None:
+    actors = read_settings(
+        ActorSystemSettings,
+        {
+            "NATS_URL": "nats://a:1,nats://b:2",
+            "NATS_USER": "user",
+            "NATS_PASSWORD": "12345",  # text, although it looks like a number
+            "DATABASE_URL": "postgresql://u:p@h/d",
+            "ACTOR_SYSTEM_ADDRESS": "10.0.0.7",
+            "ACTOR_SYSTEM_PORT": "8001",
+            "ACTOR_SYSTEM_CLUSTER_NAME": "other",
+            "IOT_LISTEN_HOST": "127.0.0.1",
+            "IOT_PARTITIONS": "128",
+            "IOT_STREAM_REPLICAS": "3",
+            "IOT_STREAM_MAX_BYTES": "1048576",
+            "IOT_RAY_ADDRESS": "ray-head:6379",
+            "IOT_SHARDS_PER_NODE": "2",
+            "IOT_PASSIVATE_AFTER_S": "1.5",
+            "IOT_HISTORY_RETENTION_DAYS": "30",
+            "IOT_PLACEMENT": "local",
+            "IOT_DRAIN_TIMEOUT_S": "5",
+            "IOT_LOG_LEVEL": "debug",
+            "PATH": "/bin",
+        },
+    )
+    broker, stream, shard = actors.shard.broker, actors.shard.stream, actors.shard
+    assert (broker.urls, broker.user, broker.password) == ("nats://a:1,nats://b:2", "user", "12345")
+    assert (stream.partitions, stream.replicas, stream.max_bytes) == (128, 3, 1_048_576)
+    assert (shard.database_url, shard.passivate_after_s, shard.retention_days) == ("postgresql://u:p@h/d", 1.5, 30)
+    assert (shard.log_level, actors.process.log_level, actors.process.drain_timeout_s) == ("debug", "debug", 5.0)
+    assert (actors.address, actors.port, actors.cluster_name) == ("10.0.0.7", 8001, "other")
+    assert (actors.listen_host, actors.placement) == ("127.0.0.1", "local")
+    assert (actors.ray_address, actors.shards_per_node) == ("ray-head:6379", 2)
+
+
+def test_the_api_and_the_head_read_theirs() -> None:
+    environ = {"IOT_HTTP_PORT": "0", "IOT_MQTT_PORT": "1", "IOT_ADMIN_TOKEN": "secret", "IOT_RAY_STORAGE": "/data"}
+    api = read_settings(ApiSettings, environ)
+    assert (api.listen.http_port, api.listen.mqtt_port, api.admin_token) == (0, 1, "secret")
+    assert read_settings(RayHeadSettings, environ).storage == "/data"
+
+
+def test_the_process_s_own_environment_is_the_default() -> None:
+    with mock.patch.dict(os.environ, {"IOT_HTTP_PORT": "1234"}):
+        assert read_settings(ApiSettings).listen.http_port == 1234
+
+
+def test_an_empty_variable_is_the_default() -> None:
+    """Charts and shells pass what is not set as an empty text."""
+    assert read_settings(ApiSettings, {"IOT_HTTP_PORT": "", "IOT_ADMIN_TOKEN": ""}) == ApiSettings()
+
+
+def test_a_misspelt_setting_is_refused_with_its_name() -> None:
+    sentence = refusal(IOT_PARTITION="64")
+    assert sentence.startswith("IOT_PARTITION is not a setting; known are ")
+    assert "IOT_PARTITIONS" in sentence
+
+
+def test_settings_of_other_services_are_known_to_all() -> None:
+    assert read_settings(ApiSettings, {"IOT_RAY_STORAGE": "/data", "IOT_SHARDS_PER_NODE": "7"}) == ApiSettings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "sentence"),
+    [
+        ("ACTOR_SYSTEM_PORT", "http", "ACTOR_SYSTEM_PORT is 'http': Expected `int`, got `str`"),
+        ("ACTOR_SYSTEM_PORT", "65536", "ACTOR_SYSTEM_PORT is '65536': Expected `int` <= 65535"),
+        ("ACTOR_SYSTEM_PORT", "-1", "ACTOR_SYSTEM_PORT is '-1': Expected `int` >= 0"),
+        ("IOT_PARTITIONS", "0", "IOT_PARTITIONS is '0': Expected `int` >= 1"),
+        ("IOT_PARTITIONS", "4097", "IOT_PARTITIONS is '4097': Expected `int` <= 4096"),
+        ("IOT_PARTITIONS", "1.5", "IOT_PARTITIONS is '1.5': Expected `int`, got `str`"),
+        ("IOT_STREAM_REPLICAS", "2", "IOT_STREAM_REPLICAS is '2'; it is one of 1, 3, 5"),
+        ("IOT_STREAM_MAX_BYTES", "10", "IOT_STREAM_MAX_BYTES is '10': Expected `int` >= 1048576"),
+        ("IOT_PASSIVATE_AFTER_S", "0", "IOT_PASSIVATE_AFTER_S is '0': Expected `float` > 0.0"),
+        ("IOT_PASSIVATE_AFTER_S", "nan", "IOT_PASSIVATE_AFTER_S is 'nan': Expected `float` > 0.0"),
+        ("IOT_DRAIN_TIMEOUT_S", "inf", "IOT_DRAIN_TIMEOUT_S is 'inf': Expected `float` <= 86400.0"),
+        ("IOT_HISTORY_RETENTION_DAYS", "-1", "IOT_HISTORY_RETENTION_DAYS is '-1': Expected `int` >= 0"),
+        ("IOT_PLACEMENT", "moon", "IOT_PLACEMENT is 'moon'; it is one of ray, local"),
+        ("IOT_LOG_LEVEL", "INFO", "IOT_LOG_LEVEL is 'INFO'; it is one of debug, info, warning, error"),
+    ],
+)
+def test_a_bad_value_is_refused_with_variable_limit_and_value(variable: str, text: str, sentence: str) -> None:
+    assert refusal(**{variable: text}) == sentence
