@@ -1,0 +1,97 @@
+"""``iot-system check``: sends a reading through an installation by every protocol and reads it back."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import random
+import secrets
+import time
+from typing import Any
+
+import msgspec
+
+from iot_system.commands.arguments import Address, address, url
+from iot_system.commands.mqtt import MqttSender
+from iot_system.commands.output import complain, step
+from iot_system.commands.rest import Rest
+from iot_system.errors import IotError, NotFound, Unavailable
+
+DEADLINE_S = 60.0
+POLL_S = 0.2
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; 1 with one sentence where a step fails."""
+    parser = argparse.ArgumentParser("iot-system check", description=__doc__)
+    parser.add_argument("--url", type=url, required=True, help="REST interface, e.g. http://api-service:8000")
+    parser.add_argument("--mqtt", type=address, metavar="HOST:PORT", help="check MQTT too")
+    arguments = parser.parse_args(argv)
+    token = os.environ.get("IOT_ADMIN_TOKEN")
+    if not token:
+        parser.error("IOT_ADMIN_TOKEN is not set; it must be the administrator's token")
+    try:
+        asyncio.run(check(arguments.url, token, arguments.mqtt))
+    except IotError as error:
+        complain("check", error)
+        return 1
+    return 0
+
+
+async def check(url: str, token: str, mqtt: Address | None) -> None:
+    """Raises an `IotError` at the first step that fails. The device that it makes is removed in any case."""
+    device = f"helm-test-{secrets.token_hex(4)}"
+    async with Rest(url, token) as rest:
+        with step(f"registered {device}"):
+            await rest.post("/v1/devices", {"id": device})
+        try:
+            await _send_and_read_back(rest, device, mqtt)
+        finally:
+            with step(f"removed {device}"), contextlib.suppress(NotFound):
+                await rest.delete(f"/v1/devices/{device}")
+
+
+async def _send_and_read_back(rest: Rest, device: str, mqtt: Address | None) -> None:
+    sent = {"by_rest": random.random()}  # noqa: S311 - only to be recognised
+    with step("sent a reading by REST, acknowledged"):
+        await rest.post(f"/v1/devices/{device}/telemetry", sent)
+    if mqtt is not None:
+        by_mqtt = {"by_mqtt": random.random()}  # noqa: S311
+        with step("sent a reading by MQTT, acknowledged"):
+            await _publish(rest, device, mqtt, by_mqtt)
+        sent |= by_mqtt
+    with step("read back from the history"):
+        await _until(lambda: _history(rest, device), sent, "history")
+    with step("read back from the twin"):
+        await _until(lambda: _twin(rest, device), sent, "twin")
+
+
+async def _publish(rest: Rest, device: str, mqtt: Address, values: dict[str, float]) -> None:
+    _, token = await rest.issue_token(device)
+    sender = MqttSender(*mqtt, device=device, token=token, on_acknowledged=lambda: None)
+    sender.start()
+    try:
+        await sender.send(msgspec.json.encode(values))
+        await sender.drain()
+    finally:
+        await sender.stop()
+
+
+async def _history(rest: Rest, device: str) -> dict[str, Any]:
+    page = await rest.get(f"/v1/devices/{device}/telemetry")
+    return {one["metric"]: one["value"] for one in page["items"]}
+
+
+async def _twin(rest: Rest, device: str) -> dict[str, Any]:
+    twin = await rest.get(f"/v1/devices/{device}/twin")
+    return {metric: latest["value"] for metric, latest in twin["latest"].items()}
+
+
+async def _until(read: Any, sent: dict[str, float], what: str) -> None:
+    deadline_s = time.monotonic() + DEADLINE_S
+    while (found := await read()) != sent:
+        if time.monotonic() > deadline_s:
+            raise Unavailable(f"the {what} holds {found} instead of {sent}, {DEADLINE_S:g} s after it was acknowledged")
+        await asyncio.sleep(POLL_S)
