@@ -67,5 +67,5 @@ def test_helm_test_sends_a_reading_through_the_public_interface(installation: In
         for one in installation.of_kind("Service")
         if one["metadata"]["name"].endswith("api-service")
     )
-    assert check.containers[0].spec["args"] == ["check", "--url", f"http://{api}:8000"]
+    assert check.containers[0].spec["args"] == ["check", "--url", f"http://{api}:8000", "--mqtt", f"{api}:1883"]
     assert check.containers[0].env["IOT_ADMIN_TOKEN"]["valueFrom"]["secretKeyRef"]["key"] == "admin-token"

@@ -13,6 +13,10 @@ nats://{{ include "common.name" (list . "nats-service") }}:4222
 http://{{ include "common.name" (list . "api-service") }}:8000
 {{- end -}}
 
+{{- define "common.mqttAddress" -}}
+{{ include "common.name" (list . "api-service") }}:1883
+{{- end -}}
+
 {{/*
 The secrets job fills in the braces.
 */}}
