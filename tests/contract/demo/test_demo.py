@@ -1,0 +1,146 @@
+"""`iot-system demo`: the whole system as processes on this machine, with the shipped sample."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+
+from tests.harness import occupancy
+from tests.harness.nats import free_port
+
+DEADLINE_S = 180
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """Where the demo puts its folder: short, because Ray's sockets stand in it."""
+    folder = Path(f"/tmp/d{os.getpid()}")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        assert list(folder.iterdir()) == [], "the demo has left something behind"
+        folder.rmdir()
+
+
+def start(scratch: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "iot_system", "demo", *arguments],
+        env=os.environ | {"TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def processes_in(scratch: Path) -> list[str]:
+    """Command lines of processes that name the folder, in their arguments or as their working directory."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_text().replace("\0", " ")
+            where = os.readlink(process / "cwd")
+        except OSError:
+            continue
+        if str(scratch) in command or where.startswith(str(scratch)):
+            found.append(command)
+    return found
+
+
+def test_the_summary_has_the_figures_of_the_sample(scratch: Path, tmp_path: Path) -> None:
+    figures_file = tmp_path / "figures.json"
+    demo = start(scratch, "--exit", "--json", str(figures_file))
+    out, err = demo.communicate(timeout=DEADLINE_S)
+    assert demo.returncode == 0, out + err
+    figures = json.loads(figures_file.read_text())
+    readings = list(occupancy.entries())
+    assert figures["readings"] == len(readings) == 48_858
+    assert f"Room office: {len(readings):,} readings" in out
+    check_hours(figures["hours"])
+    check_room(figures["room"])
+    check_devices(figures["devices"])
+    assert processes_in(scratch) == []
+
+
+def check_hours(hours: list[dict[str, Any]]) -> None:
+    expected = occupancy.hours()
+    assert [hour["ts"] for hour in hours] == sorted(expected)
+    for hour in hours:
+        values = expected[hour["ts"]]
+        assert hour["count"] == {metric: len(found) for metric, found in values.items()}
+        assert hour["avg"].keys() == values.keys() - {"occupancy"}
+        for metric, average in hour["avg"].items():
+            assert occupancy.same(average, fmean(values[metric])), (hour["ts"], metric)
+
+
+def check_room(room: dict[str, Any]) -> None:
+    assert sorted(room["members"]) == occupancy.DEVICES
+    expected = occupancy.room()
+    assert room["metrics"].keys() == expected.keys()
+    for metric, found in room["metrics"].items():
+        last, count, *numbers = expected[metric]
+        assert (found["last"]["value"], found["count"]) == (last, count)
+        assert all(map(occupancy.same, [found["min"], found["max"], found["avg"]], numbers)), metric
+
+
+def check_devices(devices: dict[str, dict[str, Any]]) -> None:
+    newest = {(one.device, one.metric): (one.ts, one.value) for one in sorted(occupancy.entries(), key=lambda e: e.ts)}
+    found = {
+        (device, metric): (latest["ts"], latest["value"])
+        for device, twin in devices.items()
+        for metric, latest in twin["latest"].items()
+    }
+    assert found == newest
+
+
+def test_a_broken_line_is_told_with_its_number_and_harms_no_other(scratch: Path, tmp_path: Path) -> None:
+    lines = occupancy.SAMPLE.read_text().splitlines()[:101]
+    lines[42] = lines[42].replace("2015", "twenty-fifteen")
+    data = tmp_path / "mine.csv"
+    data.write_text("\n".join(lines) + "\n")
+    figures_file = tmp_path / "figures.json"
+    demo = start(scratch, "--exit", f"--data={data}", "--json", str(figures_file))
+    out, err = demo.communicate(timeout=DEADLINE_S)
+    assert demo.returncode == 0, out + err
+    assert re.search(r"line 43 was left out: .*twenty-fifteen", out), out
+    assert json.loads(figures_file.read_text())["readings"] == 99 * 6
+
+
+def test_it_serves_until_ctrl_c_and_leaves_nothing_behind(scratch: Path, tmp_path: Path) -> None:
+    data = tmp_path / "short.csv"
+    data.write_text("\n".join(occupancy.SAMPLE.read_text().splitlines()[:11]) + "\n")
+    port = free_port()
+    demo = start(scratch, f"--data={data}", f"--http-port={port}")
+    try:
+        assert demo.stdout is not None
+        said = ""
+        for line in demo.stdout:
+            said += line
+            if "mosquitto_pub" in line:
+                break
+        token = re.search(r"Administrator's token of this run: (\S+)", said)
+        assert token, said
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/v1/rooms/office/twin", headers={"Authorization": f"Bearer {token[1]}"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert json.load(answer)["metrics"]["co2"]["count"] == 10
+        demo.send_signal(signal.SIGINT)
+        out, err = demo.communicate(timeout=60)
+        assert demo.returncode == 0, said + out + err
+    finally:
+        demo.kill()
+        demo.wait()
+    assert processes_in(scratch) == []

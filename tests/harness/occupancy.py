@@ -1,0 +1,83 @@
+"""What the shipped occupancy sample must become, computed from the CSV by nothing but the standard library."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+from tests.harness.ledger import Entry
+
+SAMPLE = Path(__file__).parents[2] / "runtime" / "src" / "iot_system" / "data" / "occupancy.csv"
+ROOM = "office"
+COLUMNS = {
+    "Temperature": ("office-climate", "temperature"),
+    "Humidity": ("office-climate", "humidity"),
+    "HumidityRatio": ("office-climate", "humidity_ratio"),
+    "Light": ("office-light", "light"),
+    "CO2": ("office-air", "co2"),
+    "Occupancy": ("office-presence", "occupancy"),
+}
+"""Column → device and metric, as the data's README has it."""
+DEVICES = sorted({device for device, _ in COLUMNS.values()})
+HOUR_MS = 3_600_000
+
+
+class Aggregate(NamedTuple):
+    """One metric of the room; ``min``, ``max`` and ``avg`` are None for the occupancy, which is no number."""
+
+    last: float | bool
+    count: int
+    min: float | None
+    max: float | None
+    avg: float | None
+
+
+def entries(path: Path = SAMPLE) -> Iterator[Entry]:
+    """Every reading of the file, in its order."""
+    with path.open(newline="") as file:
+        rows = csv.reader(file)
+        names = next(rows)
+        for row in rows:
+            # The header has no name for the first column, the row number.
+            fields = dict(zip(names, row[1:], strict=True))
+            moment = datetime.strptime(fields["date"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+            for column, (device, metric) in COLUMNS.items():
+                value = fields[column] == "1" if column == "Occupancy" else float(fields[column])
+                yield Entry(device, metric, int(moment.timestamp()) * 1000, value)
+
+
+def room() -> dict[str, Aggregate]:
+    """Metric → what the room must say of it."""
+    values: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for entry in entries():
+        values[entry.metric].append((entry.ts, entry.value))  # type: ignore[arg-type]  # no text in this file
+    return {metric: _aggregate(metric, found) for metric, found in values.items()}
+
+
+def hours() -> dict[int, dict[str, list[float]]]:
+    """Start of an hour (milliseconds since 1970) → metric → its values within that hour."""
+    found: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for entry in entries():
+        found[entry.ts // HOUR_MS * HOUR_MS][entry.metric].append(entry.value)  # type: ignore[arg-type]
+    return found
+
+
+def same(one: float | None, other: float | None) -> bool:
+    """Equal but for the order in which a sum was made."""
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=1e-9)
+
+
+def _aggregate(metric: str, found: list[tuple[int, float]]) -> Aggregate:
+    numbers = [value for _, value in found]
+    _, last = max(found, key=lambda one: one[0])
+    if metric == "occupancy":
+        return Aggregate(last, len(found), None, None, None)
+    return Aggregate(last, len(found), min(numbers), max(numbers), fmean(numbers))
