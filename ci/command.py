@@ -41,13 +41,12 @@ def run(
     try:
         if step is not None:
             return _watched(command, full, cwd, step)
-        given = {"input": stdin.encode()} if isinstance(stdin, str) else {"stdin": stdin or subprocess.DEVNULL}
-        done = subprocess.run(command, env=full, cwd=cwd, capture_output=True, timeout=timeout_s, check=False, **given)  # type: ignore[call-overload]
+        done = _finished(command, full, cwd, stdin, timeout_s)
     except FileNotFoundError as missing:
         raise CommandError(command, 127, str(missing)) from missing
     except subprocess.TimeoutExpired as late:
         raise CommandError(command, 124, f"no end after {timeout_s:g} s") from late
-    out: str = done.stdout.decode(errors="replace")
+    out = done.stdout.decode(errors="replace")
     if done.returncode:
         raise CommandError(command, done.returncode, done.stderr.decode(errors="replace") or out)
     return out
@@ -60,6 +59,21 @@ def works(*command: str | Path, env: Mapping[str, str] | None = None, timeout_s:
     except CommandError:
         return False
     return True
+
+
+def _finished(
+    command: Sequence[str | Path],
+    env: Mapping[str, str],
+    cwd: Path | None,
+    stdin: str | IO[bytes] | None,
+    timeout_s: float | None,
+) -> subprocess.CompletedProcess[bytes]:
+    """The ended program; a text goes to its standard input, a file becomes it."""
+    text = stdin.encode() if isinstance(stdin, str) else None
+    file = None if isinstance(stdin, str) else stdin or subprocess.DEVNULL
+    return subprocess.run(
+        command, env=env, cwd=cwd, input=text, stdin=file, capture_output=True, timeout=timeout_s, check=False
+    )
 
 
 def _watched(command: Sequence[str | Path], env: Mapping[str, str], cwd: Path | None, step: Step) -> str:

@@ -31,7 +31,7 @@ class Step:
 
 @contextmanager
 def step(title: str) -> Iterator[Step]:
-    """Print the title with its time when the block ends; on a terminal a running line, else a sign of life each 30 s."""
+    """Print the title with its time when the block ends; until then a running line, or a sign of life each 30 s."""
     current = Step(title)
     done = threading.Event()
     watcher = threading.Thread(target=_watch, args=(current, done), daemon=True)

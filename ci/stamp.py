@@ -16,7 +16,9 @@ def of(*ingredients: str | Path) -> str:
         if isinstance(ingredient, str):
             _add(total, "text", ingredient.encode())
         elif ingredient.is_dir():
-            for path in sorted(path for path in ingredient.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+            for path in sorted(
+                path for path in ingredient.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+            ):
                 _add(total, str(path.relative_to(ingredient)), path.read_bytes())
         else:
             _add(total, ingredient.name, ingredient.read_bytes())

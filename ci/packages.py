@@ -1,0 +1,64 @@
+"""System packages of Debian and Ubuntu that a cluster needs: installed where this process may, else named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+
+from ci.command import CommandError, run
+from ci.errors import NoClusterError
+from ci.progress import note, step
+
+# Each package and what it is for. The first brings the program of its own name: what other systems are asked for.
+ENGINE = {
+    "podman": "runs the nodes as containers",
+    "netavark": "connects them",
+    "aardvark-dns": "gives them names",
+    "iptables": "writes their address translation",
+    "runc": "starts them, also on cgroups of version 1",
+}
+BASE_IMAGES = {
+    "mmdebstrap": "makes Debian base images without an image registry",
+    "debian-archive-keyring": "verifies their packages",
+    "arch-test": "knows which architectures run here",
+}
+
+
+def require(packages: Mapping[str, str]) -> None:
+    """Return when all packages are there; as root on Debian or Ubuntu the missing ones are installed first.
+
+    Raises NoClusterError, which says what to install.
+    """
+    lacking = missing(packages)
+    if not lacking:
+        return
+    names = " ".join(lacking)
+    if not shutil.which("apt-get"):
+        raise NoClusterError(f"a cluster needs {names}: install it with this system's package manager")
+    if os.geteuid() != 0:
+        raise NoClusterError(f"a cluster needs system packages: `sudo apt-get install --no-install-recommends {names}`")
+    for name in lacking:
+        note(f"system package {name}: {packages[name]}")
+    with step(f"install {names}") as current:
+        env = {"DEBIAN_FRONTEND": "noninteractive"}
+        try:
+            run("apt-get", "update", "--quiet", env=env, step=current)
+            run("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *lacking, env=env, step=current)
+        except CommandError as failed:
+            raise NoClusterError(f"cannot install {names}: {failed}") from failed
+
+
+def missing(packages: Mapping[str, str]) -> list[str]:
+    """The packages that are not installed; where there is no dpkg, the first one when its program is not on PATH."""
+    if not shutil.which("dpkg-query"):
+        first = next(iter(packages))
+        return [] if shutil.which(first) else [first]
+    return [name for name in packages if not _installed(name)]
+
+
+def _installed(name: str) -> bool:
+    try:
+        return run("dpkg-query", "--show", "--showformat=${db:Status-Status}", name) == "installed"
+    except CommandError:
+        return False
