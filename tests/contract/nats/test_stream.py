@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-
 from iot_system.adapters.nats.connection import connect
 from iot_system.adapters.nats.stream import STREAM, NatsStream
 from iot_system.errors import InvalidSetting, Overloaded, TooLarge, Unavailable
 from iot_system.ports.stream import Reader, StreamMessage
 from iot_system.settings import BrokerSettings, StreamSettings
+
 from tests.harness.nats import NatsServer, running_nats
 
 PARTITIONS = 8
@@ -107,8 +107,9 @@ async def test_a_lost_delivery_is_noticed_and_read_again(stream: NatsStream) -> 
     async with stream.read({0: 0}) as reader:
         await publish(stream, 0, "a")
         assert len(await read(reader, 1)) == 1
-        inbox = reader._inbox  # type: ignore[attr-defined]
-        await reader._pull(4)  # type: ignore[attr-defined]
+        inbox = reader._inbox
+        assert inbox is not None
+        await reader._pull(4)
         await publish(stream, 0, "b", "c")
         async with asyncio.timeout(5):
             lost = await inbox.next_msg()  # as if the connection had swallowed it
@@ -129,10 +130,15 @@ async def test_a_full_stream_refuses_and_keeps_what_it_has(server: NatsServer) -
     stream = NatsStream(client, StreamSettings(partitions=PARTITIONS, max_bytes=1 << 20))
     await stream.ensure()
     stored = 0
-    with pytest.raises(Overloaded, match="full"):
-        for number in range(40):
-            await stream.publish(0, b"x" * 100_000, message_id=str(number))
+
+    async def publish_for_ever() -> None:
+        nonlocal stored
+        while True:
+            await stream.publish(0, b"x" * 100_000, message_id=str(stored))
             stored += 1
+
+    with pytest.raises(Overloaded, match="full"):
+        await publish_for_ever()
     async with stream.read({0: 0}) as reader:
         assert len(await read(reader, stored)) == stored
     await stream.trim({0: stored})

@@ -54,12 +54,8 @@ class PartitionWriter:
         try:
             while self._parcels:
                 parcels = self._next_parcels()
-                messages = [message for parcel, _ in parcels for message in parcel]
-                problem = await self._send(messages)
-                self._queued -= len(messages)
-                for _, stored in parcels:
-                    if not stored.done():
-                        stored.set_result(problem)
+                await self._send(parcels)
+                self._queued -= sum(len(messages) for messages, _ in parcels)
         finally:
             self._sender = None
 
@@ -69,12 +65,29 @@ class PartitionWriter:
             parcels.append(self._parcels.popleft())
         return parcels
 
-    async def _send(self, messages: list[Telemetry]) -> IotError | None:
-        """Publish as one frame, or as several where the broker's limit demands it; None when all is durable."""
+    async def _send(self, parcels: list[Parcel]) -> None:
+        """Publish as one frame, or as several where the broker's limit demands it, and tell each sender its outcome."""
+        messages = [message for parcel, _ in parcels for message in parcel]
         data = encode_frame(DeviceFrame(messages))
+        if len(data) > self._stream.frame_limit and len(parcels) > 1:
+            # Between parcels first: what is too large harms its own sender only.
+            half = len(parcels) // 2
+            await self._send(parcels[:half])
+            await self._send(parcels[half:])
+            return
+        problem = await self._store(messages, data)
+        for _, stored in parcels:
+            if not stored.done():
+                stored.set_result(problem)
+
+    async def _store(self, messages: list[Telemetry], data: bytes) -> IotError | None:
+        """Publish one parcel or several that fit; None when all is durable."""
         if len(data) > self._stream.frame_limit and len(messages) > 1:
             half = len(messages) // 2
-            return await self._send(messages[:half]) or await self._send(messages[half:])
+            for part in (messages[:half], messages[half:]):
+                if problem := await self._store(part, encode_frame(DeviceFrame(part))):
+                    return problem
+            return None
         try:
             await self._publish(data)
         except IotError as problem:

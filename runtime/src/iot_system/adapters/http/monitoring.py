@@ -15,7 +15,7 @@ from prometheus_client import generate_latest
 from iot_system.adapters.http import problems
 from iot_system.ports.health import Health
 
-EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+EXPOSITION = "text/plain; version=0.0.4"
 
 
 class Status(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn inside the running event loop, with bounds that it does not have by itself.
+"""The HTTP server: uvicorn's protocol inside the running event loop, with bounds that it does not have by itself.
 
 Measured on two cores against granian's embedded server (see bench in the design notes): uvicorn with httptools answered
 small requests about a third faster under load and twice as fast one by one, and 1 MiB bodies at least as fast, with
@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from email.utils import formatdate
 
 import msgspec
 import structlog
 import uvicorn
 from litestar.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from iot_system.errors import InvalidSetting
 
@@ -47,9 +47,12 @@ _STANDARD = Bounds()
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. A request must arrive whole in time and within its limits; so must its headers, and sooner."""
 
-    def __init__(self, *args: Any, bounds: Bounds, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, config: uvicorn.Config, state: ServerState, bounds: Bounds, on_last_lost: Callable[[], None]
+    ) -> None:
+        super().__init__(config, state, app_state={})
         self._bounds = bounds
+        self._on_last_lost = on_last_lost
         self._timer: asyncio.TimerHandle | None = None
         self._in_headers = False
         self._received = 0
@@ -68,6 +71,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect_within(None)
         super().connection_lost(exc)
+        if not self.connections:
+            self._on_last_lost()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -110,32 +115,18 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
 
-class _Uvicorn(uvicorn.Server):
-    """Without signal handlers, which belong to the process; says when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-
 class HttpServer:
     """Serves ``app`` on ``host``:``port`` (0 takes a free one) in the current event loop."""
 
     def __init__(self, app: ASGIApp, host: str, port: int, bounds: Bounds = _STANDARD) -> None:
         self._app = app
-        self._bounds = bounds
         self._host = host
         self._port = port
-        self._server: _Uvicorn | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self._bounds = bounds
+        self._state = ServerState()
+        self._listening: asyncio.Server | None = None
+        self._clock: asyncio.TimerHandle | None = None
+        self._drained = asyncio.Event()
 
     @property
     def port(self) -> int:
@@ -146,44 +137,61 @@ class HttpServer:
         """Returns when connections are accepted. Raises `InvalidSetting` where the address cannot be used."""
         listener = _listener(self._host, self._port)
         self._port = listener.getsockname()[1]
-        protocol: Any = partial(BoundedProtocol, bounds=self._bounds)
-        self._server = _Uvicorn(
-            uvicorn.Config(
-                self._app,
-                http=protocol,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                backlog=_BACKLOG,
-                timeout_keep_alive=self._bounds.keep_alive_s,
-            )
+        config = uvicorn.Config(
+            self._app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=self._bounds.keep_alive_s,
         )
-        self._serving = asyncio.create_task(self._server.serve([listener]), name="http-server")
-        await self._server.listening.wait()
+        config.load()
+        self._listening = await asyncio.get_running_loop().create_server(
+            lambda: BoundedProtocol(config, self._state, self._bounds, self._drained.set),
+            sock=listener,
+            backlog=_BACKLOG,
+        )
+        self._tell_date()
 
     async def stop(self, deadline_s: float) -> None:
         """Accept no more, answer what was asked, cut what takes longer than ``deadline_s``. May be called again."""
-        if self._server is None or self._serving is None:
+        if self._listening is None:
             return
-        self._server.should_exit = True
-        done, _ = await asyncio.wait([self._serving], timeout=deadline_s)
-        if not done:
-            _log.warning("connections cut at stop", connections=len(self._server.server_state.connections))
-            self._server.force_exit = True
-            for connection in list(self._server.server_state.connections):
-                connection.transport.abort()
-            for task in list(self._server.server_state.tasks):
-                task.cancel()
-            await asyncio.wait([self._serving])
-        self._serving.result()
+        listening, self._listening = self._listening, None
+        listening.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        if self._state.connections:
+            self._drained.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._drained.wait(), deadline_s)
+        await self._cut_the_rest()
+        await listening.wait_closed()
+        if self._clock is not None:
+            self._clock.cancel()
+
+    async def _cut_the_rest(self) -> None:
+        connections, tasks = list(self._state.connections), list(self._state.tasks)
+        if connections:
+            _log.warning("connections cut at stop", connections=len(connections))
+        for connection in connections:
+            connection.transport.abort()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _tell_date(self) -> None:
+        """The Date header of answers (RFC 9110, section 6.6.1), good for a second."""
+        self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        self._clock = asyncio.get_running_loop().call_later(1.0, self._tell_date)
 
 
 def _listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return socket.create_server((host, port), family=family)
     except OSError as error:
         raise InvalidSetting(f"cannot listen on {host}:{port}: {error.strerror}") from error

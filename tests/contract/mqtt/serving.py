@@ -1,0 +1,158 @@
+"""A real MQTT server on a loopback socket over a gateway in memory, and a client of raw packets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from iot_system.adapters.mqtt.decoding import Decoder
+from iot_system.adapters.mqtt.encoding import encode
+from iot_system.adapters.mqtt.limits import MqttLimits
+from iot_system.adapters.mqtt.packets import ConnAck, Connect, Packet, PubAck, Publish
+from iot_system.adapters.mqtt.server import MqttServer
+from iot_system.domain.readings import Telemetry
+from iot_system.domain.registry import Device
+from iot_system.ports.gateway import Principal
+
+from tests.unit.http.memory_gateway import ADMIN_TOKEN, MemoryGateway
+
+DEADLINE_S = 20.0
+TELEMETRY = "v1/devices/me/telemetry"
+
+
+class HeldGateway(MemoryGateway):
+    """A gateway whose `ingest` calls are noted, and wait while they are held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[list[Telemetry]] = []
+        self._releases: list[asyncio.Event] | None = None
+        self._changed = asyncio.Condition()
+
+    def hold(self) -> None:
+        """From now on each call waits for its own `release`."""
+        self._releases = []
+
+    def release(self, index: int) -> None:
+        """Let the call with this index, counted from `hold`, go on."""
+        assert self._releases is not None
+        self._releases[index].set()
+
+    async def called(self, count: int) -> None:
+        """Returns once `ingest` was called ``count`` times in all."""
+        async with asyncio.timeout(DEADLINE_S), self._changed:
+            await self._changed.wait_for(lambda: len(self.calls) >= count)
+
+    async def ingest(self, principal: Principal, messages: Sequence[Telemetry]) -> list[Exception | None]:
+        self.calls.append(list(messages))
+        release = asyncio.Event()
+        if self._releases is None:
+            release.set()
+        else:
+            self._releases.append(release)
+        async with self._changed:
+            self._changed.notify_all()
+        await release.wait()
+        return await super().ingest(principal, messages)
+
+
+class RawClient:
+    """Sends packets and bytes as they are, reads packets one by one."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self._reader = reader
+        self._decoder = Decoder(1 << 20, 1 << 20)
+        self._received: list[Packet] = []
+
+    async def send(self, *packets: Packet) -> None:
+        """All packets in one write."""
+        await self.send_bytes(b"".join(map(encode, packets)))
+
+    async def send_bytes(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def receive(self) -> Packet:
+        """The next packet. Raises `EOFError` where the server has closed instead."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not self._received:
+                data = await self._reader.read(65_536)
+                if not data:
+                    raise EOFError
+                self._decoder.feed(data, self._received)
+        return self._received.pop(0)
+
+    async def receive_rest(self) -> list[Packet]:
+        """All packets until the server closes."""
+        rest = []
+        while True:
+            try:
+                rest.append(await self.receive())
+            except (EOFError, ConnectionResetError):
+                return rest
+
+    async def close(self) -> None:
+        self.writer.close()
+
+
+class Served:
+    """A running server with the devices ``one`` and ``two``."""
+
+    def __init__(self, server: MqttServer, gateway: HeldGateway, tokens: dict[str, str]) -> None:
+        self.server = server
+        self.gateway = gateway
+        self.tokens = tokens
+        self.port = server.port
+        self._clients: list[RawClient] = []
+
+    def connect(self, device: str = "one", *, client_id: str = "", keep_alive_s: int = 60) -> Connect:
+        """What a device, or the administrator, says to get in."""
+        return Connect(client_id, keep_alive_s=keep_alive_s, username=device, password=self.tokens[device].encode())
+
+    async def open(self) -> RawClient:
+        """A client that has said nothing yet; closed with the server."""
+        client = RawClient(*await asyncio.open_connection("127.0.0.1", self.port))
+        self._clients.append(client)
+        return client
+
+    async def client(self, device: str = "one", *, client_id: str = "", keep_alive_s: int = 60) -> RawClient:
+        """A client that is let in."""
+        client = await self.open()
+        await client.send(self.connect(device, client_id=client_id, keep_alive_s=keep_alive_s))
+        assert await client.receive() == ConnAck(0)
+        return client
+
+    async def check_works(self, device: str = "two") -> None:
+        """Another client's message is stored and acknowledged."""
+        client = await self.client(device)
+        await client.send(Publish(TELEMETRY, b'{"works":true}', 1, 77))
+        assert await client.receive() == PubAck(77)
+
+    def stored(self, device: str, metric: str) -> list[object]:
+        """All values, by time."""
+        found = (one for one in self.gateway.history.values() if (one.device, one.metric) == (device, metric))
+        return [one.value for one in sorted(found, key=lambda one: one.time_us)]
+
+    async def aclose(self) -> None:
+        for client in self._clients:
+            await client.close()
+
+
+@asynccontextmanager
+async def serving(limits: MqttLimits | None = None) -> AsyncIterator[Served]:
+    """Start everything, and stop it."""
+    gateway = HeldGateway()
+    tokens = {"admin": ADMIN_TOKEN}
+    for id_ in ("one", "two"):
+        await gateway.create_device(Device(id=id_))
+        tokens[id_] = (await gateway.issue_token(id_)).token
+    server = MqttServer(gateway, host="127.0.0.1", port=0, limits=limits)
+    await server.start()
+    served = Served(server, gateway, tokens)
+    try:
+        yield served
+    finally:
+        await served.aclose()
+        await server.stop()

@@ -1,0 +1,237 @@
+"""A gateway that keeps everything in this process: the port's contract without broker, shards and database."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any, TypeGuard
+
+import msgspec
+from iot_system.domain.history import Bucket, HistoryQuery, Reading
+from iot_system.domain.ids import partition_of
+from iot_system.domain.questions import DeviceView, Explanation, RoomView
+from iot_system.domain.readings import Telemetry
+from iot_system.domain.registry import Device, Page
+from iot_system.domain.twin import Aggregate, DeviceState, Latest, RoomState
+from iot_system.errors import Conflict, Forbidden, NotFound, Unauthenticated
+from iot_system.ports.clock import SystemClock
+from iot_system.ports.gateway import IssuedToken, Principal
+
+ADMIN_TOKEN = "the-administrator-of-these-tests"
+
+
+class MemoryGateway:
+    """Implements `iot_system.ports.gateway.Gateway`; ``failure``, once set, is raised by all but `authenticate`."""
+
+    def __init__(self) -> None:
+        self.failure: Exception | None = None
+        self.devices: dict[str, Device] = {}
+        self.states: dict[str, DeviceState] = {}
+        self.rooms: dict[str, RoomState] = {}
+        self.history: dict[tuple[str, str, int], Reading] = {}
+        self.tokens: dict[str, tuple[str, str]] = {}
+        self.messages = 0
+        self._clock = SystemClock()
+
+    def now_us(self) -> int:
+        return self._clock.now_us()
+
+    async def authenticate(self, token: str, *, device: str | None = None) -> Principal:
+        if token == ADMIN_TOKEN and device is None:
+            return Principal("admin", "admin")
+        owner = self.tokens.get(token, (None, ""))[0]
+        if owner is None or device not in (None, owner):
+            raise Unauthenticated("the token is not valid")
+        return Principal("device", owner)
+
+    async def ingest(self, principal: Principal, messages: Sequence[Telemetry]) -> list[Exception | None]:
+        self._fail()
+        return [self._store(principal, message) for message in messages]
+
+    def _store(self, principal: Principal, message: Telemetry) -> Exception | None:
+        if principal.role == "device" and principal.id != message.device:
+            return Forbidden(f"device {principal.id!r} may not speak for {message.device!r}")
+        if message.device not in self.devices:
+            return NotFound(f"device {message.device!r} is not registered")
+        self.messages += 1
+        state = self.states[message.device]
+        room = self.devices[message.device].room
+        state.last_seen_us = max(state.last_seen_us, message.time_us)
+        for metric, value in message.values.items():
+            reading = Reading(message.device, metric, message.time_us, value)
+            self.history[message.device, metric, message.time_us] = reading
+            latest = Latest(message.time_us, value)
+            if metric not in state.latest or state.latest[metric].time_us <= message.time_us:
+                state.latest[metric] = latest
+            if room is not None:
+                self._store_in_room(room, reading, latest)
+        return None
+
+    def _store_in_room(self, room: str, reading: Reading, latest: Latest) -> None:
+        state = self.rooms.setdefault(room, RoomState(metrics={}, members={}))
+        state.members[reading.device] = reading.time_us
+        one = state.metrics.setdefault(reading.metric, Aggregate(last=latest, device=reading.device))
+        one.count += 1
+        if one.last.time_us <= latest.time_us:
+            one.last, one.device = latest, reading.device
+        value = reading.value
+        if _is_number(value):
+            one.numbers += 1
+            one.sum += value
+            one.min = value if one.min is None else min(one.min, value)
+            one.max = value if one.max is None else max(one.max, value)
+
+    async def create_device(self, device: Device) -> Device:
+        self._fail()
+        if device.id in self.devices:
+            raise Conflict(f"device {device.id!r} exists already")
+        now_us = self.now_us()
+        device = msgspec.structs.replace(device, created_us=now_us, updated_us=now_us)
+        self.devices[device.id], self.states[device.id] = device, DeviceState()
+        return device
+
+    async def import_devices(self, devices: Sequence[Device]) -> list[str]:
+        self._fail()
+        existing = []
+        for device in devices:
+            try:
+                await self.create_device(device)
+            except Conflict:
+                existing.append(device.id)
+        return existing
+
+    async def device(self, id_: str) -> DeviceView:
+        return DeviceView(self._device(id_), self.states[id_])
+
+    async def patch_device(self, id_: str, patch: dict[str, Any]) -> Device:
+        device = self._device(id_)
+        changes = dict(patch)
+        if "labels" in changes:
+            merged = device.labels | changes["labels"]
+            changes["labels"] = {name: value for name, value in merged.items() if value is not None}
+        self.devices[id_] = msgspec.structs.replace(device, updated_us=self.now_us(), **changes)
+        return self.devices[id_]
+
+    async def delete_device(self, id_: str) -> None:
+        self._device(id_)
+        del self.devices[id_], self.states[id_]
+        self.history = {key: reading for key, reading in self.history.items() if key[0] != id_}
+        self.tokens = {token: owner for token, owner in self.tokens.items() if owner[0] != id_}
+
+    async def list_devices(self, *, room: str | None, label: str | None, limit: int, cursor: str | None) -> Page:
+        self._fail()
+        chosen = (device for _, device in sorted(self.devices.items()))
+        if room is not None:
+            chosen = (device for device in chosen if device.room == room)
+        if label is not None:
+            name, _, value = label.partition("=")
+            chosen = (device for device in chosen if device.labels.get(name) == value)
+        return _page(
+            [device for device in chosen if cursor is None or device.id > cursor],
+            limit,
+            lambda one: one.id,
+        )
+
+    async def issue_token(self, device: str) -> IssuedToken:
+        self._device(device)
+        issued = IssuedToken(secrets.token_hex(8), device, secrets.token_urlsafe(32))
+        self.tokens[issued.token] = (device, issued.credential)
+        return issued
+
+    async def revoke_credential(self, device: str, credential: str) -> None:
+        self._device(device)
+        for token, owner in self.tokens.items():
+            if owner == (device, credential):
+                del self.tokens[token]
+                return
+        raise NotFound(f"device {device!r} has no credential {credential!r}")
+
+    async def readings(self, query: HistoryQuery) -> list[Reading]:
+        self._device(query.device)
+        return _ordered([one for one in self.history.values() if _asked_for(one, query)], query)
+
+    async def buckets(self, query: HistoryQuery) -> list[Bucket]:
+        self._device(query.device)
+        assert query.interval_us is not None
+        grouped: dict[tuple[int, str], list[Reading]] = {}
+        for one in sorted(self.history.values(), key=lambda reading: reading.time_us):
+            if _asked_for(one, query):
+                start_us = one.time_us // query.interval_us * query.interval_us
+                grouped.setdefault((start_us, one.metric), []).append(one)
+        return _ordered([_bucket(*key, found, query) for key, found in grouped.items()], query)
+
+    async def explain(self, device: str) -> Explanation:
+        self._device(device)
+        partition = partition_of(device, 64)
+        return Explanation(partition, "memory", "localhost", 1, self.messages, 0, None)
+
+    async def room(self, id_: str) -> RoomView:
+        self._fail()
+        if id_ not in self.rooms:
+            raise NotFound(f"nothing was ever heard of room {id_!r}")
+        return RoomView(id_, self.rooms[id_])
+
+    async def list_rooms(self, *, limit: int, cursor: str | None) -> Page:
+        self._fail()
+        return _page(
+            [id_ for id_ in sorted(self.rooms) if cursor is None or id_ > cursor],
+            limit,
+            lambda one: one,
+        )
+
+    def _device(self, id_: str) -> Device:
+        self._fail()
+        if id_ not in self.devices:
+            raise NotFound(f"device {id_!r} is not registered")
+        return self.devices[id_]
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+def _page(items: list[Any], limit: int, id_of: Any) -> Page:
+    return Page(
+        items=items[:limit],
+        cursor=id_of(items[limit - 1]) if len(items) > limit else None,
+    )
+
+
+def _asked_for(one: Reading, query: HistoryQuery) -> bool:
+    return (
+        one.device == query.device
+        and query.from_us <= one.time_us < query.to_us
+        and (not query.metrics or one.metric in query.metrics)
+    )
+
+
+def _ordered(items: list[Any], query: HistoryQuery) -> list[Any]:
+    items.sort(key=lambda one: (one.time_us, one.metric), reverse=query.descending)
+    if query.after is not None:
+        sign = -1 if query.descending else 1
+        after = query.after
+        items = [
+            one for one in items if ((one.time_us, one.metric) > after) - ((one.time_us, one.metric) < after) == sign
+        ]
+    return items[: query.limit]
+
+
+def _bucket(start_us: int, metric: str, readings: list[Reading], query: HistoryQuery) -> Bucket:
+    numbers = [float(one.value) for one in readings if _is_number(one.value)]
+    found: dict[str, Any] = {"count": len(readings), "last": readings[-1].value}
+    if numbers:
+        found |= {
+            "avg": sum(numbers) / len(numbers),
+            "min": min(numbers),
+            "max": max(numbers),
+            "sum": sum(numbers),
+        }
+    return Bucket(
+        metric=metric,
+        time_us=start_us,
+        **{name: found.get(name) for name in query.aggregates},
+    )
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

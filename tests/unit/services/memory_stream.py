@@ -1,0 +1,124 @@
+"""A stream in memory with the contract of `iot_system.ports.stream.Stream`, and faults on request."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Self, TypeAlias
+
+from iot_system.errors import Unavailable
+from iot_system.ports.stream import StreamMessage
+
+Trouble: TypeAlias = Callable[[int, bytes], Awaitable[None]]
+"""(partition, data): may wait, or raise what `Stream.publish` raises."""
+
+
+async def no_trouble(partition: int, data: bytes) -> None:
+    """All is well."""
+
+
+class MemoryStream:
+    """One log for all partitions. ``before`` and ``after`` the moment a frame is durable, a test may interfere."""
+
+    def __init__(self, *, frame_limit: int = 1 << 20) -> None:
+        self.frame_limit = frame_limit
+        self.log: list[StreamMessage] = []
+        self.before: Trouble = no_trouble
+        self.after: Trouble = no_trouble
+        self.before_fetch: Callable[[], Awaitable[None]] = _at_once
+        self.in_flight: dict[int, int] = {}
+        self.most_in_flight = 0
+        self.trimmed: dict[int, int] = {}
+        self._sequence = 0
+        self._ids: dict[str, int] = {}
+        self._grown = asyncio.Event()
+
+    async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
+        """See the port; a message id seen before is not appended again."""
+        self.in_flight[partition] = self.in_flight.get(partition, 0) + 1
+        self.most_in_flight = max(self.most_in_flight, *self.in_flight.values())
+        try:
+            await self.before(partition, data)
+            sequence = self._ids.get(message_id) or self.append(partition, data)
+            self._ids[message_id] = sequence
+            await self.after(partition, data)
+        finally:
+            self.in_flight[partition] -= 1
+        return sequence
+
+    def append(self, partition: int, data: bytes) -> int:
+        """Append without any trouble."""
+        self._sequence += 1
+        self.log.append(StreamMessage(partition, self._sequence, data))
+        self._grown.set()
+        self._grown = asyncio.Event()
+        return self._sequence
+
+    def read(self, positions: Mapping[int, int]) -> MemoryReader:
+        """See the port."""
+        return MemoryReader(self, positions)
+
+    async def trim(self, applied: Mapping[int, int]) -> None:
+        """See the port."""
+        self.trimmed = dict(applied)
+        self.log = [one for one in self.log if one.sequence > applied.get(one.partition, 0)]
+
+    async def growth(self) -> None:
+        """Return at the next append."""
+        await self._grown.wait()
+
+
+class MemoryReader:
+    """See `iot_system.ports.stream.Reader`."""
+
+    def __init__(self, stream: MemoryStream, positions: Mapping[int, int]) -> None:
+        self._stream = stream
+        self._positions = dict(positions)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._positions.clear()
+
+    @property
+    def pending(self) -> int:
+        """See the port."""
+        return len(self._behind(len(self._stream.log)))
+
+    async def fetch(self, limit: int, *, wait_s: float) -> list[StreamMessage]:
+        """See the port."""
+        await self._stream.before_fetch()
+        try:
+            async with asyncio.timeout(wait_s):
+                while not (found := self._behind(limit)):
+                    await self._stream.growth()
+        except TimeoutError:
+            return []
+        for message in found:
+            self._positions[message.partition] = message.sequence
+        return found
+
+    def _behind(self, limit: int) -> list[StreamMessage]:
+        positions = self._positions
+        return [one for one in self._stream.log if one.sequence > positions.get(one.partition, math.inf)][:limit]
+
+
+async def _at_once() -> None:
+    return
+
+
+class Failing:
+    """Raises `Unavailable` for the next ``times`` calls."""
+
+    def __init__(self, times: float = math.inf) -> None:
+        self.left = times
+
+    async def __call__(self, partition: int, data: bytes) -> None:
+        if self.left > 0:
+            self.left -= 1
+            raise Unavailable("the broker is away")
