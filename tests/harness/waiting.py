@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -17,9 +18,19 @@ async def until(what: Callable[[], T | Awaitable[T]], *, within_s: float, why: s
     deadline = loop.time() + within_s
     while True:
         answer = what()
-        value: T = await answer if inspect.isawaitable(answer) else answer  # type: ignore[assignment]
+        value: T = await answer if inspect.isawaitable(answer) else answer
         if value:
             return value
         if loop.time() > deadline:
             raise AssertionError(f"{why or 'it did not become true'} within {within_s:g} s; last: {value!r}")
         await asyncio.sleep(INTERVAL_S)
+
+
+def wait_until(what: Callable[[], T], *, within_s: float, every_s: float = INTERVAL_S, why: str = "") -> T:
+    """As `until`, for threads."""
+    deadline = time.monotonic() + within_s
+    while not (answer := what()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{why or 'it did not become true'} within {within_s:g} s; last: {answer!r}")
+        time.sleep(every_s)
+    return answer

@@ -1,0 +1,129 @@
+"""The cluster, what is installed in it, and what a failure leaves behind.
+
+By default the project's own kind cluster; `--cluster-type existing --kubeconfig FILE` takes the user's own, whose nodes
+must be able to have the images.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import ci.cluster
+import ci.images
+import pytest
+from pytest_helm_charts.clusters import Cluster as PluginCluster
+
+import ci.tools
+from ci.errors import NoClusterError
+from tests.harness import diagnostics
+from tests.harness.cluster import Kubernetes
+from tests.harness.faults import FaultTable
+from tests.harness.helm import CHART, values_file
+from tests.harness.installation import Installation, Installations
+
+ORDER = ("test_bad_input", "test_development", "test_testing", "test_faults", "test_uninstall")
+"""The last three share one installation, which each of them takes as the one before has left it."""
+TIMEOUT_S = 1800
+"""Of one test: the first one waits for images too. Every wait has a deadline of its own."""
+INSTALLATIONS = pytest.StashKey[Installations]()
+FAULTS = pytest.StashKey[FaultTable]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark and order the tests of this folder."""
+    own = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in own:
+        item.add_marker(pytest.mark.cluster)
+        item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+    places = [place for place, item in enumerate(items) if item in own]
+    own.sort(key=lambda item: ORDER.index(item.path.stem))
+    for place, item in zip(places, own, strict=True):
+        items[place] = item
+
+
+@pytest.fixture(scope="session")
+def kube_config(pytestconfig: pytest.Config) -> str:
+    """The plugin's fixture of this name, for the whole session: the file that leads to the cluster."""
+    if pytestconfig.getoption("cluster_type") == "existing":
+        given = pytestconfig.getoption("kubeconfig") or os.environ.get("KUBECONFIG")
+        if not given:
+            pytest.fail("--cluster-type existing needs --kubeconfig FILE", pytrace=False)
+        return str(given)
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    try:
+        with capture.global_and_fixture_disabled():  # the steps are shown as they happen
+            cluster = ci.cluster.ensure()
+            ci.images.build()
+            ci.images.load(cluster)
+    except NoClusterError as lacking:
+        if os.environ.get("CI"):
+            pytest.fail(str(lacking), pytrace=False)
+        pytest.skip(str(lacking))
+    kubernetes = _access(str(cluster.kubeconfig))
+    kubernetes.delete_left_namespaces()
+    return str(cluster.kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def kubernetes(kube_config: str) -> Kubernetes:
+    """The cluster."""
+    return _access(kube_config)
+
+
+@pytest.fixture(autouse=True)
+def plugin_cluster(kubernetes: Kubernetes, kube_cluster: PluginCluster) -> PluginCluster:
+    """The plugin's view of the cluster, which finds kubectl on PATH."""
+    return kube_cluster
+
+
+@pytest.fixture(scope="session")
+def installations(kubernetes: Kubernetes, pytestconfig: pytest.Config) -> Iterator[Installations]:
+    """Where installations come from; all are gone at the end, also after Ctrl-C. `--chart-path` takes another chart."""
+    made = Installations(kubernetes, Path(pytestconfig.getoption("chart_path") or CHART))
+    pytestconfig.stash[INSTALLATIONS] = made
+    yield made
+    made.remove_all()
+
+
+@pytest.fixture(scope="session")
+def testing(installations: Installations) -> Installation:
+    """values/testing.yaml, installed once for all tests that use it."""
+    installation = installations.new(values_file("testing"))
+    installation.install()
+    return installation
+
+
+@pytest.fixture(scope="session")
+def fault_table(pytestconfig: pytest.Config) -> FaultTable:
+    """What is printed at the end of the run."""
+    return pytestconfig.stash.setdefault(FAULTS, FaultTable())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Collect diagnostics of everything that is installed when a test fails."""
+    report = yield
+    made = item.config.stash.get(INSTALLATIONS, None)
+    if report.failed and made is not None:
+        folder = diagnostics.folder(item.nodeid)
+        for installation in made.live:
+            installation.diagnose(folder)
+        report.sections.append(("diagnostics", str(folder)))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print how long nothing was acknowledged during each fault."""
+    table = config.stash.get(FAULTS, None)
+    if table is not None and table.rows:
+        terminalreporter.section("longest time without an acknowledgement")
+        for line in table.lines():
+            terminalreporter.write_line(line)
+
+
+def _access(kube_config: str) -> Kubernetes:
+    kubectl, helm = ci.tools.path("kubectl"), ci.tools.path("helm")
+    os.environ["PATH"] = f"{kubectl.parent}{os.pathsep}{os.environ['PATH']}"
+    return Kubernetes(Path(kube_config), str(kubectl), str(helm))

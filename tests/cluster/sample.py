@@ -1,0 +1,89 @@
+"""Whether an installation holds the sample: every row once, and twins that agree with the CSV."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from tests.harness import occupancy
+from tests.harness.applied import history, settle, twin
+from tests.harness.installation import Installation
+from tests.harness.ledger import Entry, Ledger
+from tests.harness.rest import Rest
+from tests.harness.waiting import wait_until
+
+REPLAY_WITHIN_S = 300
+APPLIED_WITHIN_S = 120
+ROOMS = dict.fromkeys(occupancy.DEVICES, occupancy.ROOM)
+
+
+def replay(installation: Installation) -> None:
+    """Send the whole sample through loopback: half of the devices by MQTT QoS 1, the others by REST."""
+    host, port = installation.mqtt
+    command = [
+        sys.executable,
+        "-m",
+        "iot_system",
+        "replay",
+        "--url",
+        installation.api.url(),
+        "--mqtt",
+        f"{host}:{port}",
+    ]
+    done = subprocess.run(
+        command,
+        env=os.environ | {"IOT_ADMIN_TOKEN": installation.token},
+        capture_output=True,
+        text=True,
+        timeout=REPLAY_WITHIN_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def wait_until_applied(rest: Rest) -> None:
+    """Return when the room has as many readings as the sample: acknowledged means applied soon after."""
+    expected = {metric: one.count for metric, one in occupancy.room().items()}
+
+    def counts() -> bool:
+        metrics = twin(rest, f"rooms/{occupancy.ROOM}").get("metrics", {})
+        return all(metrics.get(metric, {}).get("count", 0) >= count for metric, count in expected.items())
+
+    wait_until(counts, within_s=APPLIED_WITHIN_S, every_s=0.5, why=f"the room does not have {expected}")
+
+
+def assert_held_once(rest: Rest) -> None:
+    """Everything that was acknowledged before is applied; then history and twins are those of the CSV, no more."""
+    settle(rest, ROOMS)
+    findings = whole_sample().compare(history(rest, ROOMS))
+    assert findings.clean, findings
+    assert_twins_agree(rest)
+
+
+def assert_twins_agree(rest: Rest) -> None:
+    """Devices know their newest readings, the room knows last, min, max, average and count of all."""
+    newest: dict[tuple[str, str], Entry] = {}
+    for entry in occupancy.entries():
+        newest[entry.device, entry.metric] = max(entry, newest.get((entry.device, entry.metric), entry), key=_moment)
+    twins = {device: twin(rest, f"devices/{device}")["latest"] for device in ROOMS}
+    for (device, metric), entry in newest.items():
+        assert twins[device][metric] == {"ts": entry.ts, "value": entry.value}, f"{device} {metric}"
+    metrics = twin(rest, f"rooms/{occupancy.ROOM}")["metrics"]
+    for metric, expected in occupancy.room().items():
+        found = metrics[metric]
+        assert (found["last"]["value"], found["count"]) == (expected.last, expected.count), metric
+        assert (found["min"], found["max"]) == (expected.min, expected.max), metric
+        assert occupancy.same(found["avg"], expected.avg), metric
+
+
+def whole_sample() -> Ledger:
+    """A ledger in which every row is acknowledged."""
+    ledger, entries = Ledger(), list(occupancy.entries())
+    ledger.send(entries)
+    ledger.acknowledge(entries)
+    return ledger
+
+
+def _moment(entry: Entry) -> int:
+    return entry.ts

@@ -1,0 +1,56 @@
+"""values/development.yaml: one replica of each part, nothing to keep, within 1.5 GiB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster import sample
+from tests.harness.helm import values_file
+from tests.harness.installation import Installation, Installations
+
+LIMIT_BYTES = 1536 * 1024**2
+
+
+@pytest.fixture(scope="module")
+def development(installations: Installations) -> Iterator[Installation]:
+    installation = installations.new(values_file("development"))
+    installation.install()
+    yield installation
+    installations.remove(installation)
+
+
+@pytest.fixture(scope="module")
+def loaded(development: Installation) -> Installation:
+    """The sample is in it, sent through loopback."""
+    sample.replay(development)
+    sample.wait_until_applied(development.rest)
+    return development
+
+
+def test_it_becomes_ready_and_breaks_no_rule_of_pod_security(development: Installation) -> None:
+    assert development.namespace.not_ready() == []
+    assert "PodSecurity" not in development.printed, development.printed
+
+
+def test_helm_test_sends_a_reading_and_reads_it_back(development: Installation) -> None:
+    printed = development.test()
+    assert "Phase:          Succeeded" in printed, printed
+
+
+def test_the_whole_sample_is_in_the_history_once_and_the_twins_agree_with_it(loaded: Installation) -> None:
+    sample.assert_held_once(loaded.rest)
+
+
+def test_the_sample_sent_a_second_time_changes_nothing(loaded: Installation) -> None:
+    sample.replay(loaded)
+    sample.assert_held_once(loaded.rest)
+
+
+def test_with_the_sample_loaded_everything_together_uses_less_than_1_5_gib(loaded: Installation) -> None:
+    used = loaded.namespace.cluster.working_set(loaded.namespace.name)
+    assert {"api", "actor-system", "nats"} <= {pod.rsplit("-", 2)[0].removesuffix("-0") for pod in used} | {
+        pod.rsplit("-", 1)[0] for pod in used
+    }, f"the kubelets say nothing about some pods: {used}"
+    assert sum(used.values()) < LIMIT_BYTES, used

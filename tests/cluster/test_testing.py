@@ -1,0 +1,46 @@
+"""values/testing.yaml: several nodes, a database that stays, and the sample loaded by the installation itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cluster import sample
+from tests.harness.installation import Installation
+
+REPLICATED = ("api", "actor-system", "nats")
+AGAIN_WITHIN_S = 240.0
+
+
+def test_it_becomes_ready_and_breaks_no_rule_of_pod_security(testing: Installation) -> None:
+    assert testing.namespace.not_ready() == []
+    assert "PodSecurity" not in testing.printed, testing.printed
+
+
+def test_helm_test_sends_a_reading_and_reads_it_back(testing: Installation) -> None:
+    printed = testing.test()
+    assert "Phase:          Succeeded" in printed, printed
+
+
+@pytest.mark.parametrize("component", REPLICATED)
+def test_the_pods_of_a_part_are_spread_over_the_workers(testing: Installation, component: str) -> None:
+    taints = {
+        node["metadata"]["name"]: node["spec"].get("taints", [])
+        for node in testing.namespace.cluster.read("nodes")["items"]
+    }
+    workers = [name for name, found in taints.items() if not found]
+    if len(workers) < 2:
+        pytest.skip("the cluster has one worker only")
+    used = {pod["spec"]["nodeName"] for pod in testing.namespace.pods(component)}
+    assert len(used) >= 2, f"all pods of {component} run on {used}, of {workers}"
+
+
+def test_the_installation_has_loaded_the_sample_row_for_row(testing: Installation) -> None:
+    sample.wait_until_applied(testing.rest)
+    sample.assert_held_once(testing.rest)
+
+
+def test_everything_is_still_there_after_all_pods_were_killed_at_once(testing: Installation) -> None:
+    uids = [pod["metadata"]["uid"] for pod in testing.namespace.read("pods")["items"]]
+    testing.namespace.kubectl("delete", "pods", "--all", "--grace-period=0", "--force", "--wait=false")
+    testing.namespace.wait_until_ready(within_s=AGAIN_WITHIN_S, without=uids)
+    sample.assert_held_once(testing.rest)

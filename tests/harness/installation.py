@@ -1,0 +1,136 @@
+"""One installation of the chart in a namespace of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tests.harness import diagnostics
+from tests.harness.cluster import Kubernetes, KubernetesError, Namespace
+from tests.harness.helm import CHART, RELEASE
+from tests.harness.port_forward import PortForward
+from tests.harness.rest import Rest
+
+HTTP, MQTT = 8000, 1883
+READY_WITHIN_S = 300.0
+HOST = "127.0.0.1"
+
+
+class Installation:
+    """`helm install` of ``chart`` with one values file and single values ``sets`` by dotted path."""
+
+    def __init__(
+        self,
+        cluster: Kubernetes,
+        values: Path,
+        *,
+        name: str = "",
+        sets: Mapping[str, Any] | None = None,
+        chart: Path,
+    ) -> None:
+        self.namespace = Namespace(cluster, f"iot-{name or values.stem}-{secrets.token_hex(3)}")
+        self.printed = ""
+        """What helm printed at the installation."""
+        self._chart = chart
+        self._values = ["--values", str(values), *_single_values(sets or {})]
+        self._forwards: dict[str, PortForward] = {}
+
+    def install(self, *, wait: bool = True, sets: Mapping[str, Any] | None = None) -> None:
+        """Install it, again where it was uninstalled; with ``wait`` return when everything is ready, hooks included.
+
+        Raises KubernetesError where Helm refuses, or the wait is too long.
+        """
+        waiting = ["--wait", f"--timeout={READY_WITHIN_S:.0f}s"] if wait else []
+        command = ("install", RELEASE, str(self._chart), *self._values, *_single_values(sets or {}), *waiting)
+        self.printed = self.namespace.helm(*command, timeout_s=2 * READY_WITHIN_S)
+
+    def test(self) -> str:
+        """Run `helm test`; what it prints, the pod's log included."""
+        return self.namespace.helm("test", RELEASE, "--logs", "--timeout=180s", timeout_s=200)
+
+    def uninstall(self) -> None:
+        """Return when Helm has deleted everything that is its own."""
+        self.close()
+        self.namespace.helm("uninstall", RELEASE, "--wait", "--ignore-not-found", timeout_s=200)
+
+    def remove(self) -> None:
+        """Leave nothing, whatever happened before."""
+        self.close()
+        with contextlib.suppress(KubernetesError):
+            self.namespace.helm("uninstall", RELEASE, "--ignore-not-found")
+        self.namespace.delete()
+
+    def close(self) -> None:
+        """Close all ways in."""
+        rest: Rest | None = self.__dict__.pop("rest", None)
+        if rest is not None:
+            rest.close()
+        for forward in self._forwards.values():
+            forward.stop()
+        self._forwards.clear()
+
+    def forward(self, component: str, *ports: int, also_unready: bool = False) -> PortForward:
+        """The way to a pod of a component, opened at the first call."""
+        if component not in self._forwards:
+            self._forwards[component] = PortForward(self.namespace, component, ports, also_unready=also_unready)
+            self._forwards[component].start()
+        return self._forwards[component]
+
+    @property
+    def api(self) -> PortForward:
+        """The way to REST and MQTT."""
+        return self.forward("api", HTTP, MQTT)
+
+    @property
+    def token(self) -> str:
+        """The administrator's token."""
+        return self.namespace.secret("api-credentials", "admin-token")
+
+    @cached_property
+    def rest(self) -> Rest:
+        """The REST interface as administrator."""
+        return Rest(self.api.url(HTTP), self.token)
+
+    @property
+    def mqtt(self) -> tuple[str, int]:
+        """Host and port of MQTT."""
+        return HOST, self.api.local(MQTT)
+
+    def diagnose(self, target: Path) -> None:
+        """See `tests.harness.diagnostics.collect`."""
+        diagnostics.collect(self.namespace, RELEASE, target / self.namespace.name)
+
+
+class Installations:
+    """All installations of a run: those that live are known, and none outlives the run."""
+
+    def __init__(self, cluster: Kubernetes, chart: Path = CHART) -> None:
+        self.live: list[Installation] = []
+        self._cluster = cluster
+        self._chart = chart
+
+    def new(self, values: Path, *, name: str = "", sets: Mapping[str, Any] | None = None) -> Installation:
+        """A namespace for an installation; nothing is in it yet."""
+        installation = Installation(self._cluster, values, name=name, sets=sets, chart=self._chart)
+        self.live.append(installation)
+        installation.namespace.create()
+        return installation
+
+    def remove(self, installation: Installation) -> None:
+        """Remove one, whatever state it is in."""
+        installation.remove()
+        self.live.remove(installation)
+
+    def remove_all(self) -> None:
+        """Remove all that live, the newest first."""
+        for installation in reversed(self.live[:]):
+            self.remove(installation)
+
+
+def _single_values(sets: Mapping[str, Any]) -> list[str]:
+    return [part for path, value in sets.items() for part in ("--set-json", f"{path}={json.dumps(value)}")]

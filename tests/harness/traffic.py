@@ -1,0 +1,131 @@
+"""Devices that send for as long as a test breaks things: seeded, at a bounded rate, everything in the ledger."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from tests.harness.ledger import Entry, Ledger
+from tests.harness.mqtt import MqttSender
+from tests.harness.rest import Rest
+
+ROOMS = ("hall", "lab")
+BY_MQTT = ("hall-m1", "hall-m2", "lab-m1", "lab-m2")
+BY_REST = ("hall-r1", "hall-r2", "lab-r1", "lab-r2")
+MESSAGES_A_SECOND = 20
+"""Of each device; a message bears two readings."""
+BULK = 10
+"""Messages of one device in one request."""
+METRICS = ("level", "open")
+
+
+class TimedLedger(Ledger):
+    """Also notes when each device last heard that something is durable, and its longest wait since `watch`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last_s: dict[str, float] = {}
+        self._gaps_s: dict[str, float] = {}
+
+    def acknowledge(self, entries: Iterable[Entry]) -> None:
+        """As the base, with the time; the entries are one device's."""
+        readings = list(entries)
+        super().acknowledge(readings)
+        now_s, device = time.monotonic(), readings[0].device
+        self._gaps_s[device] = max(self._gaps_s.get(device, 0.0), now_s - self._last_s.get(device, now_s))
+        self._last_s[device] = now_s
+
+    def watch(self) -> None:
+        """Begin to measure anew."""
+        self._gaps_s = {}
+
+    def gap_s(self, devices: Sequence[str]) -> float:
+        """The longest time between two acknowledgements of one device."""
+        return max(self._gaps_s.get(device, 0.0) for device in devices)
+
+    def heard_since(self, moment_s: float) -> bool:
+        """Whether every device had an acknowledgement after that moment of the monotonic clock."""
+        return all(self._last_s.get(device, 0.0) > moment_s for device in (*BY_MQTT, *BY_REST))
+
+
+class Traffic:
+    """One thread for each device. MQTT devices number their messages, so a message out of its order would be lost."""
+
+    def __init__(self, url: str, token: str, mqtt: tuple[str, int], *, seed: int) -> None:
+        self.ledger = TimedLedger()
+        self._url = url
+        self._token = token
+        self._mqtt = mqtt
+        self._seed = seed
+        self._begin_ms = time.time_ns() // 1_000_000
+        self._is_stopped = threading.Event()
+        self._problems: list[BaseException] = []
+        self._threads = [
+            *(threading.Thread(target=self._guard, args=(self._by_mqtt, device)) for device in BY_MQTT),
+            *(threading.Thread(target=self._guard, args=(self._by_rest, device)) for device in BY_REST),
+        ]
+
+    def start(self) -> None:
+        """Begin to send; the devices are registered by their threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Return when all that was sent is acknowledged. Raises what stopped a device."""
+        self._is_stopped.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+        self.check()
+
+    def check(self) -> None:
+        """Raises what stopped a device."""
+        if self._problems:
+            raise self._problems[0]
+
+    def _guard(self, send: Callable[[Rest, str], None], device: str) -> None:
+        rest = Rest(self._url, self._token)
+        try:
+            send(rest, device)
+        except Exception as problem:  # noqa: BLE001 - told by `check`
+            self._problems.append(problem)
+        finally:
+            rest.close()
+
+    def _by_mqtt(self, rest: Rest, device: str) -> None:
+        token = rest.register(device, room=room_of(device))
+        sender = MqttSender(*self._mqtt, device=device, token=token, ledger=self.ledger, boot="first")
+        messages = _Messages(device, self._seed, self._begin_ms)
+        while not self._is_stopped.wait(1 / MESSAGES_A_SECOND):
+            sender.send(messages.next())
+        sender.close()
+
+    def _by_rest(self, rest: Rest, device: str) -> None:
+        rest.register(device, room=room_of(device))
+        messages = _Messages(device, self._seed, self._begin_ms)
+        while not self._is_stopped.wait(BULK / MESSAGES_A_SECOND):
+            rest.send(self.ledger, [entry for _ in range(BULK) for entry in messages.next()])
+
+
+class _Messages:
+    """The readings of one device: each moment is later than the one before."""
+
+    def __init__(self, device: str, seed: int, begin_ms: int) -> None:
+        self._device = device
+        self._random = random.Random(f"{seed} {device}")
+        self._ts = begin_ms
+
+    def next(self) -> list[Entry]:
+        self._ts += self._random.randint(1, 1000 // MESSAGES_A_SECOND)
+        level, is_open = METRICS
+        return [
+            Entry(self._device, level, self._ts, self._random.uniform(-50, 50)),
+            Entry(self._device, is_open, self._ts, self._random.random() < 0.5),
+        ]
+
+
+def room_of(device: str) -> str:
+    """The room that a device of the traffic stands in."""
+    return device.partition("-")[0]
