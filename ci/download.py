@@ -68,9 +68,14 @@ def _filled(pattern: str, tool: Tool) -> str:
     return pattern.format(version=tool.version, os=system, arch=architecture)
 
 
-def _key() -> str:
+def architecture() -> str:
+    """This machine's, as Go and container images name it."""
     machine = platform.machine()
-    return f"{platform.system().lower()}-{ARCHITECTURES.get(machine, machine)}"
+    return ARCHITECTURES.get(machine, machine)
+
+
+def _key() -> str:
+    return f"{platform.system().lower()}-{architecture()}"
 
 
 def _answers(url: str) -> bool:

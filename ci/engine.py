@@ -61,10 +61,32 @@ class Engine:
             return ""
         return found.strip().removeprefix("<no value>")
 
+    def is_running(self, container: str) -> bool:
+        return self.run("inspect", "--format", "{{.State.Running}}", container).strip() == "true"
 
-def build_arguments() -> list[str]:
-    """This machine's proxies as arguments of `build`: known while it runs, kept in no image."""
-    return [part for name in PROXIES if os.environ.get(name) for part in ("--build-arg", name)]
+    def address(self, container: str) -> str:
+        """The container's address in its network; empty while it does not run."""
+        networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+        return next(iter(self.run("inspect", "--format", networks, container).split()), "")
+
+    def build(
+        self,
+        containerfile: Path,
+        context: Path,
+        image: str,
+        *arguments: str,
+        stamp: str = "",
+        step: Step | None = None,
+    ) -> None:
+        """Build an image and label it with the stamp; this machine's proxies are known meanwhile, and kept nowhere."""
+        proxies = (part for name in PROXIES if os.environ.get(name) for part in ("--build-arg", name))
+        label = ("--label", f"{STAMP_LABEL}={stamp}") if stamp else ()
+        self.run("build", "--file", containerfile, "--tag", image, *proxies, *label, *arguments, context, step=step)
+
+    def save(self, target: Path, *images: str) -> None:
+        """Write the images into one archive."""
+        several = ("--multi-image-archive",) if self.name == "podman" else ()
+        self.run("save", *several, "--output", target, *images)
 
 
 @functools.cache

@@ -54,10 +54,15 @@ def folder(name: str) -> Path:
     return stamp.folder(_cached(tool), make)
 
 
-def _cached(tool: Tool) -> Path:
+def stamp_of(name: str) -> str:
+    """The stamp of the tool's recipe, whether it is there or not."""
+    tool = lock.tool(name)
     sources = [go.SOURCES / tool.source] if tool.source else []
-    made_from = stamp.of(repr(tool), go.LDFLAGS, repr(go.ENV), *sources)
-    return folders.cache() / "tools" / f"{tool.name}-{tool.version}-{made_from}"
+    return stamp.of(repr(tool), go.LDFLAGS, repr(go.ENV), *sources)
+
+
+def _cached(tool: Tool) -> Path:
+    return folders.cache() / "tools" / f"{tool.name}-{tool.version}-{stamp_of(tool.name)}"
 
 
 def _on_path(tool: Tool) -> Path | None:

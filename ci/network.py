@@ -1,0 +1,83 @@
+"""The pod network of a local cluster: a range of addresses per node, static routes between nodes, masquerade outwards.
+
+It has no component that runs, and it enforces no NetworkPolicies. Routes and masquerading do not survive a node's
+restart: `apply` writes them again, any number of times. A stock cluster has kind's own network, which needs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ci import engine, kubectl
+from ci.progress import step
+
+if TYPE_CHECKING:
+    from ci.cluster import Cluster
+
+POD_SUBNET = "10.244.0.0/16"
+CONFLIST = "/etc/cni/net.d/10-iot-system.conflist"
+# On a tmpfs of the node: addresses are free again after its restart, as its pods are gone.
+LEASES = "/run/cni-ipam-state"
+COMMENT = "iot-system: pods to the outside"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node: its name, its own address, and the range of its pods' addresses."""
+
+    name: str
+    address: str
+    pods: str
+
+
+def apply(cluster: Cluster) -> None:
+    """Write the network onto every running node of the cluster; also after one has come back with another address."""
+    if cluster.mode != "local":
+        return
+    containers = engine.find()
+    with step("pod network: addresses, routes, masquerade"):
+        ranges = {
+            item["metadata"]["name"]: item["spec"]["podCIDR"] for item in kubectl.items(cluster.kubeconfig, "nodes")
+        }
+        addresses = {name: containers.address(name) for name in ranges}
+        nodes = [Node(name, address, ranges[name]) for name, address in addresses.items() if address]
+        for node in nodes:
+            containers.run("exec", "--interactive", node.name, "sh", "-s", stdin=script(node, nodes))
+
+
+def script(node: Node, nodes: Sequence[Node]) -> str:
+    """The shell script that gives one node its part; it may run again."""
+    masquerade = " ".join(map(shlex.quote, ("POSTROUTING", *masquerading(node))))
+    lines = [
+        "set -e",
+        f"mkdir -p {CONFLIST.rpartition('/')[0]}",
+        f"cat > {CONFLIST} <<'END'\n{conflist(node)}\nEND",
+        *(f"ip route replace {other.pods} via {other.address}" for other in nodes if other.name != node.name),
+        f"iptables -t nat -C {masquerade} 2> /dev/null || iptables -t nat -A {masquerade}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def masquerading(node: Node) -> tuple[str, ...]:
+    """The rule by which what leaves the pod network carries the node's address."""
+    way_out = ("--source", node.pods, "!", "--destination", POD_SUBNET)
+    return (*way_out, "--match", "comment", "--comment", COMMENT, "--jump", "MASQUERADE")
+
+
+def conflist(node: Node) -> str:
+    """The node's CNI configuration: a veth pair per pod, an address of the node's range, host ports."""
+    addresses = {
+        "type": "host-local",
+        "dataDir": LEASES,
+        "routes": [{"dst": "0.0.0.0/0"}],
+        "ranges": [[{"subnet": node.pods}]],
+    }
+    plugins = [
+        {"type": "ptp", "ipMasq": False, "ipam": addresses},
+        {"type": "portmap", "capabilities": {"portMappings": True}},
+    ]
+    return json.dumps({"cniVersion": "0.4.0", "name": "iot-system", "plugins": plugins}, indent=1)
