@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -45,16 +45,15 @@ class MqttProtocol(asyncio.Protocol):
         self._closing_s: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's have no base class of asyncio's
         self._peer = _address(transport.get_extra_info("peername"))
         if len(self._clients) >= self._limits.connections:
             self._refuse("connections", f"there are {len(self._clients)} connections, the limit")
-            transport.abort()
+            self._transport.abort()
         sock = transport.get_extra_info("socket")
         if sock is not None:  # A client without keep-alive that vanishes is found by TCP.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        transport.set_write_buffer_limits(high=self._limits.write_buffer_bytes)
+        self._transport.set_write_buffer_limits(high=self._limits.write_buffer_bytes)
         self._clients.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
