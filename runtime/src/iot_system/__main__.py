@@ -64,11 +64,13 @@ def _migrate(arguments: Sequence[str]) -> int:
     _no_more(arguments)
     from iot_system.adapters.stores import migrate_store
     from iot_system.logs import set_up_logs
+    from iot_system.services.waiting import wait_for
     from iot_system.settings import ActorSystemSettings, read_settings
 
     settings = read_settings(ActorSystemSettings)
     set_up_logs(settings.process.log_level, service="migrate")
-    asyncio.run(migrate_store(settings.shard.database_url))
+    # The log says what is missing; nobody else asks.
+    asyncio.run(wait_for(lambda: migrate_store(settings.shard.database_url), missing=lambda _: None))
     return 0
 
 

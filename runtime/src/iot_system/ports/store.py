@@ -94,8 +94,8 @@ class Store(Protocol):
         """Return which ``(device, metric, time_us)`` of ``readings`` are in the history already."""
         ...
 
-    async def applied(self) -> dict[int, int]:
-        """The committed stream sequence of every partition that was ever claimed."""
+    async def applied(self, stream: str) -> dict[int, int]:
+        """The committed sequence of every partition that was ever claimed; 0 where that was with another stream."""
         ...
 
     async def load_devices(self, ids: Sequence[str]) -> dict[str, tuple[Device, DeviceState]]:

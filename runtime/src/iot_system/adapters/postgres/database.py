@@ -1,0 +1,124 @@
+"""Connections to Postgres: bounded in number and time, and every trouble told as `Unavailable`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from iot_system.adapters.postgres.server import server_of
+from iot_system.errors import InvalidSetting, Unavailable
+
+Connection: TypeAlias = Any
+"""An `asyncpg.Connection`, of the pool or not."""
+CONNECTIONS = 4
+CONNECT_TIMEOUT_S = 5.0
+ACQUIRE_TIMEOUT_S = 10.0
+COMMAND_TIMEOUT_S = 20.0
+SESSION = {
+    "application_name": "iot-system",
+    "timezone": "UTC",
+    # Short statements over many partitions: compiling them costs more than it saves.
+    "jit": "off",
+    # An owner that froze must not hold its partitions' rows against the next one.
+    "idle_in_transaction_session_timeout": "15s",
+}
+_PASSING = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX"})
+"""SQLSTATE classes that say nothing about our statement: connection, transaction state (a read-only standby), login,
+unknown database, rolled back, resources, locks, operator, system and internal errors."""
+_Trouble = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+class Database:
+    """A pool of connections to the server that ``url`` names."""
+
+    def __init__(self, url: str) -> None:
+        self.server = server_of(url)
+        self._url = url
+        self._pool: Any = None
+
+    async def start(self) -> None:
+        """Connect. Raises `Unavailable` where the server does not let us in."""
+        with self._telling():
+            self._pool = await asyncpg.create_pool(
+                self._url,
+                min_size=1,
+                max_size=CONNECTIONS,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=COMMAND_TIMEOUT_S,
+                server_settings=SESSION,
+            )
+
+    async def stop(self) -> None:
+        """Close at once what is open; idempotent."""
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool = None
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Connection]:
+        """A connection for statements that stand alone."""
+        if self._pool is None:
+            raise Unavailable(f"the database at {self.server} is not connected")
+        with self._telling():
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                try:
+                    yield connection
+                except asyncpg.ReadOnlySQLTransactionError:
+                    # This was the primary once; the others of the pool lead there too.
+                    await self._pool.expire_connections()
+                    raise
+                except TimeoutError:
+                    # The server may be frozen: do not wait for it to take a rollback.
+                    connection.terminate()
+                    raise
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection whose statements are committed together at the end, or not at all after an error."""
+        async with self.session() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                yield connection
+            except TimeoutError:
+                raise
+            except BaseException:
+                if not connection.is_closed():
+                    await transaction.rollback()
+                raise
+            await transaction.commit()
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[Connection]:
+        """A connection outside the pool, before `start`."""
+        with self._telling():
+            connection = await asyncpg.connect(
+                self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S, server_settings=SESSION
+            )
+            try:
+                yield connection
+            finally:
+                connection.terminate()
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except asyncpg.ClientConfigurationError as error:
+            # The driver quotes parts of the URL, which may be parts of the password.
+            raise InvalidSetting(f"DATABASE_URL for {self.server} cannot be used: {type(error).__name__}") from None
+        except _Trouble as error:
+            if not _is_passing(error):
+                raise
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise Unavailable(f"the database at {self.server} does not answer: {reason}") from error
+
+
+def _is_passing(error: BaseException) -> bool:
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "XX")[:2] in _PASSING
+    # A client-side `DataError` is both: an argument that fits no column.
+    return not isinstance(error, asyncpg.InterfaceError) or not isinstance(error, ValueError)

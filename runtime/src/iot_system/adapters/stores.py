@@ -1,0 +1,45 @@
+"""The store that a URL names."""
+
+from __future__ import annotations
+
+from iot_system.adapters.postgres import schema
+from iot_system.adapters.postgres.database import Database
+from iot_system.adapters.postgres.store import PostgresStore
+from iot_system.adapters.sqlite.database import MEMORY
+from iot_system.adapters.sqlite.store import SqliteStore
+from iot_system.errors import InvalidSetting
+from iot_system.ports.store import Store
+
+_SQLITE = "sqlite:///"
+_POSTGRES = ("postgresql://", "postgres://")
+
+
+def open_store(url: str) -> Store:
+    """Return the store, not started yet. Raises `InvalidSetting` for a URL that names none."""
+    if url.startswith(_POSTGRES):
+        return PostgresStore(url)
+    return SqliteStore(_path(url))
+
+
+async def migrate_store(url: str) -> None:
+    """Bring the schema up to date, once. Raises `Unavailable` where the database does not answer.
+
+    SQLite brings its own whenever it starts.
+    """
+    if url.startswith(_POSTGRES):
+        await schema.migrate(Database(url))
+    else:
+        _path(url)
+
+
+def is_in_memory(url: str) -> bool:
+    """Whether everything ends with the process: each store that is opened then has a memory of its own."""
+    return url == f"{_SQLITE}{MEMORY}"
+
+
+def _path(url: str) -> str:
+    path = url.removeprefix(_SQLITE)
+    if path in ("", url):
+        # What was given may bear a password.
+        raise InvalidSetting("DATABASE_URL is neither postgresql://… nor sqlite:///FILE nor sqlite:///:memory:")
+    return path
