@@ -6,19 +6,23 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 INTERVAL_S = 0.05
 
 
-async def until(what: Callable[[], T | Awaitable[T]], *, within_s: float, why: str = "") -> T:
+@overload
+async def until(what: Callable[[], Awaitable[T]], *, within_s: float, why: str = "") -> T: ...
+@overload
+async def until(what: Callable[[], T], *, within_s: float, why: str = "") -> T: ...
+async def until(what: Callable[[], Any], *, within_s: float, why: str = "") -> Any:
     """Return the first true answer of ``what``; raises `AssertionError` with the last one at the deadline."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within_s
     while True:
         answer = what()
-        value: T = await answer if inspect.isawaitable(answer) else answer
+        value = await answer if inspect.isawaitable(answer) else answer
         if value:
             return value
         if loop.time() > deadline:

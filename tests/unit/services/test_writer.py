@@ -14,7 +14,7 @@ from iot_system.errors import IotError, Overloaded, TooLarge, Unavailable
 from iot_system.services.writer import PUBLISH_FOR_S, QUEUE_MESSAGES_LIMIT, PartitionWriter
 
 from tests.harness.waiting import until
-from tests.unit.services.memory_stream import Failing, MemoryStream
+from tests.unit.services.memory_stream import Failing, MemoryStream, no_trouble
 from tests.unit.services.simulated_loop import simulate
 
 DEADLINE_S = 60.0
@@ -203,3 +203,18 @@ async def test_drain_returns_when_nothing_waits() -> None:
     held.released.set()
     await draining
     assert (first.result(), last.result()) == (None, None)
+
+
+async def test_a_failure_nobody_foresaw_is_told_and_the_next_message_gets_through() -> None:
+    stream = MemoryStream()
+
+    async def broken(partition: int, data: bytes) -> None:
+        stream.before = no_trouble
+        raise RuntimeError("a defect in a library")
+
+    stream.before = broken
+    writer = writer_to(stream)
+    first, second = writer.put([said(0)]), writer.put([said(1)])
+    assert [type(await first), type(await second)] == [Unavailable, Unavailable]
+    await writer.drain()
+    assert await writer.put([said(2)] * QUEUE_MESSAGES_LIMIT) is None

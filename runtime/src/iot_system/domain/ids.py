@@ -27,6 +27,11 @@ def check_id(value: str, *, field: str) -> str:
     return value
 
 
+def is_id(value: str) -> bool:
+    """Whether ``value`` is a valid id."""
+    return _ID.fullmatch(value) is not None and value not in _RESERVED
+
+
 @lru_cache(maxsize=262_144)
 def partition_of(id_: str, partitions: int) -> int:
     """Return the partition (0 to ``partitions`` - 1) of a device or room id.

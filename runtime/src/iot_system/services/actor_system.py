@@ -88,11 +88,11 @@ class ActorSystem:
     async def _drain(self) -> None:
         while True:
             try:
-                left = (await self._members.drain(self._node)).owned_on(self._node)
+                overview = await self._members.drain(self._node)
             except Unavailable as error:
                 log.warning("cannot hand over yet", why=str(error))
             else:
-                if left == 0:
+                if overview.has_left(self._node):
                     log.info("handed over", node=self._node)
                     return
             await asyncio.sleep(0.2)

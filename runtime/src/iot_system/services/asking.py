@@ -9,7 +9,7 @@ import msgspec
 from iot_system import errors
 from iot_system.domain.ids import partition_of
 from iot_system.domain.questions import Answer, Question, Refusal
-from iot_system.errors import IotError
+from iot_system.errors import IotError, Unavailable
 from iot_system.ports.requests import Requests
 
 ASK_TIMEOUT_S = 5.0
@@ -36,9 +36,12 @@ class Asking:
     async def ask(self, partition: int | None, question: Question, result: type[T]) -> T:
         """Raises what the other side raised, or `Unavailable` without an answer in time."""
         data = await self._requests.ask(partition, _encode(question), timeout_s=ASK_TIMEOUT_S)
-        answer = _decode.decode(data)
-        if isinstance(answer, Answer):
-            return msgspec.msgpack.decode(answer.result, type=result)
+        try:
+            answer = _decode.decode(data)
+            if isinstance(answer, Answer):
+                return msgspec.msgpack.decode(answer.result, type=result)
+        except msgspec.MsgspecError as error:
+            raise Unavailable(f"the actor system's answer cannot be read, its version may differ: {error}") from error
         raise _raised(answer)
 
 

@@ -24,14 +24,19 @@ log = structlog.get_logger()
 
 
 class Overview(msgspec.Struct, frozen=True):
-    """Shard → its node and how many partitions it owns, as of the last round."""
+    """Shard → its node and how many partitions it owns, as of the last round; ``draining`` nodes get no more."""
 
     shards: dict[str, tuple[str, int]]
     partitions: int
+    draining: frozenset[str] = frozenset()
 
     def owned_on(self, node: str) -> int:
         """How many partitions the shards of ``node`` own."""
         return sum(count for where, count in self.shards.values() if where == node)
+
+    def has_left(self, node: str) -> bool:
+        """Whether ``node`` owns nothing, and will get nothing any more."""
+        return node in self.draining and self.owned_on(node) == 0
 
     @property
     def complete(self) -> bool:
@@ -67,7 +72,7 @@ class Coordinator:
         return self._overview
 
     async def drain(self, node: str) -> Overview:
-        """Move everything away from ``node``, which is about to leave; call again until it owns nothing."""
+        """Move everything away from ``node``, which is about to leave; call again until it `Overview.has_left`."""
         self._draining.add(node)
         self._wake.set()
         return self._overview
@@ -92,18 +97,21 @@ class Coordinator:
         nodes = await self._placement.nodes()
         self._draining &= set(nodes)
         shards: dict[str, ShardHandle] = {}
-        for found in await asyncio.gather(
-            *(self._placement.ensure_shards(node, self._shards_per_node) for node in nodes)
-        ):
+        for node in nodes:  # one after another: a placement takes one question at a time
+            found = await self._placement.ensure_shards(node, self._shards_per_node)
             shards.update({shard.name: shard for shard in found})
         answers = await asyncio.gather(*(self._status(shard) for shard in shards.values()))
         statuses = {status.name: status for status in answers if status is not None}
         silent = shards.keys() - statuses.keys()
         if any(self._misses[name] < MISSES_UNTIL_DEAD for name in silent):
             return  # what it owns is not known yet; deciding without it would move too much
-        self._overview = Overview({one.name: (one.node, len(one.owned)) for one in statuses.values()}, self._partitions)
+        self._overview = Overview(
+            {one.name: (one.node, len(one.owned)) for one in statuses.values()},
+            self._partitions,
+            frozenset(self._draining),
+        )
         owners = newest_owners(statuses)
-        able = [name for name, status in statuses.items() if status.node not in self._draining]
+        able = [name for name, status in statuses.items() if status.node not in self._overview.draining]
         wanted = assign(owners, able, self._partitions)
         await self._release(shards, statuses, wanted)
         await self._claim(shards, statuses, wanted)

@@ -25,6 +25,7 @@ class Directory:
         self._clock = clock
         self._entries: OrderedDict[str, tuple[float, DeviceAccess | None]] = OrderedDict()
         self._lookups: dict[str, asyncio.Future[DeviceAccess | None]] = {}
+        self._outdated: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def cached(self, id_: str) -> tuple[bool, DeviceAccess | None]:
@@ -59,8 +60,10 @@ class Directory:
         return futures
 
     def forget(self, id_: str) -> None:
-        """The device changed: ask again next time."""
+        """The device changed: ask again next time. An answer under way may be older than the change."""
         self._entries.pop(id_, None)
+        if id_ in self._lookups:
+            self._outdated.add(id_)
 
     async def _ask(self, partition: int, ids: list[str]) -> None:
         loop = asyncio.get_running_loop()
@@ -71,15 +74,23 @@ class Directory:
                 future = self._lookups[id_]
                 future.set_exception(error)
                 future.exception()  # whoever waits has it; nobody must
-                loop.call_soon(self._lookups.pop, id_)
+                loop.call_soon(self._end, id_)
             return
         found = {access.device.id: access for access in answer}
         for id_ in ids:
             self._lookups[id_].set_result(found.get(id_))
             loop.call_soon(self._remember, id_, found.get(id_))
 
-    def _remember(self, id_: str, access: DeviceAccess | None) -> None:
+    def _end(self, id_: str) -> bool:
+        """The look-up is over; returns whether its answer may be kept."""
         del self._lookups[id_]
+        is_current = id_ not in self._outdated
+        self._outdated.discard(id_)
+        return is_current
+
+    def _remember(self, id_: str, access: DeviceAccess | None) -> None:
+        if not self._end(id_):
+            return
         self._entries[id_] = (self._clock.monotonic_s() + (KNOWN_FOR_S if access else UNKNOWN_FOR_S), access)
         while len(self._entries) > ENTRIES_LIMIT:
             self._entries.popitem(last=False)

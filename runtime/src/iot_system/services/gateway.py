@@ -15,7 +15,7 @@ from prometheus_client import Counter
 
 from iot_system.domain import questions
 from iot_system.domain.history import Bucket, HistoryQuery, Reading
-from iot_system.domain.ids import check_id
+from iot_system.domain.ids import check_id, is_id
 from iot_system.domain.questions import DeviceView, Explanation, RoomView
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
@@ -62,7 +62,7 @@ class ActorGateway:
         if device is None and self._admin_sha256 and hmac.compare_digest(hashed, self._admin_sha256):
             return Principal("admin", "admin")
         owner, _, secret = token.rpartition(".")
-        if not secret or (device is not None and owner != device):
+        if not secret or (device is not None and owner != device) or not is_id(owner):
             raise Unauthenticated("the token is not valid")
         access = await self._directory.get(owner)
         if access is None or not any(hmac.compare_digest(hashed, one.sha256) for one in access.credentials):

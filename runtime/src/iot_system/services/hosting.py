@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
-
-from nats.aio.client import Client
 
 from iot_system.adapters.nats.connection import connect
 from iot_system.adapters.nats.requests import NatsRequests
@@ -14,7 +13,6 @@ from iot_system.adapters.ray.placement import RayPlacement
 from iot_system.adapters.stores import is_in_memory, open_store
 from iot_system.logs import set_up_logs
 from iot_system.ports.clock import SystemClock
-from iot_system.ports.store import Store
 from iot_system.services.coordinator import Coordinator
 from iot_system.services.shard import Shard
 from iot_system.settings import ActorSystemSettings, ShardSettings, read_settings
@@ -23,40 +21,41 @@ from iot_system.settings import ActorSystemSettings, ShardSettings, read_setting
 class RunningShard(Shard):
     """A shard with the connections that are its own."""
 
-    store: Store
-    client: Client
+    opened: contextlib.AsyncExitStack
 
     async def stop(self) -> None:
         """Release everything, then close what belongs to it."""
         await super().stop()
-        await self.client.close()
-        await self.store.stop()
+        await self.opened.aclose()
 
 
 async def start_shard(settings: ShardSettings, name: str, node: str) -> RunningShard:
     """Connect and start a shard. Raises `Unavailable` where the broker or the store does not answer."""
-    store = open_store(settings.database_url)
-    await store.start()
-    client = await connect(settings.broker, name=name)
-    stream = NatsStream(client, settings.stream)
-    stream_id = await stream.ensure()
-    if is_in_memory(settings.database_url):
-        # What the stream holds belongs to registrations that went with the last process.
-        await stream.clear()
-    shard = RunningShard(
-        name=name,
-        node=node,
-        store=store,
-        stream=stream,
-        requests=NatsRequests(client),
-        clock=SystemClock(),
-        partitions=settings.stream.partitions,
-        stream_id=stream_id,
-        passivate_after_s=settings.passivate_after_s,
-        retention_days=settings.retention_days,
-    )
-    shard.store, shard.client = store, client
-    await shard.start()
+    async with contextlib.AsyncExitStack() as opened:
+        store = open_store(settings.database_url)
+        opened.push_async_callback(store.stop)
+        await store.start()
+        client = await connect(settings.broker, name=name)
+        opened.push_async_callback(client.close)
+        stream = NatsStream(client, settings.stream)
+        stream_id = await stream.ensure()
+        if is_in_memory(settings.database_url):
+            # What the stream holds belongs to registrations that went with the last process.
+            await stream.clear()
+        shard = RunningShard(
+            name=name,
+            node=node,
+            store=store,
+            stream=stream,
+            requests=NatsRequests(client),
+            clock=SystemClock(),
+            partitions=settings.stream.partitions,
+            stream_id=stream_id,
+            passivate_after_s=settings.passivate_after_s,
+            retention_days=settings.retention_days,
+        )
+        await shard.start()
+        shard.opened = opened.pop_all()
     return shard
 
 

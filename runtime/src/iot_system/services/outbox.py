@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from uuid import uuid4
 
 import structlog
 
-from iot_system.errors import Retry
+from iot_system.errors import IotError
 from iot_system.ports.store import OutboxMessage
 from iot_system.ports.stream import Stream
 
@@ -62,14 +63,17 @@ class Outbox:
                 for lane, waiting in self._lanes.items():
                     if waiting and lane not in self._sending:
                         task = self._sending[lane] = asyncio.create_task(self._send(lane))
-                        task.add_done_callback(lambda _, lane=lane: self._sent(lane))  # type: ignore[misc]
+                        task.add_done_callback(partial(self._sent, lane))
         finally:
             for task in self._sending.values():
                 task.cancel()
 
-    def _sent(self, lane: Lane) -> None:
+    def _sent(self, lane: Lane, task: asyncio.Task[None]) -> None:
         del self._sending[lane]
-        if self._lanes.get(lane):
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a message between actors failed", source=lane[0], target=lane[1], exc_info=error)
+            asyncio.get_running_loop().call_later(RETRY_S, self._wanted.set)
+        elif self._lanes.get(lane):
             self._wanted.set()
 
     async def _send(self, lane: Lane) -> None:
@@ -86,7 +90,7 @@ class Outbox:
         while lane in self._lanes:
             try:
                 await self._stream.publish(message.target, message.data, message_id=message_id)
-            except Retry as error:
+            except IotError as error:
                 log.warning("a message between actors waits", source=lane[0], target=lane[1], why=str(error))
                 await asyncio.sleep(RETRY_S)
             else:

@@ -30,6 +30,7 @@ FETCH_WAIT_S = 1.0
 RETRY_S = 0.5
 HOUSEKEEPING_S = 10.0
 MAINTENANCE_S = 3600.0
+STUCK_S = 60.0
 log = structlog.get_logger()
 
 
@@ -67,7 +68,7 @@ class Shard:
         self._answers = Answers(self, store, requests, clock)
         self.lag = 0
         self._running: list[asyncio.Task[None]] = []
-        self._fetched_s = clock.monotonic_s()
+        self._turned_s = clock.monotonic_s()
 
     async def start(self) -> None:
         """Answer questions that any shard can answer, and apply what owned partitions get, until `stop`."""
@@ -79,21 +80,21 @@ class Shard:
         ]
 
     async def stop(self) -> None:
-        """Release everything, then end; idempotent."""
+        """End, and release everything; idempotent. What is under way and not committed is the next owner's to redo."""
         await self._requests.unserve(None)
-        await self.release(list(self._owned))
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        await self.release(list(self._owned))
 
     async def status(self) -> ShardStatus:
         """See `iot_system.ports.placement.ShardHandle.status`."""
         return ShardStatus(self.name, self.node, {number: one.epoch for number, one in self._owned.items()})
 
     def why_not_alive(self) -> str | None:
-        """A loop that does not turn: its last fetch is too long ago."""
-        age_s = self._clock.monotonic_s() - self._fetched_s
-        return f"shard {self.name} has read nothing for {age_s:.0f} s" if self._owned and age_s > 60 else None
+        """A loop that does not turn. One that waits for a broker or a store that is away does: it tries again."""
+        age_s = self._clock.monotonic_s() - self._turned_s
+        return f"shard {self.name} has not turned for {age_s:.0f} s" if self._owned and age_s > STUCK_S else None
 
     async def claim(self, partitions: Sequence[int]) -> None:
         """See `iot_system.ports.placement.ShardHandle.claim`."""
@@ -101,11 +102,11 @@ class Shard:
             wanted = [number for number in partitions if number not in self._owned]
             claims = await self._store.claim(wanted, self.name, self._stream_id)
             for number, claim in claims.items():
+                # First, so that nothing is owned whose questions nobody answers.
+                await self._requests.serve(number, self._answers.to_owner(number))
                 self._owned[number] = Partition(claim, of=self._of)
                 self._outbox.put(number, claim.outbox)
-            self._changed()
-        for number in wanted:
-            await self._requests.serve(number, self._answers.to_owner(number))
+                self._changed()
         if wanted:
             log.info("claimed", shard=self.name, partitions=wanted, epochs={n: c.epoch for n, c in claims.items()})
 
@@ -147,7 +148,7 @@ class Shard:
                         messages = await self._or_moved(fetching)
                         if messages is None:
                             break
-                        self._fetched_s = self._clock.monotonic_s()
+                        self._turned_s = self._clock.monotonic_s()
                         self.lag = reader.pending
                         LAG.labels(self.name).set(self.lag)
                         # The next frames come in while these are applied.
@@ -204,6 +205,7 @@ class Shard:
             try:
                 return await call()
             except Unavailable as error:
+                self._turned_s = self._clock.monotonic_s()
                 log.warning("the store is away", shard=self.name, error=str(error))
                 await asyncio.sleep(RETRY_S)
 
@@ -216,6 +218,7 @@ class Shard:
 
     def _changed(self) -> None:
         OWNED.labels(self.name).set(len(self._owned))
+        self._turned_s = self._clock.monotonic_s()  # who owned nothing had nothing to turn for
         self._moved.set()
 
     async def _keep_house(self) -> None:
@@ -226,7 +229,7 @@ class Shard:
                 idle_since_s = now_s - self._passivate_after_s
                 PASSIVATED.inc(sum(one.actors.passivate(idle_since_s=idle_since_s) for one in self._owned.values()))
             if 0 in self._owned:  # one shard does it for all: whoever owns the first partition
-                await self._stream.trim(await self._store.applied())
+                await self._stream.trim(await self._store.applied(self._stream_id))
                 if now_s - maintained_s >= MAINTENANCE_S:
                     await self._store.maintain(now_us=self._clock.now_us(), retention_days=self._retention_days)
                     maintained_s = now_s
@@ -238,6 +241,7 @@ class Shard:
             try:
                 await work()
             except Unavailable as error:
+                self._turned_s = self._clock.monotonic_s()
                 log.warning("waiting", shard=self.name, why=str(error))
             except Exception:
                 log.exception("begins again", shard=self.name)

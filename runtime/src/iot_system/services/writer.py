@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from uuid import uuid4
 
+import structlog
+
 from iot_system.domain.frames import FRAME_MESSAGES, DeviceFrame, encode_frame
 from iot_system.domain.readings import Telemetry
 from iot_system.errors import IotError, Overloaded, TooLarge, Unavailable
@@ -16,6 +18,7 @@ QUEUE_MESSAGES_LIMIT = 50_000
 PUBLISH_FOR_S = 15.0
 """How long a frame is tried again before its senders hear that it is not stored."""
 RETRY_S = 0.2
+log = structlog.get_logger()
 
 Parcel = tuple[list[Telemetry], asyncio.Future[IotError | None]]
 
@@ -54,7 +57,11 @@ class PartitionWriter:
         try:
             while self._parcels:
                 parcels = self._next_parcels()
-                await self._send(parcels)
+                try:
+                    await self._send(parcels)
+                except Exception:
+                    log.exception("a frame failed", partition=self._partition)
+                    _tell(parcels, Unavailable("the gateway failed to store a frame; its log says why"))
                 self._queued -= sum(len(messages) for messages, _ in parcels)
         finally:
             self._sender = None
@@ -75,10 +82,7 @@ class PartitionWriter:
             await self._send(parcels[:half])
             await self._send(parcels[half:])
             return
-        problem = await self._store(messages, data)
-        for _, stored in parcels:
-            if not stored.done():
-                stored.set_result(problem)
+        _tell(parcels, await self._store(messages, data))
 
     async def _store(self, messages: list[Telemetry], data: bytes) -> IotError | None:
         """Publish one parcel or several that fit; None when all is durable."""
@@ -109,3 +113,10 @@ class PartitionWriter:
                 await asyncio.sleep(RETRY_S)
             else:
                 return
+
+
+def _tell(parcels: list[Parcel], outcome: IotError | None) -> None:
+    """Tell the senders that do not know yet."""
+    for _, stored in parcels:
+        if not stored.done():
+            stored.set_result(outcome)
