@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +94,7 @@ def find() -> Engine:
 
     Raises NoClusterError when there is none.
     """
-    if works("docker", "info", timeout_s=ANSWER_S) and not _is_podman("docker"):
+    if docker_answers():
         return Engine("docker", {"KIND_EXPERIMENTAL_PROVIDER": "docker"})
     packages.require(packages.ENGINE)
     env = {"KIND_EXPERIMENTAL_PROVIDER": "podman"}
@@ -109,9 +108,9 @@ def find() -> Engine:
     return engine
 
 
-def _is_podman(program: str) -> bool:
-    """Whether `docker` is Podman's stand-in of that name."""
-    return shutil.which("podman") is not None and "podman" in run(program, "--version").lower()
+def docker_answers() -> bool:
+    """Whether there is a Docker daemon for this process; Podman's stand-in of that name is none."""
+    return works("docker", "info", timeout_s=ANSWER_S) and "podman" not in run("docker", "--version").lower()
 
 
 def _is_confined() -> bool:

@@ -36,7 +36,7 @@ def require(packages: Mapping[str, str]) -> None:
     names = " ".join(lacking)
     if not shutil.which("apt-get"):
         raise NoClusterError(f"a cluster needs {names}: install it with this system's package manager")
-    if os.geteuid() != 0:
+    if not may_install():
         raise NoClusterError(f"a cluster needs system packages: `sudo apt-get install --no-install-recommends {names}`")
     for name in lacking:
         note(f"system package {name}: {packages[name]}")
@@ -55,6 +55,11 @@ def missing(packages: Mapping[str, str]) -> list[str]:
         first = next(iter(packages))
         return [] if shutil.which(first) else [first]
     return [name for name in packages if not _installed(name)]
+
+
+def may_install() -> bool:
+    """Whether this process can install packages: as root, where there is apt."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
 def _installed(name: str) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +18,9 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from ci import folders, stamp
+from ci.errors import CiError
 
 Schema = dict[str, Any]
 
@@ -44,7 +46,7 @@ QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 LAYOUT = "{{.NormalizedKubernetesVersion}}/{{.ResourceKind}}{{.KindSuffix}}.json"
 
 
-class SchemasError(Exception):
+class SchemasError(CiError):
     """The API description of a release can be had neither from the Go module proxy nor from GitHub."""
 
 
@@ -53,34 +55,17 @@ def folder() -> Path:
 
     Raises SchemasError when a release's API description cannot be fetched or is not the pinned one.
     """
-    recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
-    ready = cache() / "kubernetes-schemas" / recipe
-    if ready.is_dir():
-        return ready
-    ready.parent.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(dir=ready.parent, prefix="making-"))
-    try:
+
+    def make(target: Path) -> None:
         for version, digest in VERSIONS.items():
-            write(making / f"v{version}", json.loads(description(version, digest)))
-        making.rename(ready)
-    except OSError:
-        if not ready.is_dir():  # else another process was faster, with the same result
-            raise
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
-    return ready
+            write(target / f"v{version}", json.loads(description(version, digest)))
+
+    return stamp.folder(folders.cache() / "kubernetes-schemas" / stamp.of(Path(__file__)), make)
 
 
 def location() -> str:
     """The value of kubeconform's `-schema-location`."""
     return f"{folder()}/{LAYOUT}"
-
-
-def cache() -> Path:
-    """The project's cache: $IOT_CACHE, else iot-system below $XDG_CACHE_HOME or ~/.cache."""
-    own = os.environ.get("IOT_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(own) if own else Path(base) / "iot-system"
 
 
 def description(version: str, digest: str) -> bytes:
