@@ -11,8 +11,19 @@ from iot_system.adapters.http.server import Bounds, HttpServer
 from iot_system.errors import InvalidSetting
 from litestar import Litestar, Request, get, post
 from litestar.datastructures import State
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from tests.unit.http.raw import DEADLINE_S, Connection
+
+
+class Forwarding:
+    """An application that is a bound method, as the API pod's is: it changes what it forwards to."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
 
 class Slow:
@@ -54,6 +65,16 @@ async def test_port_0_takes_a_free_one_and_tells_it() -> None:
         assert 0 < one.port != other.port > 0
         async with httpx.AsyncClient() as client:
             assert (await client.get(f"http://127.0.0.1:{one.port}/quick")).text == "quick"
+
+
+async def test_an_application_may_be_a_bound_method() -> None:
+    server = HttpServer(Forwarding(Slow().app).app, "127.0.0.1", 0)
+    await server.start()
+    try:
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"http://127.0.0.1:{server.port}/quick")).text == "quick"
+    finally:
+        await server.stop(5.0)
 
 
 async def test_a_port_that_is_taken_stops_the_start_with_one_sentence() -> None:

@@ -141,6 +141,7 @@ class HttpServer:
             self._app,
             http="httptools",
             ws="none",
+            interface="asgi3",  # what uvicorn guesses is wrong for a bound method
             lifespan="off",
             log_config=None,
             access_log=False,
