@@ -5,15 +5,22 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from ci import cluster, doctor, lock, tools
+from ci import check, cluster, doctor, install, lock, tools
 from ci.errors import CiError
+from ci.folders import ROOT
 from ci.progress import note
+
+DEVELOPMENT = ROOT / "values" / "development.yaml"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what is asked; returns the exit code, 1 with one sentence when it cannot be done."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # What follows `--` is another program's: pytest's.
+    own, rest = (given[: given.index("--")], given[given.index("--") + 1 :]) if "--" in given else (given, [])
+    options = _parser().parse_args(own, argparse.Namespace(rest=rest))
     try:
         code: int = options.do(options)
     except CiError as error:
@@ -30,9 +37,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("names", nargs="*", metavar="NAME", help="as in ci/tools.lock; by default what tests call")
     command.set_defaults(do=_tools)
 
-    command = commands.add_parser("cluster", help="the Kubernetes cluster of the tests")
-    command.add_argument("what", choices=("up", "down"))
+    command = commands.add_parser("cluster", help="the Kubernetes cluster of the tests, with the chart installed")
+    command.add_argument("what", choices=("up", "down", "env"))
+    command.add_argument("--values", type=Path, default=DEVELOPMENT, metavar="FILE", help="for the chart")
+    command.add_argument("--bare", action="store_true", help="no images, no chart")
     command.set_defaults(do=_cluster)
+
+    command = commands.add_parser("check", help="everything that is checked, or some stages of it")
+    command.add_argument(
+        "stages", nargs="*", metavar="STAGE", help=f"{', '.join(stage.name for stage in check.STAGES)}"
+    )
+    command.set_defaults(do=_check)
 
     command = commands.add_parser("doctor", help="what this machine lacks for a cluster")
     command.set_defaults(do=_doctor)
@@ -50,9 +65,20 @@ def _cluster(options: argparse.Namespace) -> int:
     if options.what == "down":
         cluster.delete()
         return 0
+    if options.what == "env":
+        print(install.shell_settings())
+        return 0
+    if not options.values.is_file():
+        raise CiError(f"--values is {options.values}, which is not a file")
     made = cluster.ensure()
-    note(f"cluster {made.name} ({made.mode}, {made.provider}): export KUBECONFIG={made.kubeconfig}")
+    note(f"cluster {made.name} ({made.mode}, {made.provider}) is up")
+    if not options.bare:
+        install.install(made, options.values)
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    return check.main(options.stages, options.rest)
 
 
 def _doctor(_: argparse.Namespace) -> int:

@@ -52,7 +52,7 @@ def ensure() -> Cluster:
     containers = engine.find()
     mode = choose(containers)
     machine.prepare()
-    cluster = Cluster(NAME, _folder() / "kubeconfig", containers.name, mode)
+    cluster = Cluster(NAME, kubeconfig(), containers.name, mode)
     image = lock.read().stock_node_image if mode == "stock" else node_image.ensure(containers)
     recipe = stamp.of(json.dumps(configuration(mode)), image, containers.stamp(image))
     if not _is_as(recipe, containers):
@@ -71,8 +71,13 @@ def delete() -> None:
     containers = engine.find()
     if NAME in _kind(containers, "get", "clusters").split():
         with step(f"delete cluster {NAME}"):
-            _kind(containers, "delete", "cluster", "--name", NAME, "--kubeconfig", str(_folder() / "kubeconfig"))
+            _kind(containers, "delete", "cluster", "--name", NAME, "--kubeconfig", str(kubeconfig()))
     (_folder() / "recipe").unlink(missing_ok=True)
+
+
+def kubeconfig() -> Path:
+    """Where the cluster's kubeconfig is, once there is one."""
+    return _folder() / "kubeconfig"
 
 
 def choose(containers: Engine) -> Mode:
@@ -105,8 +110,10 @@ def _create(cluster: Cluster, image: str, recipe: str, containers: Engine) -> No
     cluster.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
     config = cluster.kubeconfig.with_name("kind.json")
     config.write_text(json.dumps(configuration(cluster.mode), indent=1))
-    kubeconfig = ("--kubeconfig", cluster.kubeconfig)
-    command = (tools.path("kind"), "create", "cluster", "--config", config, "--image", image, *kubeconfig)
+    command = (
+        *(tools.path("kind"), "create", "cluster", "--config", config, "--image", image),
+        *("--kubeconfig", cluster.kubeconfig),
+    )
     with step(f"create cluster {NAME} ({cluster.mode}, {containers.name})") as current:
         run(*command, env=containers.env, step=current)
     machine.prepare()  # kind's network may have brought the bridge's settings with it

@@ -1,0 +1,52 @@
+# All commands of this project. Arguments pass as ARGS, for example `make demo ARGS=--exit`.
+PYTHON ?= python3
+ENVIRONMENT := .venv/complete
+RUN := .venv/bin/python -m
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint test-unit test-contract test-render test-cluster images cluster cluster-down cluster-env bench locks
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+demo: $(ENVIRONMENT) ## the whole system here, on real readings (ARGS: --exit, --data=FILE, --help)
+	@$(RUN) iot_system demo $(ARGS)
+
+test: $(ENVIRONMENT) ## everything that CI checks
+	@$(RUN) ci check
+
+lint: $(ENVIRONMENT) ## formatting, types, layers, chart, documentation
+	@$(RUN) ci check lint
+
+test-unit: $(ENVIRONMENT) ## tests without servers (ARGS go to pytest)
+	@$(RUN) ci check unit -- $(ARGS)
+
+test-contract: $(ENVIRONMENT) ## tests against real servers on this machine
+	@$(RUN) ci check contract -- $(ARGS)
+
+test-render: $(ENVIRONMENT) ## tests of the rendered chart
+	@$(RUN) ci check render -- $(ARGS)
+
+test-cluster: $(ENVIRONMENT) ## tests in a Kubernetes cluster, which they make
+	@$(RUN) ci check cluster -- $(ARGS)
+
+images: $(ENVIRONMENT) ## the four container images
+	@$(RUN) ci images $(ARGS)
+
+cluster: $(ENVIRONMENT) ## a local kind cluster with the images loaded and the chart installed
+	@$(RUN) ci cluster up $(ARGS)
+
+cluster-down: $(ENVIRONMENT) ## remove that cluster
+	@$(RUN) ci cluster down
+
+cluster-env: $(ENVIRONMENT) ## settings for a shell: eval "$$(make -s cluster-env)"
+	@$(RUN) ci cluster env
+
+bench: $(ENVIRONMENT) ## side-by-side measurements
+	@$(RUN) bench $(ARGS)
+
+locks: $(ENVIRONMENT) ## resolve the Python dependencies again
+	@$(RUN) ci.locks $(ARGS)
+
+$(ENVIRONMENT): runtime/requirements/development.txt runtime/pyproject.toml ci/environment.py
+	@$(PYTHON) ci/environment.py

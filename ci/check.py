@@ -1,0 +1,104 @@
+"""Everything that is checked, in one place: what `make test` and CI run.
+
+    python -m ci check [STAGE …] [-- ARGUMENTS FOR PYTEST]
+
+All stages run, also after one has failed; the last lines say which did.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ci import cluster, locks, tools
+from ci.errors import CiError, NoClusterError
+from ci.folders import ROOT
+from ci.progress import note
+
+CONFIG = ROOT / "runtime" / "pyproject.toml"
+Outcome = str | None
+"""None: all is well; else what is wrong."""
+
+
+class Stage(NamedTuple):
+    """A part of the checks."""
+
+    name: str
+    run: Callable[[Sequence[str]], Outcome]
+
+
+def lint(_: Sequence[str]) -> Outcome:
+    """Formatting, types, layers, the chart, and the lock files."""
+    python = sys.executable
+    commands: list[tuple[str | Path, ...]] = [
+        (python, "-m", "ruff", "check", "--config", CONFIG, "."),
+        (python, "-m", "ruff", "format", "--check", "--config", CONFIG, "."),
+        (python, "-m", "mypy", "--config-file", CONFIG, "runtime/src", "ci", "tests", "bench"),
+        (Path(python).with_name("lint-imports"), "--config", CONFIG),
+        (python, "-m", "yamllint", "--strict", "values", "ct.yaml", "charts/iot-system/values.yaml"),
+        (tools.path("helm"), "lint", "--strict", "charts/iot-system", "--quiet"),
+    ]
+    failed = [str(command[0]) + " " + str(command[2]) for command in commands if not _passes(*command)]
+    failed += locks.outdated()
+    return f"{'; '.join(failed)}" if failed else None
+
+
+def pytest(folder: str) -> Callable[[Sequence[str]], Outcome]:
+    """The stage that runs the tests of one folder."""
+
+    def run(arguments: Sequence[str]) -> Outcome:
+        passes = _passes(sys.executable, "-m", "pytest", "-c", CONFIG, f"--rootdir={ROOT}", "-q", folder, *arguments)
+        return None if passes else f"tests in {folder} failed"
+
+    return run
+
+
+def in_cluster(arguments: Sequence[str]) -> Outcome:
+    """The cluster tests; raises NoClusterError where this machine can have none."""
+    if not any(argument.startswith(("--kube-config", "--cluster-type")) for argument in arguments):
+        cluster.ensure()
+    return pytest("tests/cluster")(arguments)
+
+
+STAGES = (
+    Stage("lint", lint),
+    Stage("unit", pytest("tests/unit")),
+    Stage("contract", pytest("tests/contract")),
+    Stage("render", pytest("tests/render")),
+    Stage("cluster", in_cluster),
+)
+
+
+def main(names: Sequence[str], arguments: Sequence[str]) -> int:
+    """Run the stages of these names, or all; returns the exit code."""
+    chosen = [stage for stage in STAGES if not names or stage.name in names]
+    wrong: list[str] = []
+    left_out: list[str] = []
+    for stage in chosen:
+        note(f"{stage.name}: begins")
+        began_s = time.monotonic()
+        try:
+            outcome = stage.run(arguments)
+        except NoClusterError as error:
+            left_out.append(f"{stage.name} tests were not run: {error}")
+            continue
+        except CiError as error:
+            outcome = str(error)
+        note(f"{stage.name}: {outcome or 'passed'}  {time.monotonic() - began_s:.0f} s")
+        if outcome:
+            wrong.append(f"{stage.name}: {outcome}")
+    # What was left out is the last thing said. CI must not pass without it.
+    for line in [*wrong, *left_out]:
+        print(line, flush=True)
+    if not wrong and not left_out:
+        print(f"{', '.join(stage.name for stage in chosen)}: all passed", flush=True)
+    return 1 if wrong or (left_out and os.environ.get("CI")) else 0
+
+
+def _passes(*command: str | Path) -> bool:
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode == 0
