@@ -48,6 +48,7 @@ def folder(name: str) -> Path:
                     note(str(failed))
                 else:
                     return
+        go.require()
         with step(f"build {name} {tool.version}") as current:
             go.build(tool, target, current)
 
