@@ -20,11 +20,12 @@ async def no_trouble(partition: int, data: bytes) -> None:
 
 
 class MemoryStream:
-    """One log for all partitions. ``before`` and ``after`` the moment a frame is durable, a test may interfere."""
+    """One log for all partitions, and what it held ``ever``. ``before`` and ``after`` the moment a frame is durable, a test may interfere."""
 
     def __init__(self, *, frame_limit: int = 1 << 20) -> None:
         self.frame_limit = frame_limit
         self.log: list[StreamMessage] = []
+        self.ever: list[StreamMessage] = []
         self.before: Trouble = no_trouble
         self.after: Trouble = no_trouble
         self.before_fetch: Callable[[], Awaitable[None]] = _at_once
@@ -52,6 +53,7 @@ class MemoryStream:
         """Append without any trouble."""
         self._sequence += 1
         self.log.append(StreamMessage(partition, self._sequence, data))
+        self.ever.append(self.log[-1])
         self._grown.set()
         self._grown = asyncio.Event()
         return self._sequence

@@ -1,0 +1,145 @@
+"""The directory: what a gateway remembers of devices is never older than their last announced change."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from iot_system.errors import Unavailable
+from iot_system.services.asking import ASK_TIMEOUT_S, Asking
+from iot_system.services.directory import KNOWN_FOR_S, UNKNOWN_FOR_S, Directory
+
+from tests.harness.waiting import until
+from tests.unit.services.answering import PARTITIONS, Gate, Registry, ids_in_one_partition
+from tests.unit.services.memory_requests import MemoryRequests, Switchboard
+from tests.unit.services.simulated_loop import SimulatedClock
+
+DEADLINE_S = 60.0
+
+
+async def directory_of(registry: Registry, board: Switchboard) -> Directory:
+    await registry.start()
+    requests = MemoryRequests(board)
+    directory = Directory(Asking(requests, PARTITIONS), SimulatedClock())
+    await requests.on_announcement(directory.forget)
+    return directory
+
+
+@pytest.fixture
+def board() -> Switchboard:
+    return Switchboard()
+
+
+@pytest.fixture
+def registry(board: Switchboard) -> Registry:
+    return Registry(board)
+
+
+@pytest.fixture
+async def directory(registry: Registry, board: Switchboard) -> Directory:
+    return await directory_of(registry, board)
+
+
+async def test_a_device_is_asked_for_once_and_again_when_its_time_is_over(
+    directory: Directory, registry: Registry
+) -> None:
+    registry.register("one")
+    for _ in range(3):
+        assert await directory.get("one") == registry.devices["one"]
+    assert registry.asked == [["one"]]
+    await asyncio.sleep(KNOWN_FOR_S + 1)
+    await directory.get("one")
+    assert registry.asked == [["one"], ["one"]]
+
+
+async def test_a_device_that_is_not_registered_is_soon_asked_for_again(
+    directory: Directory, registry: Registry
+) -> None:
+    assert await directory.get("one") is None
+    assert await directory.get("one") is None
+    assert len(registry.asked) == 1
+    registry.register("one")
+    await asyncio.sleep(UNKNOWN_FOR_S + 0.1)
+    assert await directory.get("one") == registry.devices["one"]
+
+
+async def test_a_change_that_is_announced_is_seen_at_once(directory: Directory, registry: Registry) -> None:
+    registry.register("one")
+    await directory.get("one")
+    await registry.change("one", enabled=False)
+    access = await directory.get("one")
+    assert access is not None
+    assert not access.device.enabled
+
+
+async def test_an_answer_that_a_change_has_overtaken_is_not_remembered(
+    directory: Directory, registry: Registry
+) -> None:
+    registry.register("one")
+    registry.after = gate = Gate()
+    asking = asyncio.create_task(directory.get("one"))
+    await until(lambda: gate.waiting, within_s=DEADLINE_S)
+    await registry.change("one", enabled=False)
+    gate.opened.set()
+    await asking
+    access = await directory.get("one")
+    assert access is not None
+    assert not access.device.enabled
+    await directory.get("one")
+    assert len(registry.asked) == 2, "the answer after the change is remembered again"
+
+
+async def test_who_asks_while_a_look_up_is_under_way_joins_it(directory: Directory, registry: Registry) -> None:
+    registry.register("one")
+    registry.before = gate = Gate()
+    asking = [asyncio.create_task(directory.get("one")) for _ in range(5)]
+    await until(lambda: gate.waiting, within_s=DEADLINE_S)
+    gate.opened.set()
+    assert await asyncio.gather(*asking) == [registry.devices["one"]] * 5
+    assert registry.asked == [["one"]]
+
+
+async def test_the_devices_of_one_partition_are_asked_for_in_one_question(
+    directory: Directory, registry: Registry
+) -> None:
+    ids = ids_in_one_partition(5)
+    await asyncio.wait(directory.look_up(ids).values())
+    assert registry.asked == [ids]
+
+
+async def test_one_who_gives_up_does_not_end_the_look_up_of_the_others(
+    directory: Directory, registry: Registry
+) -> None:
+    registry.register("one")
+    registry.before = gate = Gate()
+    leaving, staying = (asyncio.create_task(directory.get("one")) for _ in range(2))
+    await until(lambda: gate.waiting, within_s=DEADLINE_S)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    gate.opened.set()
+    assert await staying == registry.devices["one"]
+
+
+async def test_where_nobody_answers_everyone_is_told_and_the_next_question_is_a_new_one(
+    directory: Directory, registry: Registry
+) -> None:
+    registry.register("one")
+    registry.before = gate = Gate()
+    asking = [asyncio.create_task(directory.get("one")) for _ in range(2)]
+    outcomes = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(one) for one in outcomes] == [Unavailable, Unavailable]
+    assert asyncio.get_running_loop().time() == pytest.approx(ASK_TIMEOUT_S, abs=0.1)
+    gate.opened.set()
+    assert await directory.get("one") == registry.devices["one"]
+
+
+async def test_an_answer_that_cannot_be_read_is_told_as_such(board: Switchboard) -> None:
+    async def nonsense(data: bytes) -> bytes:
+        return b"\x91\xa7another"
+
+    server, client = MemoryRequests(board), MemoryRequests(board)
+    for number in range(PARTITIONS):
+        await server.serve(number, nonsense)
+    directory = Directory(Asking(client, PARTITIONS), SimulatedClock())
+    with pytest.raises(Unavailable, match="cannot be read"):
+        await directory.get("one")
