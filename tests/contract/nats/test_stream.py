@@ -65,6 +65,15 @@ async def test_each_partition_is_read_from_its_own_position(stream: NatsStream) 
     assert sorted((message.partition, message.data) for message in messages) == [(1, b"c"), (2, b"x"), (2, b"y")]
 
 
+async def test_more_than_a_pull_of_applied_frames_may_lie_before_a_new_one(stream: NatsStream) -> None:
+    applied = (await publish(stream, 1, *map(str, range(40))))[-1]
+    await publish(stream, 2, "new")
+    async with stream.read({1: applied, 2: 0}) as reader:
+        async with asyncio.timeout(15):
+            found = await reader.fetch(16, wait_s=10)
+    assert [(one.partition, one.data) for one in found] == [(2, b"new")]
+
+
 async def test_a_fetch_returns_as_soon_as_something_comes(stream: NatsStream) -> None:
     async with stream.read(dict.fromkeys(range(PARTITIONS), 0)) as reader:
         fetching = asyncio.create_task(reader.fetch(16, wait_s=10))
