@@ -43,9 +43,10 @@ class PostgresServer:
         if self._user:
             shutil.chown(folder, self._user)
 
-    def url(self, database: str = "postgres") -> str:
+    @property
+    def url(self) -> str:
         """For clients."""
-        return f"postgresql://{USER}:{PASSWORD_IN_URL}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{USER}:{PASSWORD_IN_URL}@127.0.0.1:{self.port}/postgres"
 
     def freeze(self) -> None:
         """Its processes stop answering; connections stay open."""
@@ -93,14 +94,18 @@ class PostgresServer:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait()
 
-    async def create_database(self, name: str, *, template: str = "template0") -> str:
-        """A copy of ``template``; returns its URL."""
-        connection = await asyncpg.connect(self.url())
+    async def execute(self, *statements: str) -> None:
+        """Run SQL, as an operator would."""
+        connection = await asyncpg.connect(self.url)
         try:
-            await connection.execute(f'create database "{name}" template "{template}"')
+            for statement in statements:
+                await connection.execute(statement)
         finally:
             await connection.close()
-        return self.url(name)
+
+    async def clear(self) -> None:
+        """Forget everything in the database."""
+        await self.execute("drop schema public cascade", "create schema public")
 
     def _signal_all(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -130,7 +135,7 @@ class PostgresServer:
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             with contextlib.suppress(OSError, asyncpg.PostgresError):
-                asyncio.run(_ask(self.url()))
+                asyncio.run(_ask(self.url))
                 return
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from iot_system.adapters.stores import is_in_memory, migrate_store, open_store
@@ -15,7 +12,6 @@ from iot_system.ports.store import Store
 from tests.contract.store.owner import Owner
 from tests.harness.postgres import PostgresServer, running_postgres
 
-TEMPLATE = "migrated"
 Opener = Callable[[], Awaitable[Store]]
 
 
@@ -27,10 +23,10 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 async def postgres_url(postgres: PostgresServer) -> str:
-    """A database of its own for each test, with the schema."""
-    with contextlib.suppress(asyncpg.DuplicateDatabaseError):
-        await migrate_store(await postgres.create_database(TEMPLATE))
-    return await postgres.create_database(f"test-{uuid4().hex[:12]}", template=TEMPLATE)
+    """A database with the schema and nothing in it."""
+    await postgres.clear()
+    await migrate_store(postgres.url)
+    return postgres.url
 
 
 @pytest.fixture(params=["memory", "file", "postgres"])
