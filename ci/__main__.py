@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ci import check, cluster, doctor, install, lock, tools
+from ci import check, cluster, doctor, engine, images, install, lock, tools
 from ci.errors import CiError
 from ci.folders import ROOT
 from ci.progress import note
@@ -43,6 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--bare", action="store_true", help="no images, no chart")
     command.set_defaults(do=_cluster)
 
+    command = commands.add_parser("images", help="the images of the chart: built, or also loaded into the cluster")
+    command.add_argument("what", nargs="?", choices=("build", "load"), default="build")
+    command.set_defaults(do=_images)
+
     command = commands.add_parser("check", help="everything that is checked, or some stages of it")
     command.add_argument(
         "stages", nargs="*", metavar="STAGE", help=f"{', '.join(stage.name for stage in check.STAGES)}"
@@ -73,7 +77,16 @@ def _cluster(options: argparse.Namespace) -> int:
     made = cluster.ensure()
     note(f"cluster {made.name} ({made.mode}, {made.provider}) is up")
     if not options.bare:
+        images.load(made)
         install.install(made, options.values)
+    return 0
+
+
+def _images(options: argparse.Namespace) -> int:
+    if options.what == "load":
+        images.load(cluster.ensure())
+    else:
+        images.build(engine.find())
     return 0
 
 

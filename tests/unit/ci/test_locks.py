@@ -1,0 +1,71 @@
+"""The locks fit what they were made from, and agree with each other."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ci import locks
+
+NAMES = sorted(locks.locks(locks.RUNTIME))
+
+
+def versions(name: str) -> dict[str, str]:
+    text = (locks.RUNTIME / "requirements" / f"{name}.txt").read_text()
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Path:
+    """A copy of the runtime's dependencies that a test may change."""
+    shutil.copy(locks.RUNTIME / "pyproject.toml", tmp_path)
+    shutil.copytree(locks.RUNTIME / "requirements", tmp_path / "requirements")
+    return tmp_path
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_the_locks_of_this_repository_fit() -> None:
+    assert locks.outdated() == []
+
+
+@pytest.mark.parametrize(
+    "changed", ['"msgspec>=0.20"', '"asyncpg>=0.30"', '"pytest>=8.4"'], ids=["always", "extra", "group"]
+)
+def test_a_changed_dependency_is_noticed(runtime: Path, changed: str) -> None:
+    replace(runtime / "pyproject.toml", changed, changed.replace(">=", ">"))
+    assert len(locks.outdated(runtime)) == len(NAMES)
+
+
+def test_what_is_no_dependency_may_change(runtime: Path) -> None:
+    replace(runtime / "pyproject.toml", "line-length = 120", "line-length = 100")
+    assert locks.outdated(runtime) == []
+
+
+def test_a_missing_lock_is_noticed(runtime: Path) -> None:
+    (runtime / "requirements" / "nats.txt").unlink()
+    [complaint] = locks.outdated(runtime)
+    assert "requirements/nats.txt" in complaint
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"build"}))
+def test_images_run_the_versions_that_tests_run(name: str) -> None:
+    assert versions(name).items() <= versions(locks.DEVELOPMENT).items()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lock_names_hashes_but_no_place(name: str) -> None:
+    text = (locks.RUNTIME / "requirements" / f"{name}.txt").read_text()
+    assert text.count("--hash=sha256:") >= len(versions(name)) > 0
+    assert "://" not in text
+
+
+def test_the_gateway_has_no_ray_and_no_database() -> None:
+    assert not {"ray", "asyncpg"} & versions("api").keys()
