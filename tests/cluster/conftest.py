@@ -55,7 +55,6 @@ def kube_config(pytestconfig: pytest.Config) -> str:
     try:
         with capture.global_and_fixture_disabled():  # the steps are shown as they happen
             cluster = ci.cluster.ensure()
-            ci.images.build()
             ci.images.load(cluster)
     except NoClusterError as lacking:
         if os.environ.get("CI"):
