@@ -28,7 +28,7 @@ SESSION = {
 _PASSING = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX"})
 """SQLSTATE classes that say nothing about our statement: connection, transaction state (a read-only standby), login,
 unknown database, rolled back, resources, locks, operator, system and internal errors."""
-_Trouble = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Database:
@@ -86,7 +86,7 @@ class Database:
             except TimeoutError:
                 raise
             except BaseException:
-                if not connection.is_closed():
+                with contextlib.suppress(*_TROUBLE):  # the connection may be gone, and the transaction with it
                     await transaction.rollback()
                 raise
             await transaction.commit()
@@ -110,7 +110,7 @@ class Database:
         except asyncpg.ClientConfigurationError as error:
             # The driver quotes parts of the URL, which may be parts of the password.
             raise InvalidSetting(f"DATABASE_URL for {self.server} cannot be used: {type(error).__name__}") from None
-        except _Trouble as error:
+        except _TROUBLE as error:
             if not _is_passing(error):
                 raise
             reason = str(error).partition("\n")[0] or type(error).__name__

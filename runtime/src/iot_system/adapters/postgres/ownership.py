@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from iot_system.adapters.blobs import EMPTY, decode_numbers, encode_blob
 from iot_system.adapters.postgres.database import Connection
-from iot_system.adapters.postgres.values import COLUMNS, rows_by_kind
+from iot_system.adapters.postgres.rows import COLUMNS, rows_of
 from iot_system.domain.history import Reading
 from iot_system.errors import Conflict, Fenced
 from iot_system.ports.store import Claim, Guard, OutboxMessage, PartitionCommit
@@ -21,13 +21,6 @@ on conflict (number) do update set
     stream = excluded.stream
 returning number, epoch, applied, received, sent
 """
-_INSERT = {
-    column: (
-        f"insert into history (device, metric, time_us, {column}) "  # noqa: S608
-        f"select * from unnest($1::integer[], $2::integer[], $3::bigint[], $4::{kind}[]) on conflict do nothing"
-    )
-    for column, kind in COLUMNS.values()
-}
 
 
 async def claim(connection: Connection, numbers: Iterable[int], owner: str, stream: str) -> dict[int, Claim]:
@@ -59,8 +52,14 @@ async def applied(connection: Connection, stream: str) -> dict[int, int]:
     )
 
 
-async def commit(connection: Connection, commits: Sequence[PartitionCommit], metrics: Mapping[str, int]) -> None:
-    """See `iot_system.ports.store.Store.commit`; ``metrics`` holds the key of every metric in it."""
+async def commit(
+    connection: Connection, commits: Sequence[PartitionCommit], metrics: Mapping[str, int], *, merge: bool
+) -> None:
+    """See `iot_system.ports.store.Store.commit`; ``metrics`` holds the key of every metric in it.
+
+    Without ``merge``, raises `asyncpg.UniqueViolationError` where a reading is in the history already: by the owner's
+    knowledge there is none, and finding out for each would cost as much as writing it.
+    """
     fresh = await _advance(connection, commits)
     await _trim_outbox(connection, commits)
     if not fresh:
@@ -80,7 +79,7 @@ async def commit(connection: Connection, commits: Sequence[PartitionCommit], met
             list(rooms),
             list(rooms.values()),
         )
-    await _write_devices(connection, fresh, metrics)
+    await _write_devices(connection, fresh, metrics, merge=merge)
 
 
 async def _advance(connection: Connection, commits: Sequence[PartitionCommit]) -> list[PartitionCommit]:
@@ -121,7 +120,7 @@ async def _trim_outbox(connection: Connection, commits: Sequence[PartitionCommit
 
 
 async def _write_devices(
-    connection: Connection, commits: Sequence[PartitionCommit], metrics: Mapping[str, int]
+    connection: Connection, commits: Sequence[PartitionCommit], metrics: Mapping[str, int], *, merge: bool
 ) -> None:
     """States and readings of the devices that are registered."""
     states = {id_: state for one in commits for id_, state in one.devices.items()}
@@ -136,8 +135,20 @@ async def _write_devices(
         [keys[id_] for id_ in states if id_ in keys],
         [encode_blob(state) for id_, state in states.items() if id_ in keys],
     )
-    for column, rows in rows_by_kind(readings, keys, metrics).items():
-        await connection.execute(_INSERT[column], *rows)
+    if readings:
+        await _write_history(connection, rows_of(readings, keys, metrics), merge=merge)
+
+
+async def _write_history(connection: Connection, rows: bytearray, *, merge: bool) -> None:
+    if merge:
+        await connection.execute("create temporary table incoming (like history) on commit drop")
+    table = "incoming" if merge else "history"
+    await connection.copy_to_table(table, source=rows, columns=COLUMNS, format="binary")
+    if merge:
+        columns = ", ".join(COLUMNS)
+        await connection.execute(
+            f"insert into history ({columns}) select {columns} from incoming on conflict do nothing"  # noqa: S608
+        )
 
 
 def _merged(before: bytes, changes: Mapping[int, int]) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import asyncpg
+
 from iot_system.adapters.postgres import history, ownership, registry, schema
 from iot_system.adapters.postgres.database import Database
 from iot_system.adapters.postgres.days import DAY_US, Days
@@ -43,8 +45,12 @@ class PostgresStore:
         """See `Store.commit`."""
         metrics = await self._metrics.keys({reading.metric for one in commits for reading in one.readings})
         await self._days.prepare({reading.time_us // DAY_US for one in commits for reading in one.readings})
-        async with self._database.transaction() as connection:
-            await ownership.commit(connection, commits, metrics)
+        try:
+            async with self._database.transaction() as connection:
+                await ownership.commit(connection, commits, metrics, merge=False)
+        except asyncpg.UniqueViolationError:
+            async with self._database.transaction() as connection:
+                await ownership.commit(connection, commits, metrics, merge=True)
 
     async def known(self, readings: Iterable[Reading]) -> set[tuple[str, str, int]]:
         """See `Store.known`."""
