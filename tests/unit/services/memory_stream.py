@@ -20,7 +20,10 @@ async def no_trouble(partition: int, data: bytes) -> None:
 
 
 class MemoryStream:
-    """One log for all partitions, and what it held ``ever``. ``before`` and ``after`` the moment a frame is durable, a test may interfere."""
+    """One log for all partitions, and what it held ``ever``.
+
+    ``before`` and ``after`` the moment a frame is durable, a test may interfere.
+    """
 
     def __init__(self, *, frame_limit: int = 1 << 20) -> None:
         self.frame_limit = frame_limit

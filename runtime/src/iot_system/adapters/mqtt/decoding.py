@@ -67,7 +67,7 @@ class Decoder:
             if end > size:
                 break
             if first >> 4 == _PUBLISH:
-                name_end = body + 2 + (data[body] << 8) + data[body + 1] if length > 2 else end + 1
+                name_end = body + 2 + (data[body] << 8) + data[body + 1] if length > 1 else end + 1
                 if name_end > end:
                     raise MalformedPacket("the topic of PUBLISH is longer than its packet", "3.3.2.1")
                 name = data[body + 2 : name_end]
