@@ -28,7 +28,8 @@ SESSION = {
 _PASSING = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX"})
 """SQLSTATE classes that say nothing about our statement: connection, transaction state (a read-only standby), login,
 unknown database, rolled back, resources, locks, operator, system and internal errors."""
-_TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""The last one is what the driver says when a server's last words (it crashes, it shuts down) cross our statement."""
 
 
 class Database:
@@ -70,8 +71,8 @@ class Database:
                     # This was the primary once; the others of the pool lead there too.
                     await self._pool.expire_connections()
                     raise
-                except TimeoutError:
-                    # The server may be frozen: do not wait for it to take a rollback.
+                except (TimeoutError, asyncpg.InternalClientError):
+                    # The server may be frozen, or the connection in no state to use: do not wait for a rollback.
                     connection.terminate()
                     raise
 
@@ -83,7 +84,7 @@ class Database:
             await transaction.start()
             try:
                 yield connection
-            except TimeoutError:
+            except (TimeoutError, asyncpg.InternalClientError):
                 raise
             except BaseException:
                 with contextlib.suppress(*_TROUBLE):  # the connection may be gone, and the transaction with it
