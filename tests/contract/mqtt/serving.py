@@ -93,6 +93,10 @@ class RawClient:
             except (EOFError, ConnectionResetError):
                 return rest
 
+    def pause(self) -> None:
+        """Read nothing any more; the kernel's buffers fill up."""
+        self.writer.transport.pause_reading()  # type: ignore[attr-defined]
+
     async def close(self) -> None:
         self.writer.close()
 
@@ -141,14 +145,16 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(limits: MqttLimits | None = None) -> AsyncIterator[Served]:
-    """Start everything, and stop it."""
+async def serving(limits: MqttLimits | None = None, *, before: Served | None = None) -> AsyncIterator[Served]:
+    """Start everything, and stop it; with the port, the devices and the tokens of one that ran ``before``."""
     gateway = HeldGateway()
     tokens = {"admin": ADMIN_TOKEN}
     for id_ in ("one", "two"):
         await gateway.create_device(Device(id=id_))
         tokens[id_] = (await gateway.issue_token(id_)).token
-    server = MqttServer(gateway, host="127.0.0.1", port=0, limits=limits)
+    if before is not None:
+        tokens, gateway.tokens = before.tokens, before.gateway.tokens
+    server = MqttServer(gateway, host="127.0.0.1", port=before.port if before else 0, limits=limits)
     await server.start()
     served = Served(server, gateway, tokens)
     try:

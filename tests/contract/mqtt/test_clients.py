@@ -1,0 +1,160 @@
+"""Clients that others wrote: paho-mqtt, aiomqtt, and mosquitto's where it is installed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiomqtt
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.contract.mqtt.serving import DEADLINE_S, TELEMETRY, Served, serving
+from tests.harness.waiting import until
+
+MESSAGES = 500
+
+
+class Paho:
+    """paho-mqtt with its own thread, as a device uses it."""
+
+    def __init__(self, served: Served, *, client_id: str = "paho") -> None:
+        self.acknowledged: list[int] = []
+        self.connections: list[bool] = []
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv311)
+        self.client.username_pw_set("one", served.tokens["one"])
+        self.client.reconnect_delay_set(1, 1)
+        self.client.max_inflight_messages_set(100)
+        self.client.on_publish = lambda *arguments: self.acknowledged.append(arguments[2])
+        self.client.on_connect = lambda *arguments: self.connections.append(not arguments[3].is_failure)
+        self.client.connect_async("127.0.0.1", served.port, keepalive=10)
+        self.client.loop_start()
+
+    async def acknowledged_all(self, count: int) -> None:
+        await until(lambda: len(self.acknowledged) >= count, within_s=DEADLINE_S, why="not acknowledged")
+
+    async def close(self) -> None:
+        self.client.disconnect()
+        await asyncio.to_thread(self.client.loop_stop)
+
+
+@asynccontextmanager
+async def paho_client(served: Served, *, client_id: str = "paho") -> AsyncIterator[Paho]:
+    client = Paho(served, client_id=client_id)
+    try:
+        await until(lambda: client.connections, within_s=DEADLINE_S, why="not connected")
+        yield client
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_paho_sends_and_every_message_is_there_once_in_its_order(served: Served, qos: int) -> None:
+    async with paho_client(served) as client:
+        for number in range(MESSAGES):
+            client.client.publish(TELEMETRY, json.dumps({"ts": number + 1, "values": {"t": number}}), qos=qos)
+        await client.acknowledged_all(MESSAGES)
+        await until(lambda: len(served.stored("one", "t")) == MESSAGES, within_s=DEADLINE_S)
+    assert served.stored("one", "t") == list(range(MESSAGES))
+
+
+async def test_paho_keeps_what_was_not_acknowledged_and_sends_it_again_after_a_restart() -> None:
+    async with serving() as first:
+        first.gateway.hold()
+        client = Paho(first)
+        await until(lambda: client.connections, within_s=DEADLINE_S)
+        for number in range(50):
+            client.client.publish(TELEMETRY, json.dumps({"ts": number + 1, "values": {"t": number}}), qos=1)
+        await first.gateway.called(1)
+        await first.server.stop(0.1)
+        assert client.acknowledged == []
+        async with serving(before=first) as second:
+            await client.acknowledged_all(50)
+            assert second.stored("one", "t") == list(range(50))
+        await client.close()
+
+
+async def test_paho_is_told_that_its_token_is_wrong(served: Served) -> None:
+    served.tokens["one"] = "wrong"
+    async with paho_client(served) as client:
+        assert client.connections == [False]
+
+
+async def test_of_two_paho_clients_with_one_identifier_the_later_stays(served: Served) -> None:
+    async with paho_client(served, client_id="same") as first:
+        first.client.reconnect_delay_set(60, 60)
+        async with paho_client(served, client_id="same") as second:
+            await until(lambda: not first.client.is_connected(), within_s=DEADLINE_S, why="the first is still there")
+            second.client.publish(TELEMETRY, '{"t": 1}', qos=1)
+            await second.acknowledged_all(1)
+
+
+async def test_aiomqtt_sends_many_at_once(served: Served) -> None:
+    async with aiomqtt.Client(
+        "127.0.0.1", served.port, username="one", password=served.tokens["one"], protocol=aiomqtt.ProtocolVersion.V311
+    ) as client:
+        await asyncio.gather(
+            *(
+                client.publish(TELEMETRY, json.dumps({"ts": number + 1, "values": {"t": number}}), qos=1)
+                for number in range(100)
+            )
+        )
+        await client.subscribe("v1/devices/me/commands/+/+", qos=1)
+    assert served.stored("one", "t") == list(range(100))
+
+
+async def test_aiomqtt_is_told_what_it_may_not_subscribe_to(served: Served) -> None:
+    async with aiomqtt.Client(
+        "127.0.0.1", served.port, username="one", password=served.tokens["one"], protocol=aiomqtt.ProtocolVersion.V311
+    ) as client:
+        (code,) = await client.subscribe("v1/devices/two/commands/+/+")
+        assert (code if isinstance(code, int) else code.value) == 0x80
+
+
+needs_mosquitto = pytest.mark.skipif(
+    shutil.which("mosquitto_pub") is None, reason="mosquitto_pub and mosquitto_sub are not installed"
+)
+
+
+async def mosquitto(served: Served, program: str, *arguments: str, stdin: bytes | None = None) -> tuple[int, str]:
+    """Run one of mosquitto's clients as device ``one``; returns exit code and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *("-h", "127.0.0.1", "-p", str(served.port), "-u", "one", "-P", served.tokens["one"], *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(DEADLINE_S):
+        output, _ = await process.communicate(stdin)
+    assert process.returncode is not None
+    return process.returncode, output.decode()
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("qos", ["0", "1"])
+async def test_mosquitto_pub_sends_line_by_line(served: Served, qos: str) -> None:
+    lines = b"".join(b'{"ts":%d,"values":{"t":%d}}\n' % (number + 1, number) for number in range(100))
+    assert await mosquitto(served, "mosquitto_pub", "-t", TELEMETRY, "-q", qos, "-l", stdin=lines) == (0, "")
+    await until(lambda: len(served.stored("one", "t")) == 100, within_s=DEADLINE_S)
+    assert served.stored("one", "t") == list(range(100))
+
+
+@needs_mosquitto
+async def test_mosquitto_pub_is_told_that_it_is_not_let_in(served: Served) -> None:
+    served.tokens["one"] = "wrong"
+    code, said = await mosquitto(served, "mosquitto_pub", "-t", TELEMETRY, "-m", '{"t":1}')
+    assert code != 0
+    assert "not authorised" in said.lower()
+
+
+@needs_mosquitto
+async def test_mosquitto_sub_subscribes_to_its_own_topics_only(served: Served) -> None:
+    code, said = await mosquitto(served, "mosquitto_sub", "-E", "-t", "v1/devices/me/twin/desired")
+    assert (code, said) == (0, "")
+    _, said = await mosquitto(served, "mosquitto_sub", "-E", "-t", "v1/devices/two/twin/desired")
+    assert "denied" in said or "rejected" in said
