@@ -11,7 +11,7 @@ from pathlib import Path
 from ci import base_images, engine, folders, pip_secrets, stamp, tools
 from ci.cluster import Cluster
 from ci.command import run
-from ci.engine import Engine
+from ci.engine import STAMP_LABEL, Engine
 from ci.errors import CiError
 from ci.folders import ROOT
 from ci.progress import note, step
@@ -73,6 +73,8 @@ def build(containers: Engine) -> None:
             containers.build(
                 image.containerfile, image.context, image.full_name, *arguments, stamp=wanted, step=current
             )
+    # What was replaced has no name any more. The layers of the builds stay: they are the cache.
+    containers.run("image", "prune", "--force", "--filter", f"label={STAMP_LABEL}")
 
 
 def load(cluster: Cluster) -> None:
