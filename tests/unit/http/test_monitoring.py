@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -95,3 +98,14 @@ async def test_requests_are_counted_by_route_never_by_path(served: Served) -> No
     assert grown.pop(("none", "GET", "404")) == 3
     assert {(route, method) for route, method, _ in grown} <= {("none", "other")}
     assert "counted-" not in str(after)
+
+
+async def test_figures_of_processes_that_share_a_folder_are_told(
+    monitored: tuple[SwitchableHealth, httpx.AsyncClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    program = "from prometheus_client import Counter; Counter('another_process', 'Told by another process').inc(3)"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    assert await process.wait() == 0
+    response = await monitored[1].get("/metrics")
+    assert "another_process_total 3.0" in response.text.splitlines()

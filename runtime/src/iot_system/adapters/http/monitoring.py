@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Annotated
 
@@ -10,7 +11,8 @@ from litestar import Litestar, MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, Meta, UnsetType
-from prometheus_client import generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from iot_system.adapters.http import problems
 from iot_system.ports.health import Health
@@ -68,7 +70,7 @@ def monitoring_routes(health: Health) -> list[HTTPRouteHandler]:
     )
     def get_metrics() -> Response[bytes]:
         """Prometheus' text format."""
-        return Response(generate_latest(), media_type=EXPOSITION)
+        return Response(generate_latest(_registry()), media_type=EXPOSITION)
 
     return [get_health, get_readiness, get_metrics]
 
@@ -81,6 +83,15 @@ def create_monitoring_app(health: Health) -> Litestar:
         openapi_config=None,
         logging_config=None,
     )
+
+
+def _registry() -> CollectorRegistry:
+    """Figures of all processes that share a folder for them, as a pod's shards do, or of this one."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
 
 
 def _answer(why_not: Callable[[], str | None], otherwise: str) -> Response[Status]:
