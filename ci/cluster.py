@@ -102,7 +102,11 @@ def configuration(mode: Mode) -> dict[str, Any]:
         **common,
         # Without CAP_SYS_RESOURCE the kubelet may not lower its out-of-memory score: this lets it go on.
         "featureGates": {"KubeletInUserNamespace": True},
-        "networking": {"disableDefaultCNI": True, "podSubnet": network.POD_SUBNET},
+        "networking": {
+            "disableDefaultCNI": True,
+            "podSubnet": network.POD_SUBNET,
+            "serviceSubnet": network.SERVICE_SUBNET,
+        },
     }
 
 

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from ci.cluster import Cluster
 
 POD_SUBNET = "10.244.0.0/16"
+SERVICE_SUBNET = "10.96.0.0/16"
 CONFLIST = "/etc/cni/net.d/10-iot-system.conflist"
 # On a tmpfs of the node: addresses are free again after its restart, as its pods are gone.
 LEASES = "/run/cni-ipam-state"
 COMMENT = "iot-system: pods to the outside"
+NOWHERE = "iot-system: no such service yet"
+REFUSING_CHAINS = ("OUTPUT", "FORWARD")
+"""What node processes send, and what pods send; both see it after the translation of Services."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,31 @@ def apply(cluster: Cluster) -> None:
 
 def script(node: Node, nodes: Sequence[Node]) -> str:
     """The shell script that gives one node its part; it may run again."""
-    masquerade = " ".join(map(shlex.quote, ("POSTROUTING", *masquerading(node))))
+    rules = (("nat", "POSTROUTING", masquerading(node)), *(("filter", chain, refusing()) for chain in REFUSING_CHAINS))
     lines = [
         "set -e",
         f"mkdir -p {CONFLIST.rpartition('/')[0]}",
         f"cat > {CONFLIST} <<'END'\n{conflist(node)}\nEND",
         *(f"ip route replace {other.pods} via {other.address}" for other in nodes if other.name != node.name),
-        f"iptables -t nat -C {masquerade} 2> /dev/null || iptables -t nat -A {masquerade}",
+        *(rule_once(table, chain, rule) for table, chain, rule in rules),
     ]
     return "\n".join(lines) + "\n"
+
+
+def rule_once(table: str, chain: str, rule: Sequence[str]) -> str:
+    """The command that appends a rule where it is not there yet."""
+    words = " ".join(map(shlex.quote, (chain, *rule)))
+    return f"iptables -t {table} -C {words} 2> /dev/null || iptables -t {table} -A {words}"
+
+
+def refusing() -> tuple[str, ...]:
+    """The rule that keeps the addresses of Services inside.
+
+    A Service whose address the node does not translate yet would else be looked for outside, where a gateway may
+    answer in its place, for as long as that connection lives.
+    """
+    way_out = ("--protocol", "tcp", "--destination", SERVICE_SUBNET)
+    return (*way_out, "--match", "comment", "--comment", NOWHERE, "--jump", "REJECT", "--reject-with", "tcp-reset")
 
 
 def masquerading(node: Node) -> tuple[str, ...]:

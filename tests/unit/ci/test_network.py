@@ -36,6 +36,15 @@ def test_a_node_masquerades_what_leaves_the_pod_network_and_leaves_the_rest_alon
     assert all(ipaddress.IPv4Network(node.pods).subnet_of(pods) for node in NODES)  # type: ignore[arg-type]
 
 
+def test_the_address_of_a_service_is_never_looked_for_outside() -> None:
+    rule = network.refusing()
+    assert rule[rule.index("--destination") + 1] == network.SERVICE_SUBNET
+    assert "REJECT" in rule
+    written = network.script(NODES[0], NODES)
+    assert "-A OUTPUT" in written
+    assert "-A FORWARD" in written
+
+
 @pytest.fixture
 def node(tmp_path: Path) -> Path:
     """A folder of stand-ins for what the script calls, which note how they were called."""
@@ -73,7 +82,7 @@ def test_applied_again_nothing_is_doubled(node: Path) -> None:
     first = run(node, network.script(NODES[0], NODES))
     (node / "there").touch()
     again = run(node, network.script(NODES[0], NODES))
-    assert [call.split()[3] for call in first if call.startswith("iptables")] == ["-C", "-A"]
+    assert [call.split()[3] for call in first if call.startswith("iptables")] == ["-C", "-A"] * 3
     assert [call.split()[3] for call in again if call.startswith("iptables")] == ["-C"]
 
 
