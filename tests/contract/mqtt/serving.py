@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,7 @@ from iot_system.adapters.mqtt.decoding import Decoder
 from iot_system.adapters.mqtt.encoding import encode
 from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.packets import ConnAck, Connect, Packet, PubAck, Publish
+from iot_system.adapters.mqtt.protocol import MqttProtocol
 from iot_system.adapters.mqtt.server import MqttServer
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device
@@ -94,7 +96,8 @@ class RawClient:
                 return rest
 
     def pause(self) -> None:
-        """Read nothing any more; the kernel's buffers fill up."""
+        """Read nothing any more; the kernel holds only little for us."""
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.writer.transport.pause_reading()  # type: ignore[attr-defined]
 
     async def close(self) -> None:
@@ -133,6 +136,12 @@ class Served:
         client = await self.client(device)
         await client.send(Publish(TELEMETRY, b'{"works":true}', 1, 77))
         assert await client.receive() == PubAck(77)
+
+    def shrink_send_buffers(self) -> None:
+        """The kernel shall hold only little that clients have not read yet: it would take megabytes."""
+        for client in self.server._clients:
+            assert isinstance(client, MqttProtocol)
+            client._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
     def stored(self, device: str, metric: str) -> list[object]:
         """All values, by time."""

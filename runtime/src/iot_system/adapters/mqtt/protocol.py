@@ -42,6 +42,7 @@ class MqttProtocol(asyncio.Protocol):
         self._client_id = ""
         self._peer = ""
         self._is_reading = True
+        self._is_half_closed = False
         self._closing_s: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -166,12 +167,13 @@ class MqttProtocol(asyncio.Protocol):
         self._closing_s = self._loop.time()
         if self._transport.can_write_eof():
             self._transport.write_eof()
-            self._adjust_reading(wants_input=True)
+            self._is_half_closed = True
+            self._adjust_reading()
         else:
             self._transport.close()
 
-    def _adjust_reading(self, *, wants_input: bool | None = None) -> None:
-        wants_input = self._connection.wants_input if wants_input is None else wants_input
+    def _adjust_reading(self) -> None:
+        wants_input = self._is_half_closed or self._connection.wants_input
         if wants_input is self._is_reading or self._transport.is_closing():
             return
         self._is_reading = wants_input
