@@ -23,7 +23,11 @@ def test_both_ways_lead_to_three_nodes_in_two_zones(mode: cluster.Mode) -> None:
 
 def test_only_a_local_cluster_gets_the_projects_network() -> None:
     assert "networking" not in cluster.configuration("stock")
-    assert cluster.configuration("local")["networking"] == {"disableDefaultCNI": True, "podSubnet": network.POD_SUBNET}
+    assert cluster.configuration("local")["networking"] == {
+        "disableDefaultCNI": True,
+        "podSubnet": network.POD_SUBNET,
+        "serviceSubnet": network.SERVICE_SUBNET,
+    }
 
 
 @pytest.mark.parametrize("wish", ["stock", "local"])
