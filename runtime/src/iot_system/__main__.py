@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import secrets
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
@@ -32,6 +33,7 @@ def _actor_system(arguments: Sequence[str]) -> int:
     _no_more(arguments)
     # The shards' processes count for this one, which answers /metrics for all of them.
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="iot-metrics-"))
+    _protect_ray()
     from iot_system.adapters.http.monitoring import create_monitoring_app
     from iot_system.logs import set_up_logs
     from iot_system.services.actor_system import ActorSystem
@@ -133,6 +135,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InvalidSetting as error:
         sys.stderr.write(f"iot-system {parsed.subcommand}: {error}\n")
         return 2
+
+
+def _protect_ray() -> None:
+    """Let nobody join or command the Ray cluster without a token; Ray reads this once, when it is imported.
+
+    Where this process is the whole cluster, only it and its children know the token. (Ray would keep one at home.)
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if not os.environ.keys() & {"IOT_RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def _no_more(arguments: Sequence[str]) -> None:

@@ -188,14 +188,15 @@ class RayMembers:
         self._settings = settings
         self._head = Head()
         head = settings.ray_address
-        self._child = ray_node.RayNode.worker(settings.address, head) if head else None
+        address = settings.address
+        self._child = ray_node.RayNode.worker(address, head) if head else ray_node.RayNode.single(address)
         self._coordinator: on_ray.Handle | None = None
 
     async def start(self) -> str:
         settings = self._settings
-        if self._child is not None and not self._child.started:
+        if not self._child.started:
             await self._child.start()
-        connect = partial(ray_node.connect, settings.cluster_name, head=settings.ray_address, address=settings.address)
+        connect = partial(ray_node.connect, settings.cluster_name, head=self._child.gcs, address=settings.address)
         node = await self._head.ask(connect, timeout_s=START_TIMEOUT_S)
         self._coordinator = await self._head.ask(
             partial(
@@ -224,11 +225,10 @@ class RayMembers:
             raise Unavailable("the coordinator does not answer") from None
 
     def why_not_alive(self) -> str | None:
-        return self._child.why_not_alive() if self._child is not None else None
+        return self._child.why_not_alive()
 
     async def stop(self) -> None:
         # Leaving may wait for a head that is gone; the pod ends anyway.
         with contextlib.suppress(Unavailable):
             await self._head.ask(ray_node.disconnect)
-        if self._child is not None:
-            await self._child.stop()
+        await self._child.stop()

@@ -6,10 +6,10 @@ import asyncio
 import fcntl
 import logging
 import os
+import socket
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import ray
 import structlog
@@ -21,16 +21,18 @@ GCS_PORT = 6379
 OBJECT_STORE_BYTES = 80_000_000
 LOCK_WAIT_S = 60.0
 STOP_WAIT_S = 10.0
-PORTS = {
-    "node-manager-port": 10101,
-    "object-manager-port": 10102,
-    "dashboard-agent-listen-port": 10103,
-    "dashboard-agent-grpc-port": 10104,
-    "runtime-env-agent-port": 10105,
-    "metrics-export-port": 10106,
-}
-"""Fixed, so that network policies can name them."""
-WORKER_PORTS = range(10110, 10150)
+FIXED_PORTS = (
+    "--node-manager-port=10101",
+    "--object-manager-port=10102",
+    "--dashboard-agent-listen-port=10103",
+    "--dashboard-agent-grpc-port=10104",
+    "--runtime-env-agent-port=10105",
+    "--metrics-export-port=10106",
+    f"--worker-port-list={','.join(map(str, range(10110, 10150)))}",
+)
+"""So that network policies can name them."""
+HOSTING = (f'--resources={{"{NODE_RESOURCE}": 1}}',)
+"""What makes a node one that may host shards and the coordinator."""
 QUIET = {
     "RAY_enable_metrics_collection": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -51,9 +53,10 @@ log = structlog.get_logger()
 
 
 class RayNode:
-    """``ray start --block`` as a child process."""
+    """``ray start --block`` as a child process; ``gcs`` is the address (host:port) of its cluster's head."""
 
-    def __init__(self, *arguments: str, environment: dict[str, str]) -> None:
+    def __init__(self, gcs: str, *arguments: str, environment: dict[str, str]) -> None:
+        self.gcs = gcs
         self._arguments = arguments
         self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
@@ -61,39 +64,30 @@ class RayNode:
     @classmethod
     def worker(cls, address: str, head: str) -> RayNode:
         """A node at ``address`` (this pod's IP) that joins ``head`` (host:port)."""
-        return cls(
-            f"--address={head}",
-            f"--node-ip-address={address}",
-            "--num-cpus=0",
-            f'--resources={{"{NODE_RESOURCE}": 1}}',
-            environment=QUIET,
-        )
+        return cls(head, f"--address={head}", f"--node-ip-address={address}", *HOSTING, *FIXED_PORTS, environment=QUIET)
 
     @classmethod
     def head(cls, address: str, storage: Path | None) -> RayNode:
         """The head at ``address``, which runs no user work; its state lives in ``storage`` and survives it."""
         durable = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(storage)} if storage else {}
-        return cls(
-            "--head",
-            f"--port={GCS_PORT}",
-            f"--node-ip-address={address}",
-            "--num-cpus=0",
-            "--include-dashboard=false",
-            "--no-monitor",
-            environment=QUIET | WATCHFUL | durable,
-        )
+        environment = QUIET | WATCHFUL | durable
+        return cls(f"{address}:{GCS_PORT}", *_leading(address, GCS_PORT), *FIXED_PORTS, environment=environment)
+
+    @classmethod
+    def single(cls, address: str) -> RayNode:
+        """Head and node in one, on free ports, so that several fit on one machine."""
+        port = _free_port(address)
+        return cls(f"{address}:{port}", *_leading(address, port), *HOSTING, environment=QUIET | WATCHFUL)
 
     async def start(self) -> None:
         """Start the processes; they are not ready yet when this returns."""
-        ports = [f"--{name}={port}" for name, port in PORTS.items()]
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "ray.scripts.scripts",
             "start",
             *self._arguments,
-            *ports,
-            f"--worker-port-list={','.join(map(str, WORKER_PORTS))}",
+            "--num-cpus=0",
             f"--object-store-memory={OBJECT_STORE_BYTES}",
             "--include-log-monitor=false",
             "--disable-usage-stats",
@@ -126,29 +120,29 @@ class RayNode:
             await self._process.wait()
 
 
-def connect(namespace: str, *, head: str | None, address: str) -> str:
-    """Connect this process to the Ray node at ``address`` and return the node's id.
+def _leading(address: str, port: int) -> tuple[str, ...]:
+    """Arguments of a head."""
+    return "--head", f"--port={port}", f"--node-ip-address={address}", "--include-dashboard=false", "--no-monitor"
 
-    Without ``head`` Ray itself, head included, starts in this process. Blocks. Raises `Unavailable` while the node is
-    not up.
+
+def _free_port(address: str) -> int:
+    with socket.create_server((address, 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def connect(namespace: str, *, head: str, address: str) -> str:
+    """Connect this process to the Ray node at ``address``, of the cluster of ``head`` (host:port); returns its id.
+
+    Blocks. Raises `Unavailable` while the node is not up.
     """
-    options: dict[str, Any] = {"address": head, "_node_ip_address": address}
-    if head is None:
-        os.environ.update(QUIET)
-        options = {
-            "address": "local",
-            "num_cpus": 0,
-            "resources": {NODE_RESOURCE: 1},
-            "include_dashboard": False,
-            "object_store_memory": OBJECT_STORE_BYTES,
-        }
     try:
         ray.init(
             namespace=namespace,
+            address=head,
+            _node_ip_address=address,
             log_to_driver=False,
             logging_level=logging.ERROR,
             ignore_reinit_error=True,
-            **options,
         )
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         raise Unavailable(f"Ray is not up yet: {error}") from error
@@ -156,7 +150,7 @@ def connect(namespace: str, *, head: str | None, address: str) -> str:
 
 
 def disconnect() -> None:
-    """Leave Ray; what `connect` started here ends."""
+    """Leave Ray, whose processes go on."""
     ray.shutdown()
 
 
