@@ -1,0 +1,1 @@
+"""Clients that cost little themselves, each in a process of its own."""

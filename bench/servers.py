@@ -1,0 +1,180 @@
+"""The servers of both sides: started on free loopback ports, ended as children of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import os
+import secrets
+import shutil
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import httpx
+from iot_system.commands.installation import HOST, OURS, free_port, nats_server
+from iot_system.commands.processes import Child, Children
+from iot_system.errors import Unavailable
+
+READY_TIMEOUT_S = 120.0
+POLL_S = 0.05
+
+
+class System:
+    """This system as it is installed, all in one: nats-server, one actor-system process on Ray, and one API."""
+
+    def __init__(self, children: Children, folder: Path, database_url: str) -> None:
+        self._children = children
+        self._folder = folder
+        self._database_url = database_url
+        self._actors_port = free_port()
+        self.http_port = free_port()
+        self.mqtt_port = free_port()
+        self.admin_token = secrets.token_urlsafe(24)
+
+    @property
+    def url(self) -> str:
+        """Of the REST interface."""
+        return f"http://{HOST}:{self.http_port}"
+
+    async def start(self) -> None:
+        """Returns when it is ready. Raises `Unavailable` with the end of the log of what failed."""
+        broker_port = free_port()
+        config = self._folder / "nats.conf"
+        # As the chart has it in production: what is acknowledged is synced to disk before.
+        config.write_text(
+            f'listen: "{HOST}:{broker_port}"\nmax_payload: 8MB\n'
+            f'jetstream {{ store_dir: "{self._folder}", max_file_store: 8GB, sync_interval: always }}\n'
+        )
+        environment = _clean_environment() | {
+            "TMPDIR": str(self._folder),
+            "RAY_TMPDIR": str(self._folder),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_urlsafe(24),
+            "NATS_URL": f"nats://{HOST}:{broker_port}",
+            "DATABASE_URL": self._database_url,
+            "IOT_LISTEN_HOST": HOST,
+            "IOT_DRAIN_TIMEOUT_S": "2",
+            "IOT_LOG_LEVEL": "warning",
+        }
+        broker = self._children.start("nats-server", [nats_server(), "-c", config], environment)
+        await _listening(broker, broker_port)
+        await _migrate(environment)
+        actors = self._start("actor-system", environment | {"ACTOR_SYSTEM_PORT": str(self._actors_port)})
+        ports = {"IOT_HTTP_PORT": str(self.http_port), "IOT_MQTT_PORT": str(self.mqtt_port)}
+        api = self._start("api", environment | ports | {"IOT_ADMIN_TOKEN": self.admin_token})
+        await _ready(actors, self._actors_port)
+        await _ready(api, self.http_port)
+
+    async def applied(self) -> int:
+        """Messages whose transaction was committed since the start, as the actor system counts them."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            text = (await client.get(f"http://{HOST}:{self._actors_port}/metrics")).text
+        counters = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        return sum(int(float(value)) for name, value in counters if name == "iot_shard_messages_applied_total")
+
+    def _start(self, subcommand: str, environment: Mapping[str, str]) -> Child:
+        return self._children.start(subcommand, [sys.executable, "-m", "iot_system", subcommand], environment)
+
+
+def mosquitto() -> Path:
+    """The program. Raises `Unavailable` where there is none."""
+    # Debian keeps it where only the administrator's path leads.
+    found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise Unavailable("mosquitto, which ours is compared with, is not installed; on Debian: apt install mosquitto")
+    return Path(found)
+
+
+async def start_mosquitto(children: Children, folder: Path) -> int:
+    """A mosquitto that keeps what it has in a file; returns its port.
+
+    It loses nothing by limits of its own, and saves its whole state with every change, which is all that it can do for
+    durability: it never syncs. Raises `Unavailable`.
+    """
+    port = free_port()
+    config = folder / "mosquitto.conf"
+    config.write_text(
+        f"listener {port} {HOST}\nuser {getpass.getuser()}\nallow_anonymous true\nset_tcp_nodelay true\n"
+        f"persistence true\npersistence_location {folder}/\nautosave_on_changes true\nautosave_interval 1\n"
+        "max_queued_messages 0\nmax_inflight_messages 0\n"
+    )
+    child = children.start("mosquitto", [mosquitto(), "-c", config], _clean_environment())
+    await _listening(child, port)
+    return port
+
+
+@contextlib.asynccontextmanager
+async def subscriber(port: int, database_url: str) -> AsyncIterator[None]:
+    """The naive side's program, subscribed to the mosquitto at ``port``. Raises `Unavailable` where it fails."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bench.sides.subscriber",
+        str(port),
+        env=_clean_environment() | {"DATABASE_URL": database_url},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            if not await process.stdout.readline():
+                raise Unavailable(f"the subscriber ended with {await process.wait()}")
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def _clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+
+
+async def _migrate(environment: Mapping[str, str]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "iot_system",
+        "migrate",
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise Unavailable(f"iot-system migrate ended with {process.returncode}: {output.decode()[-2000:]}")
+
+
+async def _listening(child: Child, port: int) -> None:
+    deadline_s = time.monotonic() + READY_TIMEOUT_S
+    while True:
+        child.check()
+        with contextlib.suppress(OSError):
+            socket.create_connection((HOST, port), timeout=1).close()
+            return
+        _still(child, deadline_s, "it does not listen")
+        await asyncio.sleep(POLL_S)
+
+
+async def _ready(child: Child, port: int) -> None:
+    deadline_s = time.monotonic() + READY_TIMEOUT_S
+    missing = "no answer yet"
+    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        while True:
+            child.check()
+            with contextlib.suppress(httpx.TransportError):
+                response = await client.get(f"http://{HOST}:{port}/ready")
+                if response.is_success:
+                    return
+                missing = response.text
+            _still(child, deadline_s, missing)
+            await asyncio.sleep(POLL_S)
+
+
+def _still(child: Child, deadline_s: float, missing: str) -> None:
+    if time.monotonic() > deadline_s:
+        raise Unavailable(f"{child.name} is not ready after {READY_TIMEOUT_S:g} s: {missing}; {child.tail()}")

@@ -1,0 +1,68 @@
+"""The messages of a round: the shipped occupancy sample, told by many devices at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+
+import msgspec
+from iot_system.commands.occupancy import read_sample, shipped_sample
+
+STEP_MS = 100
+"""Between two messages of a device, by their timestamps; they are sent as fast as they are taken."""
+METRICS = 6
+DEVICES = 100
+DEVICES_PER_ROOM = 5
+_OFFSET = 79
+"""Rows between the beginnings of two devices, so that no two of them say the same."""
+
+
+class Workload(msgspec.Struct, frozen=True):
+    """``steps`` messages of each device, the first of them at ``start_ms`` (milliseconds since 1970)."""
+
+    steps: int
+    start_ms: int
+
+    @property
+    def messages(self) -> int:
+        """Of all devices."""
+        return self.steps * DEVICES
+
+    @property
+    def readings(self) -> int:
+        """Of all devices: what becomes rows."""
+        return self.messages * METRICS
+
+    @property
+    def end_ms(self) -> int:
+        """Where the next workload may begin."""
+        return self.start_ms + self.steps * STEP_MS
+
+    def payloads(self, number: int) -> Iterator[bytes]:
+        """What device ``number`` says, in its order, as JSON."""
+        rows = _rows()
+        for step in range(self.steps):
+            values = rows[(step + number * _OFFSET) % len(rows)]
+            yield b'{"ts":%d,"values":%s}' % (self.start_ms + step * STEP_MS, values)
+
+
+def device(number: int) -> str:
+    """The id of a device, from 0."""
+    return f"bench-{number:03}"
+
+
+def room(number: int) -> str:
+    """The room of device ``number``."""
+    return f"bench-room-{number // DEVICES_PER_ROOM:02}"
+
+
+@cache
+def _rows() -> tuple[bytes, ...]:
+    """All metrics of each row of the sample as one JSON object."""
+    rows: list[bytes] = []
+    for row in read_sample(shipped_sample()).rows:
+        values: dict[str, object] = {}
+        for message in row.messages.values():
+            values |= message.values
+        rows.append(msgspec.json.encode(values))
+    return tuple(rows)
