@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import msgspec
-from bench.workload import DEVICES, METRICS, STEP_MS, Workload
 from iot_system.domain.readings import parse_telemetry
+
+from bench.workload import DEVICES, METRICS, STEP_MS, Workload
 
 
 def test_messages_bear_all_metrics_at_rising_times_within_the_workload() -> None:
