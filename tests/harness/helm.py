@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 from collections.abc import Mapping
 from functools import cache
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from ci import tools
 
 Manifest = dict[str, Any]
 
@@ -49,7 +50,7 @@ def render_text(*values: Path, sets: Mapping[str, Any] | None = None, release: s
 def template(*arguments: str, release: str = RELEASE, chart: Path = CHART) -> str:
     """Run `helm template` once, without the cache. Raises HelmError."""
     run = subprocess.run(
-        [executable(), "template", release, str(chart), "--namespace", NAMESPACE, *arguments],
+        [tools.path("helm"), "template", release, str(chart), "--namespace", NAMESPACE, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -57,14 +58,6 @@ def template(*arguments: str, release: str = RELEASE, chart: Path = CHART) -> st
     if run.returncode:
         raise HelmError(run.stderr.strip())
     return run.stdout
-
-
-def executable() -> str:
-    """The path of helm. Raises HelmError when it is not there."""
-    found = shutil.which("helm")
-    if not found:
-        raise HelmError("helm is not on PATH; `make test-render` puts it there")
-    return found
 
 
 def digest(folder: Path) -> str:

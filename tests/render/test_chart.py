@@ -8,19 +8,20 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ci import tools
 from tests.harness import helm
 from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING
 
 
 @pytest.mark.parametrize("values", [DEVELOPMENT, TESTING, PRODUCTION], ids=lambda path: path.stem)
 def test_helm_finds_nothing_to_complain_about(values: Path) -> None:
-    command = [helm.executable(), "lint", "--strict", str(helm.CHART), "--values", str(values)]
+    command = [tools.path("helm"), "lint", "--strict", str(helm.CHART), "--values", str(values)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
 
 
 def test_the_packaged_chart_renders_the_same_without_fetching_anything(tmp_path: Path) -> None:
-    command = [helm.executable(), "package", str(helm.CHART), "--destination", str(tmp_path)]
+    command = [tools.path("helm"), "package", str(helm.CHART), "--destination", str(tmp_path)]
     subprocess.run(command, capture_output=True, check=True)
     [package] = tmp_path.iterdir()
     assert helm.template("--values", str(TESTING), chart=package) == helm.render_text(TESTING)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pytest
 
-from ci import schemas
+from ci import schemas, tools
 from tests.harness import helm
 from tests.render.rendered import Installation
 
@@ -18,10 +17,16 @@ def location() -> str:
 
 
 def kubeconform(manifests: str, version: str, location: str) -> subprocess.CompletedProcess[str]:
-    found = shutil.which("kubeconform")
-    assert found, "kubeconform is not on PATH; `make test-render` puts it there"
     return subprocess.run(
-        [found, "-strict", "-summary", "-kubernetes-version", version, "-schema-location", location],
+        [
+            tools.path("kubeconform"),
+            "-strict",
+            "-summary",
+            "-kubernetes-version",
+            version,
+            "-schema-location",
+            location,
+        ],
         input=manifests,
         capture_output=True,
         text=True,
