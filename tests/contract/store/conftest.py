@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from iot_system.adapters.stores import is_in_memory, migrate_store, open_store
 from iot_system.ports.store import Store
+
 from tests.contract.store.owner import Owner
 from tests.harness.postgres import PostgresServer, running_postgres
 

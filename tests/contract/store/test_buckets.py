@@ -10,10 +10,10 @@ from typing import Any, get_args
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from iot_system.domain.history import AggregateName, Bucket, HistoryQuery, Reading
 from iot_system.domain.readings import Value
 from iot_system.errors import InvalidInput
+
 from tests.contract.store.owner import Owner
 
 ALL: tuple[AggregateName, ...] = get_args(AggregateName)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from iot_system.domain.history import HistoryQuery, Reading
 from iot_system.domain.readings import INTEGER_LIMIT, Value
+
 from tests.contract.store.owner import Owner
 
 DAY_US = 86_400_000_000

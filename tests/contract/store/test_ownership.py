@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-
 from iot_system.domain.history import HistoryQuery, Reading
 from iot_system.domain.registry import Credential, Device
 from iot_system.domain.twin import Aggregate, DeviceState, Latest, RoomState
 from iot_system.errors import Conflict, Fenced
 from iot_system.ports.store import Guard, OutboxMessage, PartitionCommit, Store
+
 from tests.contract.store.owner import STREAM, Owner
 
 Opener = Callable[[], Awaitable[Store]]

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
-
 from iot_system.domain.history import HistoryQuery, Reading
 from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
 from iot_system.domain.twin import DeviceState, RoomState
 from iot_system.errors import NotFound
 from iot_system.ports.store import Store
+
 from tests.contract.store.owner import Owner
 
 FULL = Device(

@@ -7,11 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
 from iot_system.adapters.sqlite import database
 from iot_system.adapters.stores import migrate_store, open_store
 from iot_system.domain.history import HistoryQuery, Reading
 from iot_system.errors import Unavailable
+
 from tests.contract.store.owner import STREAM, Owner
 
 
@@ -86,14 +86,16 @@ async def test_a_file_of_a_newer_version_is_left_alone(path: Path) -> None:
         await open_store(f"sqlite:///{path}").start()
 
 
-async def test_what_is_no_database_or_no_place_for_one_is_told(path: Path) -> None:
-    path.write_text("These are no tables. " * 100)
+async def test_what_is_no_database_or_no_place_for_one_is_told(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="cannot be opened: file is not a database"):
-        await open_store(f"sqlite:///{path}").start()
+        await open_store(f"sqlite:///{__file__}").start()
     with pytest.raises(Unavailable, match="cannot be opened: unable to open database file"):
-        await open_store(f"sqlite:///{path.parent}/missing/iot.db").start()
+        await open_store(f"sqlite:///{tmp_path}/missing/iot.db").start()
 
 
 async def test_there_is_nothing_to_migrate(path: Path) -> None:
     await migrate_store(f"sqlite:///{path}")
-    assert not path.exists()
+    store = open_store(f"sqlite:///{path}")
+    await store.start()
+    assert await store.applied(STREAM) == {}
+    await store.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from iot_system.adapters.postgres.server import server_of
 from iot_system.adapters.stores import is_in_memory, migrate_store, open_store
 from iot_system.errors import InvalidSetting

@@ -14,6 +14,8 @@ DAYS_AHEAD = 7
 DAYS_LIMIT = 1500
 """How many days get a partition on demand; what comes from further ones shares `history_rest`. A query without bounds
 locks each partition and its index, and the server's lock table has some thousand places."""
+DAYS_AT_ONCE = 50
+"""How many are made in one transaction, for the same reason."""
 _LOCK = 0x696F7402
 """Advisory lock: one process at a time makes or drops partitions."""
 _PREFIX = "history_"
@@ -36,13 +38,16 @@ class Days:
         """Make partitions for ``days`` that have none, as long as there are fewer than `DAYS_LIMIT`."""
         if days <= self._seen:
             return
-        async with self._database.transaction() as connection:
-            existing = await _existing(connection)
-            for day in sorted(days - existing, reverse=True):
-                if len(existing) < DAYS_LIMIT:
-                    await _create(connection, day)
-                    existing.add(day)
-        self._seen = existing | days
+        missing = sorted(days - self._seen, reverse=True)  # the newest first: they are asked for most
+        while missing:
+            some, missing = missing[:DAYS_AT_ONCE], missing[DAYS_AT_ONCE:]
+            async with self._database.transaction() as connection:
+                existing = await _existing(connection)
+                for day in some:
+                    if day not in existing and len(existing) < DAYS_LIMIT:
+                        await _create(connection, day)
+                        existing.add(day)
+            self._seen |= existing.union(some)
 
     async def maintain(self, *, now_us: int, retention_days: int) -> None:
         """Make the coming days' partitions; drop those before the ``retention_days`` last whole days (0: none)."""
