@@ -20,7 +20,7 @@ initialise() {
     --auth=scram-sha-256 --data-checksums --encoding=UTF8 --locale=C.UTF-8 \
     --locale-provider=builtin --builtin-locale=C.UTF-8
   if [[ $POSTGRES_DB != postgres ]]; then
-    printf 'CREATE DATABASE "%s"\n' "${POSTGRES_DB//\"/\"\"}" | postgres --single -D "$making" postgres
+    printf 'CREATE DATABASE "%s"\n' "${POSTGRES_DB//\"/\"\"}" | postgres --single -D "$making" postgres > /dev/null
   fi
   mv --no-target-directory "$making" "$PGDATA"
   sync "${PGDATA%/*}"
