@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from iot_system.adapters.postgres.server import server_of
 from iot_system.adapters.stores import is_in_memory, migrate_store, open_store
 from iot_system.errors import InvalidSetting
+from iot_system.services.actor_system import ActorSystem
+from iot_system.settings import ActorSystemSettings
 
 
 @pytest.mark.parametrize(
@@ -57,3 +61,9 @@ def test_only_memory_is_in_memory() -> None:
     assert is_in_memory("sqlite:///:memory:")
     assert not is_in_memory("sqlite:///iot.db")
     assert not is_in_memory("postgresql://h/d")
+
+
+@pytest.mark.parametrize("settings", [{"shards_per_node": 2}, {"ray_address": "ray-head:6379"}])
+def test_memory_that_several_shards_would_have_to_share_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(InvalidSetting, match="which no two shards share"):
+        ActorSystem(ActorSystemSettings(**settings))

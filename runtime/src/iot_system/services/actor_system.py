@@ -15,8 +15,8 @@ from iot_system.adapters.nats.stream import NatsStream
 from iot_system.adapters.ray import host as on_ray
 from iot_system.adapters.ray import node as ray_node
 from iot_system.adapters.ray.placement import NODE_RESOURCE, Head
-from iot_system.adapters.stores import open_store
-from iot_system.errors import Unavailable
+from iot_system.adapters.stores import is_in_memory, open_store
+from iot_system.errors import InvalidSetting, Unavailable
 from iot_system.services.coordinator import Coordinator, Overview
 from iot_system.services.hosting import RunningShard, coordinator_on_ray, start_shard
 from iot_system.services.waiting import wait_for
@@ -50,6 +50,11 @@ class ActorSystem:
     """Implements `iot_system.ports.health.Health`; start returns when ready, stop drains."""
 
     def __init__(self, settings: ActorSystemSettings) -> None:
+        if is_in_memory(settings.shard.database_url) and (settings.shards_per_node > 1 or settings.ray_address):
+            raise InvalidSetting(
+                "DATABASE_URL is sqlite:///:memory:, which no two shards share: leave IOT_RAY_ADDRESS and "
+                "IOT_SHARDS_PER_NODE out, or use a file or Postgres"
+            )
         self._settings = settings
         self._members: Members = LocalMembers(settings) if settings.placement == "local" else RayMembers(settings)
         self._node = ""
