@@ -190,6 +190,13 @@ async def test_questions_answer_as_soon_as_a_claim_ends_and_never_before_a_state
     assert (await asking).device.id == DEVICE
 
 
+async def test_senders_are_looked_up_while_a_batch_is_applied(system: System) -> None:
+    process = await system.process("a", ALL)
+    await system.register(DEVICE)
+    async with process.shard.turn(1):
+        await system.say(DEVICE, 1)
+
+
 async def test_a_partition_whose_questions_could_not_be_served_is_not_owned(system: System) -> None:
     """Else the coordinator would see an owner, and nobody would ever answer."""
     process = await system.process("a")

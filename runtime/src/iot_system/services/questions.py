@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ class Answers:
         self._store = store
         self._requests = requests
         self._clock = clock
+        self._registry = asyncio.Lock()
 
     def to_owner(self, number: int) -> Handler:
         """The handler of questions to the owner of partition ``number``."""
@@ -73,7 +75,11 @@ class Answers:
         raise InvalidInput(f"{type(question).__name__} needs the owner of a partition")
 
     async def _of_partition(self, number: int, question: q.Question) -> Any:
-        async with self._shard.turn(number) as partition:
+        if isinstance(question, q.GetAccess) and self._shard.owns(number):
+            # Whoever sends must not wait for the batch that is applied; but a change under way is announced first.
+            async with self._registry:
+                return await self._store.access(question.ids)
+        async with self._shard.turn(number) as partition, self._registry:
             match question:
                 case q.GetAccess(ids):
                     return await self._store.access(ids)

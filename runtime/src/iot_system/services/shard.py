@@ -117,6 +117,10 @@ class Shard:
         if partitions:
             log.info("released", shard=self.name, partitions=list(partitions))
 
+    def owns(self, number: int) -> bool:
+        """Whether this shard owns it, by its own knowledge."""
+        return number in self._owned
+
     def partition(self, number: int) -> Partition:
         """Raises `NotOwned` where this shard does not own it (any more)."""
         try:
