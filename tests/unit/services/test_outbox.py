@@ -1,0 +1,116 @@
+"""The outbox: what was committed reaches the broker, each lane in the order of its numbers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from iot_system.errors import Overloaded, TooLarge, Unavailable
+from iot_system.ports.store import OutboxMessage
+from iot_system.services.outbox import Outbox
+
+from tests.harness.waiting import until
+from tests.unit.services.memory_stream import Failing, MemoryStream
+
+DEADLINE_S = 60.0
+
+
+@pytest.fixture
+def stream() -> MemoryStream:
+    return MemoryStream()
+
+
+@pytest.fixture
+async def outbox(stream: MemoryStream) -> AsyncIterator[Outbox]:
+    outbox = Outbox(stream)
+    running = asyncio.create_task(outbox.run())
+    yield outbox
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+def messages(target: int, *numbers: int) -> list[OutboxMessage]:
+    return [OutboxMessage(target, number, b"%d:%d" % (target, number)) for number in numbers]
+
+
+def sent(stream: MemoryStream, target: int) -> list[bytes]:
+    return [one.data for one in stream.ever if one.partition == target]
+
+
+async def published(outbox: Outbox, source: int, expected: dict[int, int]) -> None:
+    await until(lambda: outbox.published(source) == expected, within_s=DEADLINE_S, why=f"not published: {expected}")
+
+
+async def test_messages_leave_in_the_order_of_their_numbers(outbox: Outbox, stream: MemoryStream) -> None:
+    outbox.put(1, messages(2, 1, 2))
+    outbox.put(1, messages(3, 1) + messages(2, 3))
+    await published(outbox, 1, {2: 3, 3: 1})
+    assert sent(stream, 2) == [b"2:1", b"2:2", b"2:3"]
+    assert sent(stream, 3) == [b"3:1"]
+
+
+@pytest.mark.parametrize(
+    "error", [Overloaded("full"), Unavailable("away"), TooLarge("too large"), RuntimeError("a defect")]
+)
+async def test_a_lane_that_fails_is_tried_again_and_holds_up_no_other(
+    outbox: Outbox, stream: MemoryStream, error: Exception
+) -> None:
+    left = 5
+
+    async def fail_for_2(partition: int, data: bytes) -> None:
+        nonlocal left
+        if partition == 2 and left:
+            left -= 1
+            raise error
+
+    stream.before = fail_for_2
+    outbox.put(1, messages(2, 1, 2) + messages(3, 1))
+    await published(outbox, 1, {3: 1})
+    await published(outbox, 1, {2: 2, 3: 1})
+    assert sent(stream, 2) == [b"2:1", b"2:2"]
+    assert asyncio.get_running_loop().time() > 1, "with a pause between the attempts"
+
+
+async def test_an_answer_that_got_lost_appends_nothing_twice(outbox: Outbox, stream: MemoryStream) -> None:
+    stream.after = Failing(times=3)
+    outbox.put(1, messages(2, 1, 2))
+    await published(outbox, 1, {2: 2})
+    assert sent(stream, 2) == [b"2:1", b"2:2"]
+
+
+async def test_what_the_store_knows_is_not_told_again_what_came_later_is(outbox: Outbox) -> None:
+    outbox.put(1, messages(2, 1))
+    await published(outbox, 1, {2: 1})
+    told = outbox.published(1)
+    outbox.put(1, messages(2, 2))
+    await published(outbox, 1, {2: 2})
+    outbox.forget(1, told)
+    assert outbox.published(1) == {2: 2}
+    outbox.forget(1, {2: 2})
+    assert outbox.published(1) == {}
+
+
+async def test_a_partition_that_moved_away_sends_nothing_more_and_its_neighbour_goes_on(
+    outbox: Outbox, stream: MemoryStream
+) -> None:
+    stream.before = Failing()
+    outbox.put(1, messages(2, 1))
+    outbox.put(4, messages(2, 1))
+    await until(lambda: stream.in_flight, within_s=DEADLINE_S)
+    outbox.drop(1)
+    stream.before = Failing(times=0)
+    await published(outbox, 4, {2: 1})
+    assert len(sent(stream, 2)) == 1
+    assert outbox.published(1) == {}
+
+
+async def test_a_partition_that_comes_back_sends_what_its_claim_brings(outbox: Outbox, stream: MemoryStream) -> None:
+    stream.before = Failing()
+    outbox.put(1, messages(2, 1))
+    await until(lambda: stream.in_flight, within_s=DEADLINE_S)
+    outbox.drop(1)
+    outbox.put(1, messages(2, 1, 2))
+    stream.before = Failing(times=0)
+    await published(outbox, 1, {2: 2})
+    assert list(dict.fromkeys(sent(stream, 2))) == [b"2:1", b"2:2"]
