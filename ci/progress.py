@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 HEARTBEAT_S = 30.0
+LONGEST = 120
 
 
 class Step:
@@ -63,4 +64,4 @@ def _watch(current: Step, done: threading.Event) -> None:
         if terminal:
             print(f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
         else:
-            print(text, flush=True)
+            print(text[:LONGEST], flush=True)
