@@ -16,6 +16,7 @@ ENGINE = {
     "netavark": "connects them",
     "aardvark-dns": "gives them names",
     "iptables": "writes their address translation",
+    "nftables": "does the same for newer releases of netavark",
     "runc": "starts them, also on cgroups of version 1",
 }
 BASE_IMAGES = {
