@@ -6,10 +6,10 @@ import csv
 import math
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
 
 from tests.harness.ledger import Entry
 
@@ -28,7 +28,8 @@ DEVICES = sorted({device for device, _ in COLUMNS.values()})
 HOUR_MS = 3_600_000
 
 
-class Aggregate(NamedTuple):
+@dataclass(frozen=True)
+class Aggregate:
     """One metric of the room; ``min``, ``max`` and ``avg`` are None for the occupancy, which is no number."""
 
     last: float | bool

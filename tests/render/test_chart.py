@@ -15,13 +15,13 @@ from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING
 
 @pytest.mark.parametrize("values", [DEVELOPMENT, TESTING, PRODUCTION], ids=lambda path: path.stem)
 def test_helm_finds_nothing_to_complain_about(values: Path) -> None:
-    command = [tools.path("helm"), "lint", "--strict", str(helm.CHART), "--values", str(values)]
+    command = [str(tools.path("helm")), "lint", "--strict", str(helm.CHART), "--values", str(values)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
 
 
 def test_the_packaged_chart_renders_the_same_without_fetching_anything(tmp_path: Path) -> None:
-    command = [tools.path("helm"), "package", str(helm.CHART), "--destination", str(tmp_path)]
+    command = [str(tools.path("helm")), "package", str(helm.CHART), "--destination", str(tmp_path)]
     subprocess.run(command, capture_output=True, check=True)
     [package] = tmp_path.iterdir()
     assert helm.template("--values", str(TESTING), chart=package) == helm.render_text(TESTING)

@@ -90,9 +90,10 @@ def check_room(room: dict[str, Any]) -> None:
     expected = occupancy.room()
     assert room["metrics"].keys() == expected.keys()
     for metric, found in room["metrics"].items():
-        last, count, *numbers = expected[metric]
-        assert (found["last"]["value"], found["count"]) == (last, count)
-        assert all(map(occupancy.same, [found["min"], found["max"], found["avg"]], numbers)), metric
+        one = expected[metric]
+        assert (found["last"]["value"], found["count"]) == (one.last, one.count)
+        for found_number, number in ((found["min"], one.min), (found["max"], one.max), (found["avg"], one.avg)):
+            assert occupancy.same(found_number, number), metric
 
 
 def check_devices(devices: dict[str, dict[str, Any]]) -> None:

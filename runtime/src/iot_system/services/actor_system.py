@@ -201,6 +201,7 @@ class RayMembers:
         settings = self._settings
         if not self._child.started:
             await self._child.start()
+        await self._child.reach_head()
         connect = partial(ray_node.connect, settings.cluster_name, head=self._child.gcs, address=settings.address)
         node = await self._head.ask(connect, timeout_s=START_TIMEOUT_S)
         self._coordinator = await self._head.ask(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from iot_system.adapters.ray.node import GCS_PORT, RayNode, wait_for_lock
+from iot_system.adapters.ray.node import RayNode, wait_for_lock
 from iot_system.settings import RayHeadSettings
 
 CHECK_S = 1.0
@@ -19,7 +19,6 @@ class RayHead:
     """Implements `iot_system.ports.health.Health`; start returns when the head accepts connections."""
 
     def __init__(self, settings: RayHeadSettings) -> None:
-        self._address = settings.address
         self._storage = Path(settings.storage) if settings.storage else None
         self._node = RayNode.head(settings.address, self._storage)
         self._missing: str | None = "starting"
@@ -58,16 +57,12 @@ class RayHead:
     async def _watch(self, up: asyncio.Event) -> None:
         failures = 0
         while self._node.why_not_alive() is None and failures < FAILURES_UNTIL_END:
-            try:
-                async with asyncio.timeout(CHECK_S):
-                    _, writer = await asyncio.open_connection(self._address, GCS_PORT)
-                writer.close()
-            except (OSError, TimeoutError) as error:
-                failures += up.is_set()
-                self._missing = f"the head does not accept connections: {error or 'no answer'}"
-            else:
-                failures, self._missing = 0, None
+            self._missing = await self._node.why_not_reached()
+            if self._missing is None:
+                failures = 0
                 up.set()
+            else:
+                failures += up.is_set()
             await asyncio.sleep(CHECK_S)
         log.error("the head has ended", why=self._node.why_not_alive() or self._missing)
         self._ended.set()

@@ -21,6 +21,9 @@ GCS_PORT = 6379
 OBJECT_STORE_BYTES = 80_000_000
 LOCK_WAIT_S = 60.0
 STOP_WAIT_S = 10.0
+HEAD_WAIT_S = 10.0
+CONNECT_TIMEOUT_S = 1.0
+KNOCK_S = 0.1
 FIXED_PORTS = (
     "--node-manager-port=10101",
     "--object-manager-port=10102",
@@ -106,6 +109,28 @@ class RayNode:
         if self._process is None or self._process.returncode is None:
             return None
         return f"ray start ended with exit code {self._process.returncode}"
+
+    async def reach_head(self) -> None:
+        """Return once the head accepts connections: whoever asks it before waits for half a minute and more.
+
+        Raises `Unavailable` where it does not for `HEAD_WAIT_S`.
+        """
+        deadline_s = time.monotonic() + HEAD_WAIT_S
+        while (problem := await self.why_not_reached()) is not None:
+            if time.monotonic() > deadline_s:
+                raise Unavailable(problem)
+            await asyncio.sleep(KNOCK_S)
+
+    async def why_not_reached(self) -> str | None:
+        """What is wrong with a connection to the head, or nothing."""
+        host, _, port = self.gcs.rpartition(":")
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, writer = await asyncio.open_connection(host, int(port))
+        except (OSError, TimeoutError) as error:
+            return f"the Ray head at {self.gcs} does not accept connections: {error or 'no answer'}"
+        writer.close()
+        return None
 
     async def stop(self) -> None:
         """End the processes; idempotent."""

@@ -53,11 +53,13 @@ class Head:
         """Raises `Unavailable` where the head does not answer in time, or has not answered the last question yet."""
         if self._asked is not None and not self._asked.done():
             raise Unavailable("the Ray head has not answered yet")
-        asked = self._asked = self._thread.submit(question)
+        self._asked = self._thread.submit(question)
+        answered = asyncio.wrap_future(self._asked)
         try:
             async with asyncio.timeout(timeout_s):
-                return await asyncio.shield(asyncio.wrap_future(asked))
+                return await asyncio.shield(answered)
         except TimeoutError:
+            answered.add_done_callback(lambda late: late.cancelled() or late.exception())  # nobody waits for it any more
             raise Unavailable(f"the Ray head did not answer within {timeout_s:g} s") from None
         except (ray.exceptions.RayError, ValueError, ConnectionError) as error:
             raise Unavailable(f"the Ray head cannot do it: {error}") from error
