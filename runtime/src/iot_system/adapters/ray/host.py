@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, cast
 
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from iot_system.errors import IotError, Unavailable
 
@@ -59,10 +59,12 @@ async def call(handle: Handle, method: str, *arguments: Any) -> Any:
     """Call a hosted object. Raises `Unavailable` where it cannot be reached or could not do it."""
     try:
         return await cast("Any", handle).call.remote(method, *arguments)
+    except RayTaskError as error:
+        # Its text is the far side's traceback.
+        why = str(error.cause) if isinstance(error.cause, IotError) else f"{method} failed: {error.cause!r}"
+        raise Unavailable(why) from error
     except RayError as error:
         raise Unavailable(f"{method} failed: {_first_line(error)}") from error
-    except IotError as error:
-        raise Unavailable(str(error)) from error
 
 
 def _first_line(error: Exception) -> str:
