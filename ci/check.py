@@ -21,6 +21,7 @@ from ci.folders import ROOT
 from ci.progress import note
 
 CONFIG = ROOT / "runtime" / "pyproject.toml"
+YAML = ("values", "ct.yaml", "charts/iot-system/values.yaml", "charts/iot-system/Chart.yaml")
 Outcome = str | None
 """None: all is well; else what is wrong."""
 
@@ -35,17 +36,17 @@ class Stage(NamedTuple):
 def lint(_: Sequence[str]) -> Outcome:
     """Formatting, types, layers, the chart, and the lock files."""
     python = sys.executable
-    commands: list[tuple[str | Path, ...]] = [
-        (python, "-m", "ruff", "check", "--config", CONFIG, "."),
-        (python, "-m", "ruff", "format", "--check", "--config", CONFIG, "."),
-        (python, "-m", "mypy", "--config-file", CONFIG, "runtime/src", "ci", "tests", "bench"),
-        (Path(python).with_name("lint-imports"), "--config", CONFIG),
-        (python, "-m", "yamllint", "--strict", "values", "ct.yaml", "charts/iot-system/values.yaml"),
-        (tools.path("helm"), "lint", "--strict", "charts/iot-system", "--quiet"),
-    ]
-    failed = [str(command[0]) + " " + str(command[2]) for command in commands if not _passes(*command)]
+    commands: dict[str, tuple[str | Path, ...]] = {
+        "ruff check": (python, "-m", "ruff", "check", "--config", CONFIG, "."),
+        "ruff format": (python, "-m", "ruff", "format", "--check", "--quiet", "--config", CONFIG, "."),
+        "mypy": (python, "-m", "mypy", "--config-file", CONFIG, "runtime/src", "ci", "tests", "bench"),
+        "import-linter": (Path(python).with_name("lint-imports"), CONFIG, "--no-logo"),
+        "yamllint": (python, "-m", "yamllint", "--strict", "--config-file", "ci/yamllint.yaml", *YAML),
+        "helm lint": (tools.path("helm"), "lint", "--strict", "--quiet", "charts/iot-system"),
+    }
+    failed = [f"{name} complains" for name, command in commands.items() if not _passes(*command)]
     failed += locks.outdated()
-    return f"{'; '.join(failed)}" if failed else None
+    return "; ".join(failed) or None
 
 
 def pytest(folder: str) -> Callable[[Sequence[str]], Outcome]:

@@ -59,7 +59,8 @@ class Head:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.shield(answered)
         except TimeoutError:
-            answered.add_done_callback(lambda late: late.cancelled() or late.exception())  # nobody waits for it any more
+            # Nobody waits for it any more, and its failure is no surprise.
+            answered.add_done_callback(lambda late: late.cancelled() or late.exception())
             raise Unavailable(f"the Ray head did not answer within {timeout_s:g} s") from None
         except (ray.exceptions.RayError, ValueError, ConnectionError) as error:
             raise Unavailable(f"the Ray head cannot do it: {error}") from error
