@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from iot_system.actors.device import DeviceActor
-from iot_system.actors.partition import Changes, PartitionActors
+from iot_system.actors.partition import ACTOR_FRAME_BYTES, Changes, PartitionActors
 from iot_system.domain.frames import ActorFrame, RoomReadings, decode_frame
 from iot_system.domain.history import Reading
 from iot_system.domain.readings import Telemetry, Value
@@ -176,23 +176,42 @@ def from_actors(source: int, number: int, value: int) -> ActorFrame:
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(1, 6)), max_size=40))
-def test_messages_of_actors_are_taken_once_in_their_order_and_gaps_refused(arrivals: list[tuple[int, int]]) -> None:
+def test_messages_of_actors_are_taken_once_in_their_order_and_gaps_told(arrivals: list[tuple[int, int]]) -> None:
     partition = actors(received={0: 2})
     partition.activate_room("r", RoomState())
     last, taken = {0: 2, 1: 0}, 0
     for source, number in arrivals:
         changes = Changes()
-        accepted = partition.receive_from_actors(from_actors(source, number, number), changes, now_s=0.0)
-        assert accepted == (number <= last[source] + 1)
-        if number == last[source] + 1:
+        lost = partition.receive_from_actors(from_actors(source, number, number), changes, now_s=0.0)
+        if number > last[source]:
+            assert lost == number - last[source] - 1
             last[source] = number
             taken += 1
             assert changes.received == {source: number}
             assert changes.rooms.keys() == {"r"}
         else:
-            assert (changes.received, changes.rooms) == ({}, {})
+            assert (lost, changes.received, changes.rooms) == (0, {}, {})
     count = partition.rooms["r"].state.metrics["t"].count if taken else 0
     assert count == taken
+
+
+@pytest.mark.parametrize(
+    ("devices", "rooms", "text", "is_split"),
+    [(40_000, 40_000, 1, True), (600, 1, 30_000, True), (1, 1, 60_000, False)],
+    ids=["long names of many rooms", "one room with long texts", "one reading"],
+)
+def test_frames_to_rooms_stay_below_what_the_broker_takes(devices: int, rooms: int, text: int, is_split: bool) -> None:
+    partition = PartitionActors(3, received={}, sent={}, partition_of=lambda _: 0)
+    sent = [Telemetry(f"d{number}", 1, {"t": "x" * text}) for number in range(devices)]
+    for number, message in enumerate(sent):
+        partition.activate_device(device(message.device, f"{number % rooms:0128}"), DeviceState())
+    changes = receive(partition, *sent)
+    assert all(len(data) <= ACTOR_FRAME_BYTES for *_, data in changes.outbox)
+    frames = [frame for _, frame in outbox(changes)]
+    assert [frame.number for frame in frames] == list(range(1, len(frames) + 1))
+    assert (len(frames) > 1) == is_split
+    arrived = [id_ for frame in frames for message in frame.messages for id_, _, _ in message.readings]
+    assert sorted(arrived) == sorted(message.device for message in sent)
 
 
 def test_a_behaviour_sees_each_new_reading_once() -> None:
@@ -259,6 +278,6 @@ def test_idle_actors_leave_and_come_back_with_what_was_committed() -> None:
     assert (partition.devices, partition.rooms) == ({}, {})
     assert partition.activate_device(device("b", "r0"), states["b"]).late(Telemetry("b", 1, {"t": 1}))
     # What numbers the messages is no actor: it stays.
-    assert partition.receive_from_actors(from_actors(0, 1, 5), Changes(), now_s=30.0)
+    assert partition.receive_from_actors(from_actors(0, 1, 5), Changes(), now_s=30.0) == 0
     partition.activate_device(device("a", "r0"), DeviceState())
     assert [frame.number for _, frame in outbox(receive(partition, Telemetry("a", 9, {"t": 1})))] == [3]

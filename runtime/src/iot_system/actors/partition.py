@@ -19,6 +19,8 @@ from iot_system.domain.twin import DeviceState, RoomState
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+ACTOR_FRAME_BYTES = 4 * 1024 * 1024
+"""A frame from actors stays below this, half of what the broker takes: rooms' names may outweigh the readings."""
 log: FilteringBoundLogger = structlog.get_logger()
 
 
@@ -116,13 +118,15 @@ class PartitionActors:
         self._send(for_rooms, changes)
         return orphans
 
-    def receive_from_actors(self, frame: ActorFrame, changes: Changes, *, now_s: float) -> bool:
-        """Hand messages of other actors to their rooms, once; returns False where an earlier number is missing."""
+    def receive_from_actors(self, frame: ActorFrame, changes: Changes, *, now_s: float) -> int:
+        """Hand messages of other actors to their rooms, once; returns how many frames before it never came.
+
+        A source publishes a number only once the broker has all before it, so these are lost with the stream itself:
+        waiting for them would lose all that follow, too.
+        """
         last = self._received.get(frame.source, 0)
         if frame.number <= last:
-            return True
-        if frame.number > last + 1:
-            return False
+            return 0
         self._received[frame.source] = changes.received[frame.source] = frame.number
         for message in frame.messages:
             room = self.rooms[message.room]
@@ -130,7 +134,7 @@ class PartitionActors:
             for device, time_us, values in message.readings:
                 room.receive(device, time_us, values)
             changes.rooms[message.room] = room.state
-        return True
+        return frame.number - last - 1
 
     def _react(self, actor: DeviceActor, fresh: list[Reading]) -> None:
         for reading in fresh:
@@ -143,13 +147,32 @@ class PartitionActors:
                 )
 
     def _send(self, for_rooms: dict[str, list[tuple[str, int, dict[str, Value]]]], changes: Changes) -> None:
-        """One message per target partition, numbered."""
+        """One frame per target partition, or several where it would be too large; numbered."""
         by_target: dict[int, list[RoomReadings]] = {}
         for room, readings in for_rooms.items():
             by_target.setdefault(self._partition_of(room), []).append(RoomReadings(room, readings))
         for target, messages in by_target.items():
-            number = self._sent[target] = self._sent.get(target, 0) + 1
-            changes.outbox.append((target, number, encode_frame(ActorFrame(self.partition, number, messages))))
+            self._send_to(target, messages, changes)
+
+    def _send_to(self, target: int, messages: list[RoomReadings], changes: Changes) -> None:
+        number = self._sent.get(target, 0) + 1
+        data = encode_frame(ActorFrame(self.partition, number, messages))
+        if len(data) > ACTOR_FRAME_BYTES and (halves := _halves(messages)):
+            for half in halves:
+                self._send_to(target, half, changes)
+            return
+        self._sent[target] = number
+        changes.outbox.append((target, number, data))
+
+
+def _halves(messages: list[RoomReadings]) -> list[list[RoomReadings]]:
+    """The same in two parts, in its order; none where there is but one reading."""
+    middle = len(messages) // 2
+    if middle:
+        return [messages[:middle], messages[middle:]]
+    room, readings = messages[0].room, messages[0].readings
+    middle = len(readings) // 2
+    return [[RoomReadings(room, part)] for part in (readings[:middle], readings[middle:])] if middle else []
 
 
 def _actor_of(device: Device, state: DeviceState) -> DeviceActor:

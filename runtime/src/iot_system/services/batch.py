@@ -92,9 +92,9 @@ class Batch:
 
     def _apply_frame(self, partition: Partition, frame: Frame, changes: Changes) -> None:
         if isinstance(frame, ActorFrame):
-            if not partition.actors.receive_from_actors(frame, changes, now_s=self._now_s):
-                partition.last_error = f"message {frame.number} of partition {frame.source} came too early"
-                log.error("messages between actors are missing", partition=partition.number, source=frame.source)
+            if lost := partition.actors.receive_from_actors(frame, changes, now_s=self._now_s):
+                partition.last_error = f"{lost} frames of partition {frame.source} before {frame.number} never came"
+                log.error("frames between actors are lost", partition=partition.number, source=frame.source, lost=lost)
             return
         orphans = partition.actors.receive_telemetry(frame.messages, changes, stored=self._stored, now_s=self._now_s)
         self.telemetry += len(frame.messages)
