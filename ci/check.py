@@ -61,7 +61,7 @@ def pytest(folder: str) -> Callable[[Sequence[str]], Outcome]:
 
 def in_cluster(arguments: Sequence[str]) -> Outcome:
     """The cluster tests; raises NoClusterError where this machine can have none."""
-    if not any(argument.startswith(("--kube-config", "--cluster-type")) for argument in arguments):
+    if not any(argument.startswith(("--kubeconfig", "--cluster-type")) for argument in arguments):
         cluster.ensure()
     return pytest("tests/cluster")(arguments)
 

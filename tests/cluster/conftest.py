@@ -1,7 +1,7 @@
 """The cluster, what is installed in it, and what a failure leaves behind.
 
-By default the project's own kind cluster; `--cluster-type existing --kubeconfig FILE` takes the user's own, whose nodes
-must be able to have the images.
+By default the project's own kind cluster; `--cluster-type existing --kubeconfig FILE` takes the user's own: its nodes
+must have the images, or a registry to pull them from.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-import ci.cluster
-import ci.images
 import pytest
 from pytest_helm_charts.clusters import Cluster as PluginCluster
 
+import ci.cluster
+import ci.images
 import ci.tools
 from ci.errors import NoClusterError
 from tests.harness import diagnostics
@@ -46,10 +46,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def kube_config(pytestconfig: pytest.Config) -> str:
     """The plugin's fixture of this name, for the whole session: the file that leads to the cluster."""
+    given = pytestconfig.getoption("kubeconfig")
     if pytestconfig.getoption("cluster_type") == "existing":
-        given = pytestconfig.getoption("kubeconfig") or os.environ.get("KUBECONFIG")
+        given = given or os.environ.get("KUBECONFIG")
         if not given:
             pytest.fail("--cluster-type existing needs --kubeconfig FILE", pytrace=False)
+    if given:
         return str(given)
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     try:
@@ -114,10 +116,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print how long nothing was acknowledged during each fault."""
+    """Print what each fault cost."""
     table = config.stash.get(FAULTS, None)
     if table is not None and table.rows:
-        terminalreporter.section("longest time without an acknowledgement")
+        terminalreporter.section("faults under load")
         for line in table.lines():
             terminalreporter.write_line(line)
 

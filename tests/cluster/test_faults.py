@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness.applied import history, settle, twin
-from tests.harness.faults import Faults, FaultTable
+from tests.harness.faults import Faults, FaultTable, stream_leader
 from tests.harness.installation import Installation
 from tests.harness.ledger import Entry
 from tests.harness.traffic import BY_MQTT, BY_REST, METRICS, ROOMS, Traffic, room_of
@@ -29,7 +29,7 @@ def traffic(testing: Installation) -> Iterator[Traffic]:
 
 @pytest.fixture
 def faults(testing: Installation, traffic: Traffic, fault_table: FaultTable) -> Faults:
-    return Faults(testing.namespace, traffic, fault_table)
+    return Faults(testing.namespace, testing.rest, traffic, fault_table)
 
 
 def test_the_api_pod_that_all_clients_use_may_die(testing: Installation, faults: Faults) -> None:
@@ -44,8 +44,8 @@ def test_the_ray_head_may_die(faults: Faults) -> None:
     faults.kill("ray-head-0")
 
 
-def test_a_nats_server_may_die(faults: Faults) -> None:
-    faults.kill("nats-0")
+def test_the_nats_server_that_leads_the_stream_may_die(testing: Installation, faults: Faults) -> None:
+    faults.kill(stream_leader(testing.namespace))
 
 
 def test_the_database_may_die(faults: Faults) -> None:
@@ -57,8 +57,11 @@ def test_a_rolling_restart_goes_unnoticed(faults: Faults, component: str) -> Non
     faults.roll(component)
 
 
-def test_after_all_this_no_acknowledged_reading_is_lost_or_doubled(testing: Installation, traffic: Traffic) -> None:
+def test_after_all_this_no_acknowledged_reading_is_lost_or_doubled(
+    testing: Installation, traffic: Traffic, fault_table: FaultTable
+) -> None:
     traffic.stop()
+    fault_table.readings = len(traffic.ledger.acknowledged)
     rest, rooms = testing.rest, {device: room_of(device) for device in (*BY_MQTT, *BY_REST)}
     settle(rest, rooms)
     rows = list(history(rest, rooms))

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tests.harness.applied import twin
 from tests.harness.cluster import Namespace
+from tests.harness.rest import Rest
 from tests.harness.traffic import BY_MQTT, BY_REST, Traffic
 from tests.harness.waiting import wait_until
 
 READY_WITHIN_S = 180.0
+APPLIED_WITHIN_S = 90.0
 FLOW_WITHIN_S = 90.0
 
 
 class FaultRow(NamedTuple):
-    """Seconds until everything was ready again, and the longest wait of one device for an acknowledgement."""
+    """Seconds until everything was ready and had applied what was acknowledged, and one device's longest wait."""
 
     fault: str
     ready_s: float
+    applied_s: float
     mqtt_gap_s: float
     rest_gap_s: float
 
@@ -28,25 +33,29 @@ class FaultTable:
 
     def __init__(self) -> None:
         self.rows: list[FaultRow] = []
+        self.readings = 0
+        """Acknowledged in all."""
 
     def lines(self) -> list[str]:
         """As text."""
         width = max(len(row.fault) for row in self.rows)
-        head = f"{'fault':{width}}  ready after      MQTT      REST"
-        return [
-            head,
-            *(
-                f"{row.fault:{width}}  {row.ready_s:9.1f} s  {row.mqtt_gap_s:6.1f} s  {row.rest_gap_s:6.1f} s"
-                for row in self.rows
-            ),
-        ]
+        head = f"{'fault':{width}}  ready after  applied after  MQTT waits  REST waits"
+        return [head, *(_line(row, width) for row in self.rows), f"{self.readings:,} readings acknowledged in all"]
+
+
+def _line(row: FaultRow, width: int) -> str:
+    return (
+        f"{row.fault:{width}}  {row.ready_s:9.1f} s  {row.applied_s:11.1f} s  {row.mqtt_gap_s:8.1f} s  "
+        f"{row.rest_gap_s:8.1f} s"
+    )
 
 
 class Faults:
-    """Strikes one namespace under one traffic."""
+    """Strikes one namespace under one traffic; ``rest`` is an administrator's."""
 
-    def __init__(self, namespace: Namespace, traffic: Traffic, table: FaultTable) -> None:
+    def __init__(self, namespace: Namespace, rest: Rest, traffic: Traffic, table: FaultTable) -> None:
         self._namespace = namespace
+        self._rest = rest
         self._traffic = traffic
         self._table = table
 
@@ -76,11 +85,31 @@ class Faults:
         act()
         self._namespace.wait_until_ready(within_s=READY_WITHIN_S, without=uids)
         ready_s = time.monotonic()
+        acknowledged = ledger.newest()
+
+        def is_applied() -> bool:
+            self._traffic.check()
+            return all(self._latest(device) >= newest for device, newest in acknowledged.items())
+
+        wait_until(is_applied, within_s=APPLIED_WITHIN_S, every_s=0.2, why=f"{fault}: acknowledged, but not applied")
+        applied_s = time.monotonic()
 
         def flows() -> bool:
             self._traffic.check()
             return ledger.heard_since(ready_s)
 
         wait_until(flows, within_s=FLOW_WITHIN_S, why=f"{fault}: not every device got an acknowledgement")
-        row = FaultRow(fault, ready_s - began_s, ledger.gap_s(BY_MQTT), ledger.gap_s(BY_REST))
-        self._table.rows.append(row)
+        gaps_s = ledger.gap_s(BY_MQTT), ledger.gap_s(BY_REST)
+        self._table.rows.append(FaultRow(fault, ready_s - began_s, applied_s - began_s, *gaps_s))
+
+    def _latest(self, device: str) -> float:
+        """The newest timestamp that a device's twin knows, in milliseconds since 1970."""
+        return max((float(one["ts"]) for one in twin(self._rest, f"devices/{device}")["latest"].values()), default=0)
+
+
+def stream_leader(namespace: Namespace) -> str:
+    """The NATS server through which every acknowledged frame goes at present."""
+    path = f"/api/v1/namespaces/{namespace.name}/pods/nats-0:8222/proxy/jsz?accounts=true&streams=true"
+    answer = json.loads(namespace.cluster.kubectl("get", "--raw", path))
+    streams = [stream for account in answer["account_details"] for stream in account["stream_detail"]]
+    return next(str(stream["cluster"]["leader"]) for stream in streams if stream["name"] == "IOT_FRAMES")

@@ -28,6 +28,7 @@ class TimedLedger(Ledger):
         super().__init__()
         self._last_s: dict[str, float] = {}
         self._gaps_s: dict[str, float] = {}
+        self._newest: dict[str, int] = {}
 
     def acknowledge(self, entries: Iterable[Entry]) -> None:
         """As the base, with the time; the entries are one device's."""
@@ -36,6 +37,7 @@ class TimedLedger(Ledger):
         now_s, device = time.monotonic(), readings[0].device
         self._gaps_s[device] = max(self._gaps_s.get(device, 0.0), now_s - self._last_s.get(device, now_s))
         self._last_s[device] = now_s
+        self._newest[device] = max(self._newest.get(device, 0), *(entry.ts for entry in readings))
 
     def watch(self) -> None:
         """Begin to measure anew."""
@@ -44,6 +46,10 @@ class TimedLedger(Ledger):
     def gap_s(self, devices: Sequence[str]) -> float:
         """The longest time between two acknowledgements of one device."""
         return max(self._gaps_s.get(device, 0.0) for device in devices)
+
+    def newest(self) -> dict[str, int]:
+        """Device → timestamp of its newest acknowledged reading."""
+        return dict(self._newest)
 
     def heard_since(self, moment_s: float) -> bool:
         """Whether every device had an acknowledgement after that moment of the monotonic clock."""
