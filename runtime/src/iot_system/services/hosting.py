@@ -11,6 +11,7 @@ from iot_system.adapters.nats.stream import NatsStream
 from iot_system.adapters.ray.host import Factory
 from iot_system.adapters.ray.placement import RayPlacement
 from iot_system.adapters.stores import is_in_memory, open_store
+from iot_system.garbage import collect_seldom
 from iot_system.logs import set_up_logs
 from iot_system.ports.clock import SystemClock
 from iot_system.services.coordinator import Coordinator
@@ -63,7 +64,9 @@ async def shard_on_ray(name: str, node: str) -> RunningShard:
     """The shard ``name`` in a process of its own."""
     settings = read_settings(ActorSystemSettings)
     set_up_logs(settings.process.log_level, service="shard", shard=name, node=node)
-    return await start_shard(settings.shard, name, node)
+    shard = await start_shard(settings.shard, name, node)
+    collect_seldom()
+    return shard
 
 
 async def coordinator_on_ray() -> Coordinator:

@@ -10,6 +10,7 @@ import structlog
 from litestar.types import ASGIApp
 
 from iot_system.adapters.http.server import HttpServer
+from iot_system.garbage import collect_seldom
 from iot_system.ports.health import Health
 
 REQUESTS_DEADLINE_S = 10.0
@@ -50,6 +51,7 @@ async def run(service: Service, app: ASGIApp, *, host: str, port: int) -> int:
         await asyncio.wait([starting, stopping, ended], return_when=asyncio.FIRST_COMPLETED)
         if starting.done() and not stopping.done():
             starting.result()
+            collect_seldom()
             log.info("ready", port=http.port)
             await asyncio.wait([stopping, ended], return_when=asyncio.FIRST_COMPLETED)
         return 0 if stopping.done() else 1
