@@ -33,7 +33,7 @@ async def measure(side: Side, workload: Workload, *, round_: int) -> Run:
         sent = await process.sent()
         await _wait_until_committed(side, workload)
         seconds = time.perf_counter() - began_s
-        spent = usage.spent(before, usage.cpu_s())
+        spent = usage.spent(before, usage.cpu_s()) | {"client": sent.cpu_s}
     await side.verify(workload)
     return Run(
         side=side.name,

@@ -23,9 +23,9 @@ async def _run(order: Order) -> Sent:
     async with make(order) as sender:
         print(READY, flush=True)
         await asyncio.to_thread(sys.stdin.readline)
-        began_s = time.perf_counter()
+        began_s, cpu_began_s = time.perf_counter(), time.process_time()
         await sender.send()
-        return Sent(time.perf_counter() - began_s)
+        return Sent(time.perf_counter() - began_s, time.process_time() - cpu_began_s)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """All is acknowledged, after how long."""
+    """All is acknowledged, after how long, and with how much processor time of the sender's own."""
 
     seconds: float
+    cpu_s: float
