@@ -29,6 +29,7 @@ TIMEOUT_S = 1800
 """Of one test: the first one waits for images too. Every wait has a deadline of its own."""
 INSTALLATIONS = pytest.StashKey[Installations]()
 FAULTS = pytest.StashKey[FaultTable]()
+FIGURES = pytest.StashKey[list[str]]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -102,6 +103,12 @@ def fault_table(pytestconfig: pytest.Config) -> FaultTable:
     return pytestconfig.stash.setdefault(FAULTS, FaultTable())
 
 
+@pytest.fixture(scope="session")
+def figures(pytestconfig: pytest.Config) -> list[str]:
+    """Lines that are printed at the end of the run."""
+    return pytestconfig.stash.setdefault(FIGURES, [])
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Collect diagnostics of everything that is installed when a test fails."""
@@ -116,7 +123,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print what each fault cost."""
+    """Print what was measured, and what each fault cost."""
+    for line in config.stash.get(FIGURES, []):
+        terminalreporter.write_line(line)
     table = config.stash.get(FAULTS, None)
     if table is not None and table.rows:
         terminalreporter.section("faults under load")
