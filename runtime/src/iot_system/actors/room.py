@@ -20,15 +20,19 @@ class RoomActor:
         """Take new readings of one of the room's devices in."""
         state = self.state
         state.members[device] = max(time_us, state.members.get(device, 0))
+        metrics = state.metrics
         for metric, value in values.items():
-            aggregate = state.metrics.get(metric)
+            aggregate = metrics.get(metric)
             if aggregate is None:
-                aggregate = state.metrics[metric] = Aggregate(last=Latest(time_us, value), device=device)
+                aggregate = metrics[metric] = Aggregate(last=Latest(time_us, value), device=device)
             elif time_us >= aggregate.last.time_us:
                 aggregate.last, aggregate.device = Latest(time_us, value), device
             aggregate.count += 1
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            # By type, which is several times cheaper here than isinstance, and leaves bool out.
+            if type(value) is float or type(value) is int:
                 aggregate.numbers += 1
                 aggregate.sum += value
-                aggregate.min = value if aggregate.min is None else min(aggregate.min, value)
-                aggregate.max = value if aggregate.max is None else max(aggregate.max, value)
+                if aggregate.min is None or value < aggregate.min:
+                    aggregate.min = value
+                if aggregate.max is None or value > aggregate.max:
+                    aggregate.max = value
