@@ -60,8 +60,13 @@ class Kubernetes:
 
     def delete_left_namespaces(self) -> None:
         """Delete what a run of tests that was killed could not."""
-        for one in self.read("namespaces", f"--selector={MARK}")["items"]:
-            Namespace(self, one["metadata"]["name"]).delete()
+        left = [
+            Namespace(self, one["metadata"]["name"]) for one in self.read("namespaces", f"--selector={MARK}")["items"]
+        ]
+        for namespace in left:
+            namespace.delete()
+        for namespace in left:
+            namespace.wait_until_gone()
 
 
 @dataclass(frozen=True)
@@ -82,9 +87,13 @@ class Namespace:
         self.cluster.kubectl("create", "--filename=-", stdin=json.dumps(manifest))
 
     def delete(self) -> None:
-        """Return when it is gone, with everything in it; the pods get no time to say good-bye."""
+        """Begin to delete it and everything in it; the pods get no time to say good-bye."""
         self.kubectl("delete", "pods", "--all", "--grace-period=0", "--force", "--wait=false", "--ignore-not-found")
-        self.cluster.kubectl("delete", "namespace", self.name, "--ignore-not-found", f"--timeout={ANSWER_S:.0f}s")
+        self.cluster.kubectl("delete", "namespace", self.name, "--ignore-not-found", "--wait=false")
+
+    def wait_until_gone(self) -> None:
+        """Return when it is deleted."""
+        self.cluster.kubectl("wait", "--for=delete", f"namespace/{self.name}", f"--timeout={ANSWER_S:.0f}s")
 
     def kubectl(self, *arguments: str, stdin: str = "", timeout_s: float = ANSWER_S) -> str:
         """As `Kubernetes.kubectl`, here."""

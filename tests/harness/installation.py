@@ -59,7 +59,7 @@ class Installation:
         self.namespace.helm("uninstall", RELEASE, "--wait", "--ignore-not-found", timeout_s=200)
 
     def remove(self) -> None:
-        """Leave nothing, whatever happened before."""
+        """Leave nothing, whatever happened before; its namespace is gone some time after this returns."""
         self.close()
         with contextlib.suppress(KubernetesError):
             self.namespace.helm("uninstall", RELEASE, "--ignore-not-found")
@@ -111,6 +111,7 @@ class Installations:
 
     def __init__(self, cluster: Kubernetes, chart: Path = CHART) -> None:
         self.live: list[Installation] = []
+        self._leaving: list[Namespace] = []
         self._cluster = cluster
         self._chart = chart
 
@@ -122,14 +123,19 @@ class Installations:
         return installation
 
     def remove(self, installation: Installation) -> None:
-        """Remove one, whatever state it is in."""
-        installation.remove()
+        """Begin to remove one, whatever state it is in."""
         self.live.remove(installation)
+        self._leaving.append(installation.namespace)
+        installation.remove()
 
     def remove_all(self) -> None:
-        """Remove all that live, the newest first."""
-        for installation in reversed(self.live[:]):
-            self.remove(installation)
+        """Return when nothing is left of any, also where one makes trouble: that is raised at the end."""
+        with contextlib.ExitStack() as last:
+            for namespace in self._leaving:
+                last.callback(namespace.wait_until_gone)
+            for installation in self.live[:]:
+                last.callback(installation.namespace.wait_until_gone)
+                last.callback(self.remove, installation)
 
 
 def _single_values(sets: Mapping[str, Any]) -> list[str]:
