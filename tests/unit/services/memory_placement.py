@@ -18,7 +18,7 @@ class World:
 
 
 class MemoryShard:
-    """Implements `iot_system.ports.placement.ShardHandle`; ``silent`` and ``stuck`` are its faults."""
+    """Implements `iot_system.ports.placement.ShardHandle`; ``silent``, ``stuck`` and ``refusing`` are its faults."""
 
     def __init__(self, name: str, node: str, world: World) -> None:
         self.name = name
@@ -26,11 +26,13 @@ class MemoryShard:
         self.owned: dict[int, int] = {}
         self.silent = False
         self.stuck = False
+        self.refusing = False
+        self.problem: str | None = None
         self._world = world
 
     async def status(self) -> ShardStatus:
         await self._answer()
-        return ShardStatus(self.name, self.node, dict(self.owned))
+        return ShardStatus(self.name, self.node, dict(self.owned), self.problem)
 
     async def claim(self, partitions: Sequence[int]) -> None:
         await self._answer()
@@ -48,6 +50,8 @@ class MemoryShard:
 
     async def _answer(self) -> None:
         await asyncio.sleep(0.01)
+        if self.refusing:
+            raise Unavailable("the database does not answer")
         if self.silent:
             await asyncio.Event().wait()
 
@@ -59,6 +63,8 @@ class MemoryPlacement:
         self.world = world
         self.shards: dict[str, dict[str, MemoryShard]] = {node: {} for node in nodes}
         self.away = False
+        self.slow: set[str] = set()
+        """Nodes whose shards are only starting."""
         self.refused = 0
         self._is_asked = False
 
@@ -75,7 +81,8 @@ class MemoryPlacement:
         await self._take_time()
         shards = self.shards[node]
         for number in range(count):
-            shards.setdefault(name := f"{node}-{number}", MemoryShard(name, node, self.world))
+            shard = shards.setdefault(name := f"{node}-{number}", MemoryShard(name, node, self.world))
+            shard.silent = shard.silent or node in self.slow
         return list(shards.values())
 
     async def _take_time(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from iot_system.ports.placement import ShardStatus
-from iot_system.services.coordinator import MISSES_UNTIL_DEAD, Coordinator, newest_owners
+from iot_system.services.coordinator import MISSES_UNTIL_DEAD, UNANSWERED_UNTIL_HUNG, Coordinator, newest_owners
 
 from tests.harness.waiting import until
 from tests.unit.services.memory_placement import MemoryPlacement, World
@@ -126,6 +126,43 @@ async def test_a_shard_that_stays_silent_loses_its_partitions_and_gets_a_share_w
         assert len(silent.owned) == PARTITIONS // 2, "it believes to own them still"
         silent.silent = False
         await settled(placement)
+
+
+async def test_a_shard_that_is_only_starting_holds_up_nobody() -> None:
+    placement = MemoryPlacement(World(), "a", "b")
+    coordinator = Coordinator(placement, partitions=PARTITIONS, shards_per_node=1)
+    for _ in range(MISSES_UNTIL_DEAD):
+        await coordinator.round()
+    placement.slow.add("c")
+    placement.shards["c"] = {}
+    lost = placement.shards.pop("b")
+    await coordinator.round()
+    assert set(placement.shards["a"]["a-0"].owned) >= set(lost["b-0"].owned)
+
+
+async def test_a_shard_that_hangs_is_told_and_one_that_refuses_is_not() -> None:
+    placement = MemoryPlacement(World(), "a", "b", "c")
+    coordinator = Coordinator(placement, partitions=PARTITIONS, shards_per_node=1)
+    await coordinator.round()
+    hanging, refusing, _ = placement.all
+    hanging.silent = refusing.refusing = True
+    for _ in range(UNANSWERED_UNTIL_HUNG - 1):
+        await coordinator.round()
+    assert (await coordinator.overview()).problems == {}
+    await coordinator.round()
+    assert (await coordinator.overview()).problems == {"a": "shard a-0 has not answered 10 times"}
+    hanging.silent = False
+    await coordinator.round()
+    assert (await coordinator.overview()).problems == {}
+
+
+async def test_what_is_wrong_with_a_shard_reaches_its_node() -> None:
+    placement = MemoryPlacement(World(), "a", "b")
+    coordinator = Coordinator(placement, partitions=PARTITIONS, shards_per_node=1)
+    await coordinator.round()
+    placement.all[1].problem = "shard b-0 has read nothing for 70 s"
+    await coordinator.round()
+    assert (await coordinator.overview()).problems == {"b": "shard b-0 has read nothing for 70 s"}
 
 
 async def test_where_two_believe_to_own_a_partition_the_newest_epoch_keeps_it() -> None:

@@ -23,7 +23,7 @@ from iot_system.errors import InvalidInput, Unavailable
 HOST = "127.0.0.1"
 HTTP_PORT = 8000
 MQTT_PORT = 1883
-START_TIMEOUT_S = 90.0
+START_TIMEOUT_S = 180.0
 POLL_S = 0.05
 FOLDER_LENGTH_LIMIT = 40
 """A longer path would not fit into the names of Ray's sockets, of which the system allows 107 bytes."""

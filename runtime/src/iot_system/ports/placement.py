@@ -9,11 +9,12 @@ import msgspec
 
 
 class ShardStatus(msgspec.Struct, frozen=True):
-    """What a shard says of itself; ``owned`` maps partition → epoch."""
+    """What a shard says of itself; ``owned`` maps partition → epoch, ``problem`` is a reason to start it anew."""
 
     name: str
     node: str
     owned: dict[int, int]
+    problem: str | None = None
 
 
 class ShardHandle(Protocol):

@@ -25,6 +25,7 @@ from iot_system.settings import ActorSystemSettings, ShardSettings
 CHECK_S = 0.5
 STALE_S = 30.0
 COORDINATOR = "coordinator"
+HOSTED_BY = coordinator_on_ray.__module__
 ASK_TIMEOUT_S = 3.0
 START_TIMEOUT_S = 60.0
 log = structlog.get_logger()
@@ -117,6 +118,7 @@ class ActorSystem:
                 if self._missing is None:
                     serving.set()
             await asyncio.sleep(CHECK_S)
+        log.error("cannot go on", why=self._members.why_not_alive())
         self._ended.set()
 
     async def wait_for_end(self) -> None:
@@ -192,10 +194,15 @@ class RayMembers:
     def __init__(self, settings: ActorSystemSettings) -> None:
         self._settings = settings
         self._head = Head()
-        head = settings.ray_address
-        address = settings.address
-        self._child = ray_node.RayNode.worker(address, head) if head else ray_node.RayNode.single(address)
+        address, head, shards = settings.address, settings.ray_address, settings.shards_per_node
+        self._child = (
+            ray_node.RayNode.worker(address, head, ray_node.Hosting(shards, HOSTED_BY))
+            if head
+            else ray_node.RayNode.single(address, ray_node.Hosting(shards + 1, HOSTED_BY))  # one for the coordinator
+        )
         self._coordinator: on_ray.Handle | None = None
+        self._node = ""
+        self._problems: dict[str, str] = {}
 
     async def start(self) -> str:
         settings = self._settings
@@ -203,7 +210,7 @@ class RayMembers:
             await self._child.start()
         await self._child.reach_head()
         connect = partial(ray_node.connect, settings.cluster_name, head=self._child.gcs, address=settings.address)
-        node = await self._head.ask(connect, timeout_s=START_TIMEOUT_S)
+        self._node = await self._head.ask(connect, timeout_s=START_TIMEOUT_S)
         self._coordinator = await self._head.ask(
             partial(
                 on_ray.host,
@@ -213,10 +220,12 @@ class RayMembers:
                 resources={NODE_RESOURCE: 0.001},
             )
         )
-        return node
+        return self._node
 
     async def overview(self) -> Overview:
-        return await self._ask("overview")
+        overview = await self._ask("overview")
+        self._problems = overview.problems
+        return overview
 
     async def drain(self, node: str) -> Overview:
         return await self._ask("drain", node)
@@ -231,7 +240,7 @@ class RayMembers:
             raise Unavailable("the coordinator does not answer") from None
 
     def why_not_alive(self) -> str | None:
-        return self._child.why_not_alive()
+        return self._child.why_not_alive() or self._problems.get(self._node)
 
     async def stop(self) -> None:
         # Leaving may wait for a head that is gone; the pod ends anyway.

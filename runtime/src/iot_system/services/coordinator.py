@@ -20,15 +20,20 @@ TICK_S = 1.0
 STATUS_TIMEOUT_S = 3.0
 MOVE_TIMEOUT_S = 15.0
 MISSES_UNTIL_DEAD = 3
+UNANSWERED_UNTIL_HUNG = 10
 log = structlog.get_logger()
 
 
 class Overview(msgspec.Struct, frozen=True):
-    """Shard → its node and how many partitions it owns, as of the last round; ``draining`` nodes get no more."""
+    """Shard → its node and how many partitions it owns, as of the last round; ``draining`` nodes get no more.
+
+    ``problems``: node → why a shard of it should be started anew.
+    """
 
     shards: dict[str, tuple[str, int]]
     partitions: int
     draining: frozenset[str] = frozenset()
+    problems: dict[str, str] = {}
 
     def owned_on(self, node: str) -> int:
         """How many partitions the shards of ``node`` own."""
@@ -53,6 +58,9 @@ class Coordinator:
         self._shards_per_node = shards_per_node
         self._draining: set[str] = set()
         self._misses: dict[str, int] = {}
+        self._unanswered: dict[str, int] = {}
+        self._met: set[str] = set()
+        self._rounds_done = 0
         self._overview = Overview({}, partitions)
         self._wake = asyncio.Event()
         self._rounds: asyncio.Task[None] | None = None
@@ -103,12 +111,14 @@ class Coordinator:
         answers = await asyncio.gather(*(self._status(shard) for shard in shards.values()))
         statuses = {status.name: status for status in answers if status is not None}
         silent = shards.keys() - statuses.keys()
-        if any(self._misses[name] < MISSES_UNTIL_DEAD for name in silent):
-            return  # what it owns is not known yet; deciding without it would move too much
+        self._rounds_done += 1
+        if any(self._may_own(name) for name in silent):
+            return  # deciding without it would move too much
         self._overview = Overview(
             {one.name: (one.node, len(one.owned)) for one in statuses.values()},
             self._partitions,
             frozenset(self._draining),
+            self._problems(shards, statuses),
         )
         owners = newest_owners(statuses)
         able = [name for name, status in statuses.items() if status.node not in self._overview.draining]
@@ -122,10 +132,30 @@ class Coordinator:
                 status = await shard.status()
         except (IotError, TimeoutError) as error:
             self._misses[shard.name] = self._misses.get(shard.name, 0) + 1
+            if isinstance(error, TimeoutError):
+                self._unanswered[shard.name] = self._unanswered.get(shard.name, 0) + 1
             log.warning("a shard does not answer", shard=shard.name, times=self._misses[shard.name], why=str(error))
             return None
         self._misses.pop(shard.name, None)
+        self._unanswered.pop(shard.name, None)
+        self._met.add(shard.name)
         return status
+
+    def _may_own(self, silent: str) -> bool:
+        """Whether a shard that did not answer may own something: not one that is only starting, or has been given up.
+
+        Whom a new coordinator has not met yet may have been there long before it.
+        """
+        is_new = silent not in self._met and self._rounds_done > MISSES_UNTIL_DEAD
+        return not is_new and self._misses[silent] < MISSES_UNTIL_DEAD
+
+    def _problems(self, shards: Mapping[str, ShardHandle], statuses: Mapping[str, ShardStatus]) -> dict[str, str]:
+        """What a shard says itself; or that it hangs, which is more than to refuse: a refusal is an answer."""
+        found = {one.node: one.problem for one in statuses.values() if one.problem is not None}
+        for name, times in self._unanswered.items():
+            if name in shards and times >= UNANSWERED_UNTIL_HUNG:
+                found[shards[name].node] = f"shard {name} has not answered {times} times"
+        return found
 
     async def _release(
         self, shards: Mapping[str, ShardHandle], statuses: Mapping[str, ShardStatus], wanted: Mapping[int, str]

@@ -89,7 +89,8 @@ class Shard:
 
     async def status(self) -> ShardStatus:
         """See `iot_system.ports.placement.ShardHandle.status`."""
-        return ShardStatus(self.name, self.node, {number: one.epoch for number, one in self._owned.items()})
+        owned = {number: one.epoch for number, one in self._owned.items()}
+        return ShardStatus(self.name, self.node, owned, self.why_not_alive())
 
     def why_not_alive(self) -> str | None:
         """A loop that does not turn. One that waits for a broker or a store that is away does: it tries again."""

@@ -6,11 +6,13 @@ import asyncio
 import fcntl
 import logging
 import os
+import re
 import socket
 import sys
 import time
 from pathlib import Path
 
+import msgspec
 import ray
 import structlog
 
@@ -34,12 +36,13 @@ FIXED_PORTS = (
     f"--worker-port-list={','.join(map(str, range(10110, 10150)))}",
 )
 """So that network policies can name them."""
-HOSTING = (f'--resources={{"{NODE_RESOURCE}": 1}}',)
-"""What makes a node one that may host shards and the coordinator."""
 QUIET = {
     "RAY_enable_metrics_collection": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
+    # What shards log belongs into the log of their pod, and no file of Ray's grows in it.
+    "RAY_LOG_TO_STDERR": "1",
+    "RAY_BACKEND_LOG_LEVEL": "warning",
     # Longer than a head takes to come back, even on another node.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
     # Partitions are handed over before the node stops, so Ray itself has nothing to drain.
@@ -52,7 +55,29 @@ WATCHFUL = {
     "RAY_health_check_failure_threshold": "3",
     "RAY_health_check_initial_delay_ms": "1000",
 }
+LINE_LIMIT = 1 << 20
+_TROUBLE = re.compile(r"^\[[^\]]* [EF] \d|\b(ERROR|CRITICAL)\b")
+"""Ray's own lines of that weight, by its C++ and by its Python processes."""
 log = structlog.get_logger()
+
+
+class Hosting(msgspec.Struct, frozen=True):
+    """A node that may host shards and the coordinator.
+
+    Ray starts as many worker ``processes`` with the node itself, each with ``module`` imported, as soon as it can:
+    an actor that had to wait for its process would start some seconds later.
+    """
+
+    processes: int
+    module: str
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return f"--num-cpus={self.processes}", f'--resources={{"{NODE_RESOURCE}": 1}}'
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"RAY_preload_python_modules": self.module}
 
 
 class RayNode:
@@ -63,24 +88,27 @@ class RayNode:
         self._arguments = arguments
         self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
+        self._relaying: asyncio.Task[None] | None = None
 
     @classmethod
-    def worker(cls, address: str, head: str) -> RayNode:
+    def worker(cls, address: str, head: str, hosting: Hosting) -> RayNode:
         """A node at ``address`` (this pod's IP) that joins ``head`` (host:port)."""
-        return cls(head, f"--address={head}", f"--node-ip-address={address}", *HOSTING, *FIXED_PORTS, environment=QUIET)
+        joining = (f"--address={head}", f"--node-ip-address={address}")
+        return cls(head, *joining, *hosting.arguments, *FIXED_PORTS, environment=QUIET | hosting.environment)
 
     @classmethod
     def head(cls, address: str, storage: Path | None) -> RayNode:
         """The head at ``address``, which runs no user work; its state lives in ``storage`` and survives it."""
         durable = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(storage)} if storage else {}
-        environment = QUIET | WATCHFUL | durable
-        return cls(f"{address}:{GCS_PORT}", *_leading(address, GCS_PORT), *FIXED_PORTS, environment=environment)
+        leading = (*_leading(address, GCS_PORT), "--num-cpus=0")
+        return cls(f"{address}:{GCS_PORT}", *leading, *FIXED_PORTS, environment=QUIET | WATCHFUL | durable)
 
     @classmethod
-    def single(cls, address: str) -> RayNode:
+    def single(cls, address: str, hosting: Hosting) -> RayNode:
         """Head and node in one, on free ports, so that several fit on one machine."""
         port = _free_port(address)
-        return cls(f"{address}:{port}", *_leading(address, port), *HOSTING, environment=QUIET | WATCHFUL)
+        arguments = (*_leading(address, port), *hosting.arguments)
+        return cls(f"{address}:{port}", *arguments, environment=QUIET | WATCHFUL | hosting.environment)
 
     async def start(self) -> None:
         """Start the processes; they are not ready yet when this returns."""
@@ -90,14 +118,18 @@ class RayNode:
             "ray.scripts.scripts",
             "start",
             *self._arguments,
-            "--num-cpus=0",
             f"--object-store-memory={OBJECT_STORE_BYTES}",
             "--include-log-monitor=false",
             "--disable-usage-stats",
             "--block",
             env=os.environ | self._environment,
-            stdout=sys.stderr,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # a Ctrl-C is for this process, which ends the child when it has handed over
+            limit=LINE_LIMIT,
         )
+        assert self._process.stdout is not None
+        self._relaying = asyncio.create_task(relay(self._process.stdout))
 
     @property
     def started(self) -> bool:
@@ -143,6 +175,25 @@ class RayNode:
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
+        if self._relaying is not None:
+            self._relaying.cancel()
+
+
+async def relay(output: asyncio.StreamReader) -> None:
+    """Pass on what Ray's processes write: a JSON line of our own shards as it is, Ray's own as an entry of the log."""
+    while True:
+        try:
+            line = await output.readline()
+        except ValueError:  # longer than `LINE_LIMIT`, and passed over
+            continue
+        if not line:
+            return
+        if line.startswith(b"{"):
+            sys.stderr.buffer.write(line)
+            sys.stderr.buffer.flush()
+        elif text := line.decode(errors="replace").strip():
+            tell = log.warning if _TROUBLE.search(text) else log.debug
+            tell("ray", line=text)
 
 
 def _leading(address: str, port: int) -> tuple[str, ...]:
