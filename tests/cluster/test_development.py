@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -37,6 +38,12 @@ def test_it_becomes_ready_and_breaks_no_rule_of_pod_security(development: Instal
 def test_helm_test_sends_a_reading_and_reads_it_back(development: Installation) -> None:
     printed = development.test()
     assert "Phase:          Succeeded" in printed, printed
+
+
+def test_what_shards_and_coordinator_log_is_in_the_log_of_their_pod(development: Installation) -> None:
+    lines = development.namespace.kubectl("logs", "deployment/actor-system").splitlines()
+    services = {json.loads(line).get("service") for line in lines if line.startswith("{")}
+    assert {"actor-system", "shard", "coordinator"} <= services, lines
 
 
 def test_the_whole_sample_is_in_the_history_once_and_the_twins_agree_with_it(loaded: Installation) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -12,9 +13,13 @@ from iot_system.settings import LogLevel
 
 
 def set_up_logs(level: LogLevel, **context: Any) -> None:
-    """One JSON object a line; ``context`` (e.g. service, pod) is part of each."""
+    """One JSON object a line; ``context`` (e.g. service, shard) is part of each, whichever task or thread writes it."""
+
+    def with_context(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {**event, **{key: value for key, value in context.items() if key not in event}}
+
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        with_context,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -39,4 +44,3 @@ def set_up_logs(level: LogLevel, **context: Any) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("nats").setLevel("WARNING")
-    structlog.contextvars.bind_contextvars(**context)
