@@ -8,6 +8,7 @@ All stages run, also after one has failed; the last lines say which did.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,9 +16,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ci import cluster, locks, tools
+from ci import cluster, images, locks, packages, tools
 from ci.errors import CiError, NoClusterError
 from ci.folders import ROOT
+from ci.go import NoGoError
 from ci.progress import note
 
 CONFIG = ROOT / "runtime" / "pyproject.toml"
@@ -59,24 +61,40 @@ def pytest(folder: str) -> Callable[[Sequence[str]], Outcome]:
     return run
 
 
+def with_servers(arguments: Sequence[str]) -> Outcome:
+    """The contract tests; where the programs of some are missing and may not be installed, it says that these skip."""
+    if not shutil.which("mosquitto_pub"):
+        lacking = packages.install(packages.MQTT_CLIENTS, "a second MQTT client")
+        if lacking:
+            note(f"tests with mosquitto's clients are skipped: {lacking}")
+    return pytest("tests/contract")(arguments)
+
+
 def in_cluster(arguments: Sequence[str]) -> Outcome:
     """The cluster tests; raises NoClusterError where this machine can have none."""
     if not any(argument.startswith(("--kubeconfig", "--cluster-type")) for argument in arguments):
-        cluster.ensure()
+        try:
+            # Here, not in the tests alone: what is lacking must count as tests that were not run.
+            images.load(cluster.ensure())
+        except NoGoError as lacking:
+            raise NoClusterError(str(lacking)) from lacking
     return pytest("tests/cluster")(arguments)
 
 
 STAGES = (
     Stage("lint", lint),
     Stage("unit", pytest("tests/unit")),
-    Stage("contract", pytest("tests/contract")),
+    Stage("contract", with_servers),
     Stage("render", pytest("tests/render")),
     Stage("cluster", in_cluster),
 )
 
 
 def main(names: Sequence[str], arguments: Sequence[str]) -> int:
-    """Run the stages of these names, or all; returns the exit code."""
+    """Run the stages of these names, or all; returns the exit code. Raises CiError for a name that is none."""
+    unknown = set(names) - {stage.name for stage in STAGES}
+    if unknown:
+        raise CiError(f"no stage is called {', '.join(sorted(unknown))}: {', '.join(stage.name for stage in STAGES)}")
     chosen = [stage for stage in STAGES if not names or stage.name in names]
     wrong: list[str] = []
     left_out: list[str] = []

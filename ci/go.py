@@ -23,7 +23,11 @@ ENV = {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -trimpath", "GOWORK": "of
 
 
 class GoError(CiError):
-    """Go is missing or too old, or a module is not the one that was pinned."""
+    """A module is not the one that was pinned."""
+
+
+class NoGoError(GoError):
+    """Go is missing or too old."""
 
 
 def build(tool: Tool, folder: Path, step: Step | None = None) -> None:
@@ -55,14 +59,14 @@ def source(tool: Tool) -> Path:
 
 @functools.cache
 def require() -> None:
-    """Raises GoError when there is no Go, or one that is too old for the lock file."""
+    """Raises NoGoError when there is no Go, or one that is too old for the lock file."""
     oldest = lock.read().go
     if not shutil.which("go"):
-        raise GoError(f"tools are built with Go, which is not on PATH: install Go {oldest} or later")
+        raise NoGoError(f"tools are built with Go, which is not on PATH: install Go {oldest} or later")
     with tempfile.TemporaryDirectory() as outside_of_any_module:
         version = run("go", "env", "GOVERSION", cwd=Path(outside_of_any_module)).strip()
     if _numbers(version) < _numbers(oldest):
-        raise GoError(f"tools are built with Go {oldest} or later, but this is {version}")
+        raise NoGoError(f"tools are built with Go {oldest} or later, but this is {version}")
 
 
 def _numbers(version: str) -> tuple[int, ...]:

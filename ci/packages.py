@@ -1,4 +1,4 @@
-"""System packages of Debian and Ubuntu that a cluster needs: installed where this process may, else named."""
+"""System packages of Debian and Ubuntu: installed where this process may, else named."""
 
 from __future__ import annotations
 
@@ -24,21 +24,32 @@ BASE_IMAGES = {
     "debian-archive-keyring": "verifies their packages",
     "arch-test": "knows which architectures run here",
 }
+MQTT_CLIENTS = {"mosquitto-clients": "clients of MQTT that are not ours"}
 
 
 def require(packages: Mapping[str, str]) -> None:
-    """Return when all packages are there; as root on Debian or Ubuntu the missing ones are installed first.
+    """Return when all packages that a cluster needs are there; see `install`.
 
     Raises NoClusterError, which says what to install.
     """
+    lacking = install(packages, "a cluster")
+    if lacking:
+        raise NoClusterError(lacking)
+
+
+def install(packages: Mapping[str, str], what: str) -> str | None:
+    """As root on Debian or Ubuntu, install those packages that are missing.
+
+    Returns None when all are there, else one sentence that says what to install for ``what``.
+    """
     lacking = missing(packages)
     if not lacking:
-        return
+        return None
     names = " ".join(lacking)
     if not shutil.which("apt-get"):
-        raise NoClusterError(f"a cluster needs {names}: install it with this system's package manager")
+        return f"{what} needs {names}: install it with this system's package manager"
     if not may_install():
-        raise NoClusterError(f"a cluster needs system packages: `sudo apt-get install --no-install-recommends {names}`")
+        return f"{what} needs system packages: `sudo apt-get install --no-install-recommends {names}`"
     for name in lacking:
         note(f"system package {name}: {packages[name]}")
     with step(f"install {names}") as current:
@@ -47,7 +58,8 @@ def require(packages: Mapping[str, str]) -> None:
             run("apt-get", "update", "--quiet", env=env, step=current)
             run("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *lacking, env=env, step=current)
         except CommandError as failed:
-            raise NoClusterError(f"cannot install {names}: {failed}") from failed
+            return f"cannot install {names}: {failed}"
+    return None
 
 
 def missing(packages: Mapping[str, str]) -> list[str]:

@@ -59,10 +59,8 @@ def kube_config(pytestconfig: pytest.Config) -> str:
         with capture.global_and_fixture_disabled():  # the steps are shown as they happen
             cluster = ci.cluster.ensure()
             ci.images.load(cluster)
-    except NoClusterError as lacking:
-        if os.environ.get("CI"):
-            pytest.fail(str(lacking), pytrace=False)
-        pytest.skip(str(lacking))
+    except NoClusterError as lacking:  # tests that were not run must not pass; ci.check asks beforehand
+        pytest.fail(str(lacking), pytrace=False)
     kubernetes = _access(str(cluster.kubeconfig))
     kubernetes.delete_left_namespaces()
     return str(cluster.kubeconfig)

@@ -1,0 +1,77 @@
+"""The stages of the checks: what is not run is not said to have passed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ci import check, cluster, engine, go, packages
+from ci.check import Outcome, Stage
+from ci.errors import CiError, NoClusterError
+
+
+def stage(name: str, says: Outcome | CiError) -> Stage:
+    def run(_: object) -> Outcome:
+        if isinstance(says, CiError):
+            raise says
+        return says
+
+    return Stage(name, run)
+
+
+@pytest.fixture
+def empty_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH without any program, and an empty cache."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("IOT_CACHE", str(tmp_path / "cache"))
+    go.require.cache_clear()
+    return tmp_path
+
+
+def test_an_unknown_stage_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(CiError, match=re.escape("no stage is called unti: lint, unit, contract, render, cluster")):
+        check.main(["unit", "unti"], [])
+
+
+@pytest.mark.parametrize(("ci", "code"), [("", 0), ("1", 1)])
+def test_what_this_machine_cannot_run_is_the_last_thing_said(
+    ci: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(check, "STAGES", (stage("unit", None), stage("cluster", NoClusterError("there is no engine"))))
+    assert check.main([], []) == code
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1] == "cluster tests were not run: there is no engine"
+    assert "all passed" not in printed
+
+
+@pytest.mark.parametrize("wrong", ["tests in tests/unit failed", go.GoError("another checksum")])
+def test_a_stage_that_fails_does_not_keep_the_others_from_running(
+    wrong: str | CiError, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(check, "STAGES", (stage("unit", wrong), stage("render", None)))
+    assert check.main([], []) == 1
+    printed = capsys.readouterr().out
+    assert "render: passed" in printed
+    assert printed.splitlines()[-1] == f"unit: {wrong}"
+
+
+def test_a_machine_without_go_and_without_the_tools_can_have_no_cluster(
+    empty_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "ensure", go.require)
+    with pytest.raises(NoClusterError, match="install Go"):
+        check.in_cluster([])
+
+
+def test_a_machine_without_an_engine_can_have_no_cluster(empty_path: Path) -> None:
+    engine.find.cache_clear()
+    with pytest.raises(NoClusterError, match="a cluster needs podman"):
+        check.in_cluster([])
+
+
+def test_packages_of_a_few_tests_are_named_where_they_may_not_be_installed(empty_path: Path) -> None:
+    lacking = packages.install(packages.MQTT_CLIENTS, "a second MQTT client")
+    assert lacking == "a second MQTT client needs mosquitto-clients: install it with this system's package manager"
