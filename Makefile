@@ -49,4 +49,4 @@ locks: $(ENVIRONMENT) ## resolve the Python dependencies again
 	@$(RUN) ci.locks $(ARGS)
 
 $(ENVIRONMENT): runtime/requirements/development.txt runtime/pyproject.toml ci/environment.py
-	@$(PYTHON) ci/environment.py
+	@$(PYTHON) ci/environment.py >&2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,7 +71,9 @@ def _cluster(options: argparse.Namespace) -> int:
         cluster.delete()
         return 0
     if options.what == "env":
-        print(install.shell_settings())
+        with contextlib.redirect_stdout(sys.stderr):  # a shell evaluates the rest: no progress among it
+            settings = install.shell_settings()
+        print(settings)
         return 0
     if not options.values.is_file():
         raise CiError(f"--values is {options.values}, which is not a file")
