@@ -135,6 +135,36 @@ async def test_what_was_acknowledged_is_there_after_a_restart_of_the_actor_syste
     await again.stop()
 
 
+async def test_a_history_larger_than_the_broker_takes_at_once_is_read_by_its_cursors(
+    server: NatsServer, tmp_path: Path
+) -> None:
+    await asyncio.to_thread(server.start)
+    api, actors = api_of(server), actor_system_of(server, tmp_path / "iot.db")
+    await asyncio.wait_for(asyncio.gather(actors.start(), api.start()), DEADLINE_S)
+    async with client_of(api) as client:
+        assert (await client.post("/v1/devices", json={"id": "one"})).status_code == 201
+        for start in range(0, 150, 50):
+            sent = [{"ts": ts + 1, "values": {"t": f"{ts:060000}"}} for ts in range(start, start + 50)]
+            assert (await client.post("/v1/devices/one/telemetry", json=sent)).status_code == 202
+
+        async def is_there() -> bool:
+            last = await client.get("/v1/devices/one/telemetry", params={"order": "desc", "limit": 1})
+            return [item["ts"] for item in last.json()["items"]] == [150]
+
+        await until(is_there, within_s=DEADLINE_S)
+        found: list[int] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = (await client.get("/v1/devices/one/telemetry", params=cursor)).json()
+            found += [int(item["value"][-3:]) for item in page["items"]]
+            if page["cursor"] is None:
+                break
+            cursor = {"cursor": page["cursor"]}
+        assert found == list(range(150))
+    await api.stop()
+    await actors.stop()
+
+
 async def test_a_broker_that_is_away_for_a_moment_costs_readiness_and_nothing_else(
     server: NatsServer, tmp_path: Path
 ) -> None:

@@ -87,7 +87,7 @@ async def test_buckets_are_what_the_readings_in_them_give(
     await owner.commit(stored)
     whole = HistoryQuery(device=device, limit=10_000, **query)
     wanted = expected(device, stored, whole)
-    found = await owner.store.buckets(whole)
+    found = (await owner.store.buckets(whole)).items
     assert len(found) == len(wanted)
     assert all(same(one, other) for one, other in zip(found, wanted, strict=True))
     # Page by page the same.
@@ -95,38 +95,38 @@ async def test_buckets_are_what_the_readings_in_them_give(
     after = None
     while len(paged) <= len(wanted):
         page = await owner.store.buckets(HistoryQuery(device=device, limit=limit, after=after, **query))
-        paged += page
-        if len(page) < limit:
+        paged += page.items
+        if not page.more:
             break
-        after = (page[-1].time_us, page[-1].metric)
+        after = (page.items[-1].time_us, page.items[-1].metric)
     assert [(one.time_us, one.metric, one.count) for one in paged] == [(o.time_us, o.metric, o.count) for o in found]
 
 
 async def test_a_bucket_without_numbers_counts_and_has_its_last_value(owner: Owner) -> None:
     await owner.register("d")
     await owner.commit([Reading("d", "m", 1, True), Reading("d", "m", 3, "x"), Reading("d", "m", 2, 5 * "y")])
-    (bucket,) = await owner.store.buckets(HistoryQuery(device="d", interval_us=10, aggregates=ALL))
+    (bucket,) = (await owner.store.buckets(HistoryQuery(device="d", interval_us=10, aggregates=ALL))).items
     assert bucket == Bucket(metric="m", time_us=0, count=3, last="x")
 
 
 async def test_the_last_value_keeps_its_type(owner: Owner) -> None:
     await owner.register("d")
     await owner.commit([Reading("d", metric, 1, value) for metric, value in {"a": 2, "b": 2.0, "c": False}.items()])
-    found = await owner.store.buckets(HistoryQuery(device="d", interval_us=10, aggregates=("last",)))
+    found = (await owner.store.buckets(HistoryQuery(device="d", interval_us=10, aggregates=("last",)))).items
     assert [(type(one.last), one.last) for one in found] == [(int, 2), (float, 2.0), (bool, False)]
 
 
 async def test_whole_numbers_add_up_beyond_64_bits(owner: Owner) -> None:
     await owner.register("d")
     await owner.commit([Reading("d", "m", time_us, 2**53) for time_us in range(2000)])
-    (bucket,) = await owner.store.buckets(HistoryQuery(device="d", interval_us=HOUR_US, aggregates=ALL))
+    (bucket,) = (await owner.store.buckets(HistoryQuery(device="d", interval_us=HOUR_US, aggregates=ALL))).items
     assert (bucket.sum, bucket.avg) == (2000 * 2.0**53, 2.0**53)
 
 
 async def test_the_mean_of_numbers_far_apart_is_their_mean(owner: Owner) -> None:
     await owner.register("d")
     await owner.commit([Reading("d", "m", 1, 1e200), Reading("d", "m", 2, -1e200)])
-    (bucket,) = await owner.store.buckets(HistoryQuery(device="d", interval_us=HOUR_US))
+    (bucket,) = (await owner.store.buckets(HistoryQuery(device="d", interval_us=HOUR_US))).items
     assert bucket.avg == 0.0
 
 
@@ -135,5 +135,7 @@ async def test_a_sum_beyond_all_numbers_is_refused_and_the_rest_answered(owner: 
     await owner.commit([Reading("d", "m", time_us, 1.7e308) for time_us in (1, 2)])
     with pytest.raises(InvalidInput, match="a sum over 'd' is larger than any number"):
         await owner.store.buckets(HistoryQuery(device="d", interval_us=HOUR_US, aggregates=("avg",)))
-    (bucket,) = await owner.store.buckets(HistoryQuery(device="d", interval_us=HOUR_US, aggregates=("max", "count")))
+    (bucket,) = (
+        await owner.store.buckets(HistoryQuery(device="d", interval_us=HOUR_US, aggregates=("max", "count")))
+    ).items
     assert (bucket.max, bucket.count) == (1.7e308, 2)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from iot_system.domain.history import HistoryQuery, Reading
+from iot_system.domain.history import STRETCH_BYTES, AggregateName, HistoryQuery, Reading
 from iot_system.domain.readings import INTEGER_LIMIT, Value
+from msgspec import structs
 
 from tests.contract.store.owner import Owner
 
@@ -31,20 +32,21 @@ def exactly(value: object) -> Any:
 
 async def pages(owner: Owner, **query: Any) -> list[Reading]:
     """All readings, page by page."""
-    after, found = None, []
+    after: tuple[int, str] | None = None
+    found: list[Reading] = []
     for _ in range(1000):
         page = await owner.store.readings(HistoryQuery(device="d", after=after, **query))
-        found += page
-        if len(page) < query["limit"]:
+        found += page.items
+        if not page.more:
             return found
-        after = (page[-1].time_us, page[-1].metric)
+        after = (page.items[-1].time_us, page.items[-1].metric)
     raise AssertionError("the pages do not end")
 
 
 async def test_values_of_every_kind_come_back_exactly(owner: Owner) -> None:
     await owner.register("d")
     await owner.commit([Reading("d", "m", time_us, value) for time_us, value in enumerate(VALUES)])
-    stored = [reading.value for reading in await owner.store.readings(HistoryQuery(device="d"))]
+    stored = [reading.value for reading in (await owner.store.readings(HistoryQuery(device="d"))).items]
     assert [exactly(value) for value in stored] == [exactly(value) for value in VALUES]
 
 
@@ -54,8 +56,8 @@ async def test_readings_come_by_time_then_by_the_bytes_of_the_metric(owner: Owne
     readings = [Reading("d", metric, time_us, 1.0) for time_us in (3, 1, 2) for metric in metrics]
     await owner.commit([*readings, Reading("e", "a", 2, 1.0)])
     ordered = sorted(readings, key=lambda one: (one.time_us, one.metric))
-    assert await owner.store.readings(HistoryQuery(device="d")) == ordered
-    assert await owner.store.readings(HistoryQuery(device="d", descending=True)) == ordered[::-1]
+    assert (await owner.store.readings(HistoryQuery(device="d"))).items == ordered
+    assert (await owner.store.readings(HistoryQuery(device="d", descending=True))).items == ordered[::-1]
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -71,29 +73,30 @@ async def test_pages_leave_nothing_out_and_repeat_nothing(owner: Owner, limit: i
 async def test_a_range_holds_its_beginning_and_not_its_end(owner: Owner) -> None:
     await owner.register("d")
     await owner.commit([Reading("d", "m", time_us, time_us) for time_us in range(10)])
-    found = await owner.store.readings(HistoryQuery(device="d", from_us=3, to_us=6))
+    found = (await owner.store.readings(HistoryQuery(device="d", from_us=3, to_us=6))).items
     assert [reading.value for reading in found] == [3, 4, 5]
-    assert await owner.store.readings(HistoryQuery(device="d", from_us=6, to_us=6)) == []
+    assert (await owner.store.readings(HistoryQuery(device="d", from_us=6, to_us=6))).items == []
 
 
 async def test_only_the_metrics_asked_for_come(owner: Owner) -> None:
     await owner.register("d")
     await owner.commit([Reading("d", metric, time_us, 1.0) for time_us in range(3) for metric in "abc"])
-    found = await owner.store.readings(HistoryQuery(device="d", metrics=("c", "a", "unknown"), limit=4, after=(0, "a")))
+    query = HistoryQuery(device="d", metrics=("c", "a", "unknown"), limit=4, after=(0, "a"))
+    found = (await owner.store.readings(query)).items
     assert [(one.time_us, one.metric) for one in found] == [(0, "c"), (1, "a"), (1, "c"), (2, "a")]
-    assert await owner.store.readings(HistoryQuery(device="d", metrics=("unknown",))) == []
+    assert (await owner.store.readings(HistoryQuery(device="d", metrics=("unknown",)))).items == []
 
 
 async def test_an_unknown_device_has_no_readings(owner: Owner) -> None:
-    assert await owner.store.readings(HistoryQuery(device="unknown")) == []
-    assert await owner.store.buckets(HistoryQuery(device="unknown", interval_us=1)) == []
+    assert (await owner.store.readings(HistoryQuery(device="unknown"))).items == []
+    assert (await owner.store.buckets(HistoryQuery(device="unknown", interval_us=1))).items == []
 
 
 async def test_a_reading_stored_again_stays_as_it_was(owner: Owner) -> None:
     await owner.register("d")
     await owner.commit([Reading("d", "m", 1, 1.0), Reading("d", "m", 1, 2.0)])
     await owner.commit([Reading("d", "m", 1, "three"), Reading("d", "m", 2, 4.0)])
-    assert await owner.store.readings(HistoryQuery(device="d")) == [
+    assert (await owner.store.readings(HistoryQuery(device="d"))).items == [
         Reading("d", "m", 1, 1.0),
         Reading("d", "m", 2, 4.0),
     ]
@@ -120,7 +123,7 @@ async def test_late_readings_take_their_place_in_time(owner: Owner) -> None:
     await owner.store.maintain(now_us=NOW_US, retention_days=0)
     for time_us in (NOW_US, IN_2015_US, 0, NOW_US - 40 * DAY_US, IN_2015_US + DAY_US):
         await owner.commit([Reading("d", "m", time_us, time_us)])
-    found = [reading.time_us for reading in await owner.store.readings(HistoryQuery(device="d"))]
+    found = [reading.time_us for reading in (await owner.store.readings(HistoryQuery(device="d"))).items]
     assert found == [0, IN_2015_US, IN_2015_US + DAY_US, NOW_US - 40 * DAY_US, NOW_US]
 
 
@@ -133,9 +136,9 @@ async def test_retention_keeps_its_whole_days_and_what_comes(owner: Owner) -> No
     ]
     await owner.commit([Reading("d", "m", time_us, 1.0) for time_us in times])
     await owner.store.maintain(now_us=NOW_US, retention_days=0)
-    assert len(await owner.store.readings(HistoryQuery(device="d"))) == len(times)
+    assert len((await owner.store.readings(HistoryQuery(device="d"))).items) == len(times)
     await owner.store.maintain(now_us=NOW_US, retention_days=2)
-    kept = [reading.time_us for reading in await owner.store.readings(HistoryQuery(device="d"))]
+    kept = [reading.time_us for reading in (await owner.store.readings(HistoryQuery(device="d"))).items]
     assert kept == [time_us for time_us in times if time_us >= midnight_us - 2 * DAY_US]
 
 
@@ -143,6 +146,41 @@ async def test_what_comes_after_its_day_was_dropped_is_dropped_next_time(owner: 
     await owner.register("d")
     for value in (1, 2):
         await owner.commit([Reading("d", "m", IN_2015_US, value)])
-        assert await owner.store.readings(HistoryQuery(device="d")) == [Reading("d", "m", IN_2015_US, value)]
+        assert (await owner.store.readings(HistoryQuery(device="d"))).items == [Reading("d", "m", IN_2015_US, value)]
         await owner.store.maintain(now_us=NOW_US, retention_days=30)
-        assert await owner.store.readings(HistoryQuery(device="d")) == []
+        assert (await owner.store.readings(HistoryQuery(device="d"))).items == []
+
+
+@pytest.mark.parametrize("descending", [False, True])
+async def test_an_answer_ends_at_its_bytes_and_the_next_goes_on_behind_it(owner: Owner, descending: bool) -> None:
+    await owner.register("d")
+    texts: list[Value] = ["x" * 60_000, ["y" * 60_000], "ü" * 30_000]
+    readings = [Reading("d", "m", time_us, texts[time_us % 3]) for time_us in range(150)]
+    await owner.commit(readings)
+    first = await owner.store.readings(HistoryQuery(device="d", descending=descending))
+    assert first.more
+    assert 0.9 * STRETCH_BYTES < sum(len(str(one.value).encode()) for one in first.items) <= STRETCH_BYTES
+    found = await pages(owner, limit=1000, descending=descending)
+    assert found == (readings[::-1] if descending else readings)
+
+
+async def test_what_is_larger_than_an_answer_s_bytes_comes_alone(owner: Owner) -> None:
+    await owner.register("d")
+    large = ["x" * 65_536] * (STRETCH_BYTES // 65_536 + 1)
+    readings = [Reading("d", "m", 1, 1.0), Reading("d", "m", 2, large), Reading("d", "m", 3, 1.0)]
+    await owner.commit(readings)
+    assert (await owner.store.readings(HistoryQuery(device="d", from_us=2))).items == readings[1:2]
+    assert await pages(owner, limit=1000) == readings
+
+
+@pytest.mark.parametrize(("aggregate", "is_cut"), [("last", True), ("count", False)])
+async def test_buckets_with_their_last_values_end_at_their_bytes_others_do_not(
+    owner: Owner, aggregate: AggregateName, is_cut: bool
+) -> None:
+    await owner.register("d")
+    await owner.commit([Reading("d", "m", 10 * number, "x" * 60_000) for number in range(60)])
+    query = HistoryQuery(device="d", interval_us=10, aggregates=(aggregate,))
+    page = await owner.store.buckets(query)
+    assert page.more == is_cut
+    rest = await owner.store.buckets(structs.replace(query, after=(page.items[-1].time_us, "m")))
+    assert [one.time_us for one in page.items + rest.items] == [10 * number for number in range(60)]

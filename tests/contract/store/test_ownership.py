@@ -19,7 +19,7 @@ LAST = 64 * 500
 
 
 async def times_of(store: Store, device: str) -> list[int]:
-    return [reading.time_us for reading in await store.readings(HistoryQuery(device=device))]
+    return [reading.time_us for reading in (await store.readings(HistoryQuery(device=device))).items]
 
 
 async def test_a_partition_never_claimed_begins_at_nothing(store: Store) -> None:
@@ -235,5 +235,5 @@ async def test_a_large_commit_is_whole(owner: Owner) -> None:
     readings = [Reading(id_, f"m{m}", time_us, 1.5) for id_ in ids for m in range(4) for time_us in range(8)]
     assert len(readings) == LAST
     await owner.commit(readings, devices={id_: DeviceState(seq=7) for id_ in ids})
-    assert len(await owner.store.readings(HistoryQuery(device="d999"))) == 32
+    assert len((await owner.store.readings(HistoryQuery(device="d999"))).items) == 32
     assert len(await owner.store.known(readings)) == LAST

@@ -87,13 +87,13 @@ async def test_a_deleted_device_leaves_nothing_to_the_next_one_of_its_name(owner
     assert await store.access(["d"]) == []
     assert await store.known(readings) == {("other", "t", 1)}
     await owner.register("d")
-    assert await store.readings(HistoryQuery(device="d")) == []
+    assert (await store.readings(HistoryQuery(device="d"))).items == []
     assert await store.access(["d"]) == [DeviceAccess(device=Device(id="d"), credentials=())]
     assert (await store.load_devices(["d"]))["d"] == (Device(id="d"), DeviceState())
     await owner.commit([Reading("d", "t", 1, 2.0)])
     await store.maintain(now_us=10, retention_days=0)
-    assert await store.readings(HistoryQuery(device="d")) == [Reading("d", "t", 1, 2.0)]
-    assert await store.readings(HistoryQuery(device="other")) == [Reading("other", "t", 1, 1.0)]
+    assert (await store.readings(HistoryQuery(device="d"))).items == [Reading("d", "t", 1, 2.0)]
+    assert (await store.readings(HistoryQuery(device="other"))).items == [Reading("other", "t", 1, 1.0)]
 
 
 async def test_several_credentials_live_at_a_time(owner: Owner) -> None:

@@ -30,7 +30,10 @@ async def test_a_file_holds_everything_when_it_is_opened_again(path: Path) -> No
         assert (owner.claim.epoch, owner.position) == (epoch, epoch)
         await store.stop()
     await store.start()
-    assert await store.readings(HistoryQuery(device="d")) == [Reading("d", "m", 1, 1.0), Reading("d", "m", 2, 1.0)]
+    assert (await store.readings(HistoryQuery(device="d"))).items == [
+        Reading("d", "m", 1, 1.0),
+        Reading("d", "m", 2, 1.0),
+    ]
     await store.stop()
 
 
@@ -75,7 +78,7 @@ async def test_a_full_disk_is_told_and_changes_nothing(path: Path) -> None:
     with pytest.raises(Unavailable, match="database or disk is full"):
         await owner.commit([Reading("d", "m", time_us, "x" * 1000) for time_us in range(1000)])
     assert await store.applied(STREAM) == {0: 0}
-    assert await store.readings(HistoryQuery(device="d")) == []
+    assert (await store.readings(HistoryQuery(device="d"))).items == []
     await store.stop()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 import msgspec
-from iot_system.domain.history import Bucket, HistoryQuery, Reading
+from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.ids import partition_of
 from iot_system.domain.questions import DeviceView, Explanation, RoomView
 from iot_system.domain.readings import Telemetry
@@ -146,11 +146,11 @@ class MemoryGateway:
                 return
         raise NotFound(f"device {device!r} has no credential {credential!r}")
 
-    async def readings(self, query: HistoryQuery) -> list[Reading]:
+    async def readings(self, query: HistoryQuery) -> Stretch[Reading]:
         self._device(query.device)
         return _ordered([one for one in self.history.values() if _asked_for(one, query)], query)
 
-    async def buckets(self, query: HistoryQuery) -> list[Bucket]:
+    async def buckets(self, query: HistoryQuery) -> Stretch[Bucket]:
         self._device(query.device)
         assert query.interval_us is not None
         grouped: dict[tuple[int, str], list[Reading]] = {}
@@ -205,7 +205,7 @@ def _asked_for(one: Reading, query: HistoryQuery) -> bool:
     )
 
 
-def _ordered(items: list[Any], query: HistoryQuery) -> list[Any]:
+def _ordered(items: list[Any], query: HistoryQuery) -> Stretch[Any]:
     items.sort(key=lambda one: (one.time_us, one.metric), reverse=query.descending)
     if query.after is not None:
         sign = -1 if query.descending else 1
@@ -213,7 +213,7 @@ def _ordered(items: list[Any], query: HistoryQuery) -> list[Any]:
         items = [
             one for one in items if ((one.time_us, one.metric) > after) - ((one.time_us, one.metric) < after) == sign
         ]
-    return items[: query.limit]
+    return Stretch(items[: query.limit], more=len(items) > query.limit)
 
 
 def _bucket(start_us: int, metric: str, readings: list[Reading], query: HistoryQuery) -> Bucket:

@@ -86,7 +86,7 @@ class System:
         assert await self.gateway.ingest(ADMIN, messages) == [None] * len(times)
 
     async def history(self, device: str) -> list[int]:
-        readings = await self.store.readings(HistoryQuery(device=device, limit=100_000))
+        readings = (await self.store.readings(HistoryQuery(device=device, limit=100_000))).items
         assert all(one.value == one.time_us for one in readings)
         return [one.time_us for one in readings]
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
 from iot_system.domain.readings import Value
+from iot_system.errors import InvalidInput
 
 AggregateName: TypeAlias = Literal["avg", "min", "max", "sum", "count", "last"]
 PAGE_LIMIT = 10_000
+STRETCH_BYTES = 3 * 1024 * 1024
+"""An answer stays near this: the broker takes 8 MiB, and numbers inside JSON grow to twice their text on the way."""
+ITEM_BYTES = 192
+"""What an item has beside its metric's name and its value, at most: the device's id, numbers."""
+T = TypeVar("T")
 
 
 class Reading(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -50,3 +56,20 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     sum: float | None = None
     count: int | None = None
     last: Value | None = None
+
+
+class Stretch(msgspec.Struct, Generic[T], frozen=True):
+    """The items of one answer: up to the query's limit and about `STRETCH_BYTES`, but one at least where there is one.
+
+    ``more`` says that others may follow behind the last.
+    """
+
+    items: list[T]
+    more: bool
+
+
+def sum_is_too_large(query: HistoryQuery) -> InvalidInput:
+    """What every store says of a sum beyond all numbers."""
+    return InvalidInput(
+        f"a sum over {query.device!r} is larger than any number (1.8e308); ask for min, max, count or last"
+    )

@@ -84,13 +84,13 @@ class ListRooms(msgspec.Struct, frozen=True, tag=True):
 
 
 class GetReadings(msgspec.Struct, frozen=True, tag=True):
-    """→ `list[Reading]`."""
+    """→ `Stretch[Reading]`."""
 
     query: HistoryQuery
 
 
 class GetBuckets(msgspec.Struct, frozen=True, tag=True):
-    """→ `list[Bucket]`."""
+    """→ `Stretch[Bucket]`."""
 
     query: HistoryQuery
 

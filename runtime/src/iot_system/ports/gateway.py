@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from iot_system.domain.history import Bucket, HistoryQuery, Reading
+from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.questions import DeviceView, Explanation, RoomView
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device, Page
@@ -78,11 +78,11 @@ class Gateway(Protocol):
         """Raises `NotFound`."""
         ...
 
-    async def readings(self, query: HistoryQuery) -> list[Reading]:
+    async def readings(self, query: HistoryQuery) -> Stretch[Reading]:
         """Raises `NotFound` where the device is not registered."""
         ...
 
-    async def buckets(self, query: HistoryQuery) -> list[Bucket]:
+    async def buckets(self, query: HistoryQuery) -> Stretch[Bucket]:
         """Raises `NotFound` where the device is not registered."""
         ...
 

@@ -20,7 +20,10 @@ class Requests(Protocol):
         ...
 
     async def serve(self, partition: int | None, handler: Handler) -> None:
-        """Answer the questions for ``partition`` (None: those that any shard may answer) until `unserve`."""
+        """Answer the questions for ``partition`` (None: those that any shard may answer) until `unserve`.
+
+        An answer larger than the transport takes becomes an `iot_system.domain.questions.Refusal`: `TooLarge`.
+        """
         ...
 
     async def unserve(self, partition: int | None) -> None:

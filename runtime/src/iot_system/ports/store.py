@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from iot_system.domain.history import Bucket, HistoryQuery, Reading
+from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
 from iot_system.domain.twin import DeviceState, RoomState
 
@@ -138,12 +138,12 @@ class Store(Protocol):
         """Ids of known rooms in their order, from behind ``cursor``."""
         ...
 
-    async def readings(self, query: HistoryQuery) -> list[Reading]:
-        """At most ``query.limit`` readings. An unknown device has none."""
+    async def readings(self, query: HistoryQuery) -> Stretch[Reading]:
+        """Readings in their order. An unknown device has none."""
         ...
 
-    async def buckets(self, query: HistoryQuery) -> list[Bucket]:
-        """At most ``query.limit`` down-sampled buckets; computed by the database."""
+    async def buckets(self, query: HistoryQuery) -> Stretch[Bucket]:
+        """Down-sampled buckets, computed by the database. Raises `InvalidInput` where a sum is beyond all numbers."""
         ...
 
     async def maintain(self, *, now_us: int, retention_days: int) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from prometheus_client import Counter
 
 from iot_system.domain import questions
-from iot_system.domain.history import Bucket, HistoryQuery, Reading
+from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.ids import check_id, is_id
 from iot_system.domain.questions import DeviceView, Explanation, RoomView
 from iot_system.domain.readings import Telemetry
@@ -156,15 +156,15 @@ class ActorGateway:
         await self._asking.ask_owner(device, questions.DeleteCredential(device, credential), type(None))
         self._directory.forget(device)
 
-    async def readings(self, query: HistoryQuery) -> list[Reading]:
+    async def readings(self, query: HistoryQuery) -> Stretch[Reading]:
         """See `iot_system.ports.gateway.Gateway.readings`."""
         await self._must_exist(query.device)
-        return await self._asking.ask(None, questions.GetReadings(query), list[Reading])
+        return await self._asking.ask(None, questions.GetReadings(query), Stretch[Reading])
 
-    async def buckets(self, query: HistoryQuery) -> list[Bucket]:
+    async def buckets(self, query: HistoryQuery) -> Stretch[Bucket]:
         """See `iot_system.ports.gateway.Gateway.buckets`."""
         await self._must_exist(query.device)
-        return await self._asking.ask(None, questions.GetBuckets(query), list[Bucket])
+        return await self._asking.ask(None, questions.GetBuckets(query), Stretch[Bucket])
 
     async def explain(self, device: str) -> Explanation:
         """See `iot_system.ports.gateway.Gateway.explain`."""

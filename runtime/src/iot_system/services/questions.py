@@ -11,9 +11,10 @@ import structlog
 
 from iot_system.actors.behaviours import load_behaviour
 from iot_system.domain import questions as q
+from iot_system.domain.history import STRETCH_BYTES
 from iot_system.domain.ids import check_id
 from iot_system.domain.merge import merge_patch
-from iot_system.domain.registry import LABELS_LIMIT, Device
+from iot_system.domain.registry import LABELS_LIMIT, Device, Page
 from iot_system.errors import Fenced, InvalidInput, IotError, NotFound, Unavailable
 from iot_system.ports.clock import Clock
 from iot_system.ports.requests import Handler, Requests
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 _decode: msgspec.msgpack.Decoder[q.Question] = msgspec.msgpack.Decoder(q.Question)
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Answers:
@@ -65,7 +67,8 @@ class Answers:
         store = self._store
         match question:
             case q.ListDevices(room, label, limit, cursor):
-                return await store.list_devices(room=room, label=label, limit=limit, cursor=cursor)
+                page = await store.list_devices(room=room, label=label, limit=limit, cursor=cursor)
+                return _within_bytes(page)
             case q.ListRooms(limit, cursor):
                 return await store.list_rooms(limit=limit, cursor=cursor)
             case q.GetReadings(query):
@@ -153,6 +156,16 @@ class Answers:
         partition.actors.activate_device(changed, partition.actors.devices[id_].state)
         await self._requests.announce(id_)
         return changed
+
+
+def _within_bytes(page: Page) -> Page:
+    """The first devices of a page, as many as an answer takes."""
+    left = STRETCH_BYTES
+    for count, device in enumerate(page.items):
+        left -= len(_encode(device))
+        if count and left < 0:
+            return Page(items=page.items[:count], cursor=page.items[count - 1].id)
+    return page
 
 
 def check_device(device: Device) -> None:

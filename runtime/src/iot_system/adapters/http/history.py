@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, UnsetType
 from iot_system.adapters.http import problems
 from iot_system.adapters.http.auth import DevicePath, itself_or_admin
 from iot_system.adapters.http.requests import ApiRequest
-from iot_system.domain.history import PAGE_LIMIT, AggregateName, Bucket, HistoryQuery, Reading
+from iot_system.domain.history import PAGE_LIMIT, AggregateName, Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.readings import METRIC_NAME_LIMIT, METRICS_LIMIT, milliseconds
 from iot_system.errors import InvalidInput
 
@@ -108,10 +108,12 @@ async def get_history(
         query = msgspec.structs.replace(query, after=_after(cursor, query))
     if query.interval_us is None:
         readings = await request.gateway.readings(query)
-        items = [HistoryItem(metric=one.metric, ts=milliseconds(one.time_us), value=one.value) for one in readings]
+        items = [
+            HistoryItem(metric=one.metric, ts=milliseconds(one.time_us), value=one.value) for one in readings.items
+        ]
         return HistoryPage(items, _cursor(readings, query))
     buckets = await request.gateway.buckets(query)
-    return HistoryPage([_bucket(one, query.aggregates) for one in buckets], _cursor(buckets, query))
+    return HistoryPage([_bucket(one, query.aggregates) for one in buckets.items], _cursor(buckets, query))
 
 
 def _metrics(names: Sequence[str]) -> tuple[str, ...]:
@@ -169,10 +171,10 @@ def _aggregates(text: str | None, interval: str | None) -> tuple[AggregateName, 
     return chosen
 
 
-def _cursor(items: Sequence[Reading] | Sequence[Bucket], query: HistoryQuery) -> str | None:
-    if len(items) < query.limit:
+def _cursor(stretch: Stretch[Reading] | Stretch[Bucket], query: HistoryQuery) -> str | None:
+    if not stretch.more:
         return None
-    last = items[-1]
+    last = stretch.items[-1]
     position = _Position(last.time_us, last.metric, query.descending, query.interval_us)
     return urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
 import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from iot_system.errors import Unavailable
+from iot_system.domain.questions import Refusal
+from iot_system.errors import TooLarge, Unavailable
 from iot_system.ports.requests import Handler
 
 ASK = "iot.ask"
@@ -82,10 +84,20 @@ class NatsRequests:
     async def _answer(self, message: Msg, handler: Handler) -> None:
         try:
             answer = await handler(message.data)
-            if answer is not None:
-                await message.respond(answer)
+            if answer is None:
+                return
+            if len(answer) > self._client.max_payload:
+                answer = _too_large(len(answer), self._client.max_payload)
+            await message.respond(answer)
         except nats.errors.Error as error:
             log.warning("an answer could not be sent", error=repr(error))
+
+
+def _too_large(size: int, limit: int) -> bytes:
+    """A word instead of silence, which would look like an actor system that is away."""
+    log.error("an answer is too large for the broker", bytes=size, limit=limit)
+    message = f"the answer has {size} bytes; the broker takes {limit}: ask for less at once"
+    return msgspec.msgpack.encode(Refusal(TooLarge.__name__, message))
 
 
 def _subject(partition: int | None) -> str:

@@ -9,7 +9,16 @@ import asyncpg
 
 from iot_system.adapters.postgres.database import Connection
 from iot_system.adapters.postgres.values import NUMBER, VALUE, value_of
-from iot_system.domain.history import AggregateName, Bucket, HistoryQuery, Reading
+from iot_system.domain.history import (
+    ITEM_BYTES,
+    STRETCH_BYTES,
+    AggregateName,
+    Bucket,
+    HistoryQuery,
+    Reading,
+    Stretch,
+    sum_is_too_large,
+)
 from iot_system.errors import InvalidInput
 
 # `limit` keeps the planner at one search in the primary key per reading, whatever it thinks of their number.
@@ -47,7 +56,7 @@ async def known(connection: Connection, readings: Sequence[Reading]) -> set[tupl
     return {(device, metric, time_us) for device, metric, time_us in rows}
 
 
-async def read(connection: Connection, query: HistoryQuery) -> list[Reading]:
+async def read(connection: Connection, query: HistoryQuery) -> Stretch[Reading]:
     """See `iot_system.ports.store.Store.readings`."""
     from_us, to_us = query.from_us, query.to_us
     behind, after = "", _after(query)
@@ -57,15 +66,16 @@ async def read(connection: Connection, query: HistoryQuery) -> list[Reading]:
         else:
             from_us = max(from_us, after[0])
         behind = f"and (h.time_us, m.name) {_sign(query)} ($6, $7)"
-    rows = await connection.fetch(
-        f"select m.name, h.time_us, {VALUE} from history h join metrics m on m.key = h.metric "  # noqa: S608
-        f"where {_OF_QUERY} {behind} order by h.time_us {_order(query)}, m.name {_order(query)} limit $5",
-        *(query.device, from_us, to_us, list(query.metrics) or None, query.limit, *after),
+    statement = (
+        f"select m.name, h.time_us as start, {VALUE} from history h join metrics m on m.key = h.metric "  # noqa: S608
+        f"where {_OF_QUERY} {behind} order by h.time_us {_order(query)}, m.name {_order(query)} limit $5"
     )
-    return [Reading(query.device, metric, time_us, value_of(*value)) for metric, time_us, *value in rows]
+    arguments = (query.device, from_us, to_us, list(query.metrics) or None, query.limit, *after)
+    rows, more = await _stretch(connection, query, statement, arguments, bears_values=True)
+    return Stretch([Reading(query.device, name, time_us, value_of(*value)) for name, time_us, *value in rows], more)
 
 
-async def buckets(connection: Connection, query: HistoryQuery) -> list[Bucket]:
+async def buckets(connection: Connection, query: HistoryQuery) -> Stretch[Bucket]:
     """See `iot_system.ports.store.Store.buckets`. Raises `InvalidInput` where a sum is beyond all numbers."""
     if query.interval_us is None:
         raise InvalidInput("buckets need an interval")
@@ -80,17 +90,28 @@ async def buckets(connection: Connection, query: HistoryQuery) -> list[Bucket]:
     statement = _buckets(query, numbers)
     arguments = (query.device, from_us, to_us, list(query.metrics) or None, query.limit, query.interval_us, *after)
     try:
-        rows = await connection.fetch(statement, *arguments)
+        rows, more = await _stretch(connection, query, statement, arguments, bears_values="last" in query.aggregates)
     except asyncpg.NumericValueOutOfRangeError as error:
         raise sum_is_too_large(query) from error
-    return [_bucket(query, numbers, *row) for row in rows]
+    return Stretch([_bucket(query, numbers, *row) for row in rows], more)
 
 
-def sum_is_too_large(query: HistoryQuery) -> InvalidInput:
-    """What both stores say."""
-    return InvalidInput(
-        f"a sum over {query.device!r} is larger than any number (1.8e308); ask for min, max, count or last"
+async def _stretch(
+    connection: Connection, query: HistoryQuery, statement: str, arguments: Sequence[Any], *, bears_values: bool
+) -> tuple[list[tuple[Any, ...]], bool]:
+    """The first rows of ``statement`` by their bytes, and whether there are more; these never leave the database."""
+    size = f"{ITEM_BYTES} + octet_length(s.name)"
+    if bears_values:
+        size += " + coalesce(octet_length(s.text), octet_length(s.json::text), 0)"
+    rows = await connection.fetch(
+        "select * from (select s.*, count(*) over () as found, row_number() over w as place, "  # noqa: S608
+        f"sum({size}) over w as bytes from ({statement}) s "
+        f"window w as (order by s.start {_order(query)}, s.name {_order(query)} rows unbounded preceding)) c "
+        f"where place = 1 or bytes <= {STRETCH_BYTES} order by place",
+        *arguments,
     )
+    found = rows[0]["found"] if rows else 0
+    return [row[:-3] for row in rows], found == query.limit or found > len(rows)
 
 
 def _buckets(query: HistoryQuery, numbers: Sequence[AggregateName]) -> str:

@@ -10,7 +10,7 @@ from iot_system.adapters.postgres import history, ownership, registry, schema
 from iot_system.adapters.postgres.database import Database
 from iot_system.adapters.postgres.days import DAY_US, Days
 from iot_system.adapters.postgres.metrics import Metrics
-from iot_system.domain.history import Bucket, HistoryQuery, Reading
+from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
 from iot_system.domain.twin import DeviceState, RoomState
 from iot_system.ports.store import Claim, Guard, PartitionCommit
@@ -117,12 +117,12 @@ class PostgresStore:
         async with self._database.session() as session:
             return await registry.list_rooms(session, limit=limit, cursor=cursor)
 
-    async def readings(self, query: HistoryQuery) -> list[Reading]:
+    async def readings(self, query: HistoryQuery) -> Stretch[Reading]:
         """See `Store.readings`."""
         async with self._database.session() as session:
             return await history.read(session, query)
 
-    async def buckets(self, query: HistoryQuery) -> list[Bucket]:
+    async def buckets(self, query: HistoryQuery) -> Stretch[Bucket]:
         """See `Store.buckets`."""
         async with self._database.session() as session:
             return await history.buckets(session, query)

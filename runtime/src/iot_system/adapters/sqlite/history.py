@@ -5,15 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from iot_system.adapters.sqlite.values import NUMBER, value_of
-from iot_system.domain.history import AggregateName, Bucket, HistoryQuery, Reading
+from iot_system.domain.history import (
+    ITEM_BYTES,
+    STRETCH_BYTES,
+    AggregateName,
+    Bucket,
+    HistoryQuery,
+    Reading,
+    Stretch,
+    sum_is_too_large,
+)
 from iot_system.errors import InvalidInput
 
 DAY_US = 86_400_000_000
+T = TypeVar("T")
 _OF_QUERY = """
 h.device = (select key from devices where id = :device) and h.time_us >= :from_us and h.time_us < :to_us
 and (:metrics is null or h.metric in (select key from metrics where name in (select value from json_each(:metrics))))
@@ -41,7 +51,7 @@ def known(connection: Connection, readings: Iterable[Reading]) -> set[tuple[str,
     }
 
 
-def read(connection: Connection, query: HistoryQuery) -> list[Reading]:
+def read(connection: Connection, query: HistoryQuery) -> Stretch[Reading]:
     """See `iot_system.ports.store.Store.readings`."""
     arguments, behind = _arguments(query, width_us=1), ""
     if query.after:
@@ -51,10 +61,16 @@ def read(connection: Connection, query: HistoryQuery) -> list[Reading]:
         f"where {_OF_QUERY} {behind} order by h.time_us {_order(query)}, m.name {_order(query)} limit :limit",
         arguments,
     )
-    return [Reading(query.device, metric, time_us, value_of(kind, value)) for metric, time_us, kind, value in rows]
+    return _stretch(
+        query,
+        (
+            (Reading(query.device, metric, time_us, value_of(kind, value)), _bytes(metric, value))
+            for metric, time_us, kind, value in rows
+        ),
+    )
 
 
-def buckets(connection: Connection, query: HistoryQuery) -> list[Bucket]:
+def buckets(connection: Connection, query: HistoryQuery) -> Stretch[Bucket]:
     """See `iot_system.ports.store.Store.buckets`. Raises `InvalidInput` where a sum is beyond all numbers."""
     if query.interval_us is None:
         raise InvalidInput("buckets need an interval")
@@ -76,7 +92,10 @@ def buckets(connection: Connection, query: HistoryQuery) -> list[Bucket]:
         f"{order}",
         _arguments(query, width_us=query.interval_us),
     )
-    return [_bucket(query, names, *row) for row in rows]
+    bears_last = "last" in query.aggregates
+    return _stretch(
+        query, ((_bucket(query, names, *row), _bytes(row[0], row[3] if bears_last else None)) for row in rows)
+    )
 
 
 def drop(connection: Connection, *, before_us: int) -> None:
@@ -84,13 +103,27 @@ def drop(connection: Connection, *, before_us: int) -> None:
     connection.execute("delete from history where device in (select key from devices) and time_us < ?", (before_us,))
 
 
+def _stretch(query: HistoryQuery, sized: Iterable[tuple[T, int]]) -> Stretch[T]:
+    """The first of items with their bytes; the rest is not even read."""
+    items: list[T] = []
+    left = STRETCH_BYTES
+    for item, size in sized:
+        left -= size
+        if items and left < 0:
+            return Stretch(items, more=True)
+        items.append(item)
+    return Stretch(items, more=len(items) == query.limit)
+
+
+def _bytes(metric: str, stored: float | str | None) -> int:
+    return ITEM_BYTES + len(metric.encode()) + (len(stored.encode()) if isinstance(stored, str) else 0)
+
+
 def _bucket(
     query: HistoryQuery, names: list[AggregateName], metric: str, start_us: int, kind: int, last: Any, *values: Any
 ) -> Bucket:
     if any(isinstance(value, float) and not math.isfinite(value) for value in values):
-        raise InvalidInput(
-            f"a sum over {query.device!r} is larger than any number (1.8e308); ask for min, max, count or last"
-        )
+        raise sum_is_too_large(query)
     bucket: dict[str, Any] = dict(zip(names, values, strict=True))
     if "last" in query.aggregates:
         bucket["last"] = value_of(kind, last)

@@ -7,7 +7,7 @@ from sqlite3 import Connection
 
 from iot_system.adapters.sqlite import history, ownership, registry
 from iot_system.adapters.sqlite.database import Database
-from iot_system.domain.history import Bucket, HistoryQuery, Reading
+from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
 from iot_system.domain.twin import DeviceState, RoomState
 from iot_system.ports.store import Claim, Guard, PartitionCommit
@@ -108,11 +108,11 @@ class SqliteStore:
         """See `Store.list_rooms`."""
         return await self._database.read(registry.list_rooms, limit=limit, cursor=cursor)
 
-    async def readings(self, query: HistoryQuery) -> list[Reading]:
+    async def readings(self, query: HistoryQuery) -> Stretch[Reading]:
         """See `Store.readings`."""
         return await self._database.read(history.read, query)
 
-    async def buckets(self, query: HistoryQuery) -> list[Bucket]:
+    async def buckets(self, query: HistoryQuery) -> Stretch[Bucket]:
         """See `Store.buckets`."""
         return await self._database.read(history.buckets, query)
 
