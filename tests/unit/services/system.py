@@ -82,8 +82,7 @@ class System:
 
     async def say(self, device: str, *times: int) -> None:
         """A reading ``t`` at each time, its value the time; returns when they are durable."""
-        messages = [Telemetry(device, time_us, {"t": time_us}) for time_us in times]
-        assert await self.gateway.ingest(ADMIN, messages) == [None] * len(times)
+        assert await self.gateway.ingest(ADMIN, said(device, *times)) == [None] * len(times)
 
     async def history(self, device: str) -> list[int]:
         readings = (await self.store.readings(HistoryQuery(device=device, limit=100_000))).items
@@ -137,6 +136,11 @@ async def running() -> AsyncIterator[System]:
             process.line.is_cut = False  # so that the dead can be buried
             await process.shard.stop()
         await system.store.stop()
+
+
+def said(device: str, *times: int) -> list[Telemetry]:
+    """A reading ``t`` at each time, its value the time."""
+    return [Telemetry(device, time_us, {"t": time_us}) for time_us in times]
 
 
 def ids_of(partition: int, prefix: str = "d") -> list[str]:

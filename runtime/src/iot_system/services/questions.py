@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -98,16 +99,30 @@ class Answers:
                 case q.PatchDevice(id_, patch):
                     return await self._patch(partition, id_, patch)
                 case q.DeleteDevice(id_):
-                    await self._store.delete_device(partition.guard, id_)
-                    partition.actors.devices.pop(id_, None)
-                    return await self._requests.announce(id_)
+                    async with self._changing(partition, id_):
+                        await self._store.delete_device(partition.guard, id_)
+                        partition.actors.devices.pop(id_, None)
+                        return None
                 case q.AddCredential(credential):
-                    await self._store.add_credential(partition.guard, credential)
-                    return await self._requests.announce(credential.device)
+                    async with self._changing(partition, credential.device):
+                        return await self._store.add_credential(partition.guard, credential)
                 case q.DeleteCredential(device, credential):
-                    await self._store.delete_credential(partition.guard, device, credential)
-                    return await self._requests.announce(device)
+                    async with self._changing(partition, device):
+                        return await self._store.delete_credential(partition.guard, device, credential)
         raise InvalidInput(f"{type(question).__name__} is not a question to the owner of a partition")
+
+    @contextlib.asynccontextmanager
+    async def _changing(self, partition: Partition, *ids: str) -> AsyncIterator[None]:
+        """Announce what changes. A write that failed may have happened: its actors begin again from the store."""
+        try:
+            yield
+        except BaseException:
+            for id_ in ids:
+                partition.actors.devices.pop(id_, None)
+            raise
+        finally:
+            for id_ in ids:
+                await self._requests.announce(id_)
 
     async def _device(self, partition: Partition, id_: str) -> q.DeviceView:
         actor = await partition.device(id_, self._store)
@@ -137,10 +152,8 @@ class Answers:
     async def _put(self, partition: Partition, devices: list[Device]) -> list[str]:
         for device in devices:
             check_device(device)
-        existing = await self._store.put_devices(partition.guard, devices)
-        for device in devices:
-            await self._requests.announce(device.id)
-        return existing
+        async with self._changing(partition, *(device.id for device in devices)):
+            return await self._store.put_devices(partition.guard, devices)
 
     async def _patch(self, partition: Partition, id_: str, patch: dict[str, Any]) -> Device:
         if unknown := patch.keys() - {"room", "behaviour", "labels", "enabled"}:
@@ -152,9 +165,9 @@ class Answers:
             raise InvalidInput(f"the patch does not fit a device: {error}") from error
         changed = msgspec.structs.replace(changed, updated_us=self._clock.now_us())
         check_device(changed)
-        await self._store.save_device(partition.guard, changed)
-        partition.actors.activate_device(changed, partition.actors.devices[id_].state)
-        await self._requests.announce(id_)
+        async with self._changing(partition, id_):
+            await self._store.save_device(partition.guard, changed)
+            partition.actors.activate_device(changed, partition.actors.devices[id_].state)
         return changed
 
 
