@@ -15,7 +15,7 @@ from iot_system.domain.registry import Device, Page
 from iot_system.domain.twin import Aggregate, DeviceState, Latest, RoomState
 from iot_system.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from iot_system.ports.clock import SystemClock
-from iot_system.ports.gateway import IssuedToken, Principal
+from iot_system.ports.gateway import Imported, IssuedToken, Principal
 
 ADMIN_TOKEN = "the-administrator-of-these-tests"
 
@@ -90,7 +90,7 @@ class MemoryGateway:
         self.devices[device.id], self.states[device.id] = device, DeviceState()
         return device
 
-    async def import_devices(self, devices: Sequence[Device]) -> list[str]:
+    async def import_devices(self, devices: Sequence[Device]) -> Imported:
         self._fail()
         existing = []
         for device in devices:
@@ -98,7 +98,7 @@ class MemoryGateway:
                 await self.create_device(device)
             except Conflict:
                 existing.append(device.id)
-        return existing
+        return Imported(existing, {})
 
     async def device(self, id_: str) -> DeviceView:
         return DeviceView(self._device(id_), self.states[id_])

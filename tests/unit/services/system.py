@@ -12,7 +12,7 @@ from iot_system.domain.ids import partition_of
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device
 from iot_system.domain.twin import RoomState
-from iot_system.ports.gateway import Principal
+from iot_system.ports.gateway import Imported, Principal
 from iot_system.services.gateway import ActorGateway
 from iot_system.services.shard import Shard
 
@@ -78,7 +78,8 @@ class System:
         return process
 
     async def register(self, *ids: str, room: str | None = None) -> None:
-        assert await self.gateway.import_devices([Device(id=id_, room=room) for id_ in ids]) == []
+        imported = await self.gateway.import_devices([Device(id=id_, room=room) for id_ in ids])
+        assert imported == Imported([], {}), imported.refused
 
     async def say(self, device: str, *times: int) -> None:
         """A reading ``t`` at each time, its value the time; returns when they are durable."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from iot_system.domain.registry import Device
 from iot_system.errors import NotFound, Unauthenticated, Unavailable
 
 from tests.unit.services.lifeline import Times
@@ -68,5 +69,5 @@ async def test_a_registration_whose_answer_got_lost_is_known_at_once(system: Sys
     assert isinstance(problem, NotFound), "and remembered as such for a while"
     process.line.after["put_devices"] = Times(1, LOST)
     with pytest.raises(Unavailable):
-        await system.register(other)
+        await system.gateway.create_device(Device(id=other))
     await system.say(other, 1)

@@ -18,7 +18,7 @@ class GetAccess(msgspec.Struct, frozen=True, tag=True):
 
 
 class PutDevices(msgspec.Struct, frozen=True, tag=True):
-    """Register new devices → `list[str]`, the ids that existed already and were left as they were."""
+    """Register new devices → `Registered`."""
 
     devices: list[Device]
 
@@ -136,6 +136,13 @@ class Explanation(msgspec.Struct, frozen=True):
     applied: int
     lag: int
     last_error: str | None
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """What became of new devices: ``existing`` ids were left as they were, ``refused`` ones tell why by id."""
+
+    existing: list[str]
+    refused: dict[str, Refusal]
 
 
 class Answer(msgspec.Struct, frozen=True, tag=True):

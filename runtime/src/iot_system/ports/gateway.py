@@ -11,6 +11,7 @@ from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.questions import DeviceView, Explanation, RoomView
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device, Page
+from iot_system.errors import IotError
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -26,6 +27,13 @@ class IssuedToken(msgspec.Struct, frozen=True):
     credential: str
     device: str
     token: str
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """``existing`` ids were left as they were, ``refused`` ones tell why by id; all others are registered."""
+
+    existing: list[str]
+    refused: dict[str, IotError]
 
 
 class Gateway(Protocol):
@@ -50,8 +58,8 @@ class Gateway(Protocol):
         """Register one. Raises `Conflict` where the id exists."""
         ...
 
-    async def import_devices(self, devices: Sequence[Device]) -> list[str]:
-        """Register many; returns the ids that existed already and were left as they were."""
+    async def import_devices(self, devices: Sequence[Device]) -> Imported:
+        """Register many; what is wrong with one, or with those of one partition, does not affect the others."""
         ...
 
     async def device(self, id_: str) -> DeviceView:

@@ -42,7 +42,7 @@ class Asking:
                 return msgspec.msgpack.decode(answer.result, type=result)
         except msgspec.MsgspecError as error:
             raise Unavailable(f"the actor system's answer cannot be read, its version may differ: {error}") from error
-        raise _raised(answer)
+        raise error_of(answer)
 
 
 def answer(result: object) -> bytes:
@@ -52,11 +52,17 @@ def answer(result: object) -> bytes:
 
 def refuse(error: IotError) -> bytes:
     """Encode an error, so that `Asking.ask` raises it again."""
+    return _encode(refusal_of(error))
+
+
+def refusal_of(error: IotError) -> Refusal:
+    """An error as it travels."""
     after_s = error.after_s if isinstance(error, errors.Retry) else 1.0
-    return _encode(Refusal(type(error).__name__, str(error), after_s))
+    return Refusal(type(error).__name__, str(error), after_s)
 
 
-def _raised(refusal: Refusal) -> IotError:
+def error_of(refusal: Refusal) -> IotError:
+    """The error that travelled, to be raised again."""
     kind = getattr(errors, refusal.error, errors.Unavailable)
     if issubclass(kind, errors.Retry):
         return kind(refusal.message, after_s=refusal.after_s)

@@ -15,22 +15,24 @@ from prometheus_client import Counter
 
 from iot_system.domain import questions
 from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
-from iot_system.domain.ids import check_id, is_id
+from iot_system.domain.ids import is_id
 from iot_system.domain.questions import DeviceView, Explanation, RoomView
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
 from iot_system.errors import Conflict, Forbidden, IotError, NotFound, Retry, Unauthenticated
 from iot_system.ports.clock import Clock
-from iot_system.ports.gateway import IssuedToken, Principal
+from iot_system.ports.gateway import Imported, IssuedToken, Principal
 from iot_system.ports.requests import Requests
 from iot_system.ports.stream import Stream
-from iot_system.services.asking import Asking
+from iot_system.services.asking import Asking, error_of
 from iot_system.services.directory import Directory
 from iot_system.services.writer import PartitionWriter
 
 MESSAGES = Counter("iot_gateway_messages_total", "Telemetry messages made durable")
 FRAMES = Counter("iot_gateway_frames_total", "Frames published")
 DISABLED = "device {id!r} is disabled"
+REGISTER_AT_ONCE = 5000
+"""Devices in one question, so that it fits the broker and its answer comes in time."""
 UNKNOWN = "device {id!r} is not registered"
 
 
@@ -104,25 +106,23 @@ class ActorGateway:
     async def create_device(self, device: Device) -> Device:
         """See `iot_system.ports.gateway.Gateway.create_device`."""
         device = self._stamped(device)
-        if await self.import_devices([device]):
+        imported = await self.import_devices([device])
+        if refused := imported.refused.get(device.id):
+            raise refused
+        if imported.existing:
             raise Conflict(f"device {device.id!r} exists already")
         return device
 
-    async def import_devices(self, devices: Sequence[Device]) -> list[str]:
+    async def import_devices(self, devices: Sequence[Device]) -> Imported:
         """See `iot_system.ports.gateway.Gateway.import_devices`."""
         by_partition: dict[int, list[Device]] = {}
         for device in devices:
-            check_id(device.id, field="id")
-            if device.room is not None:
-                check_id(device.room, field="room")
             by_partition.setdefault(self._asking.partition_of(device.id), []).append(self._stamped(device))
-        existing = await asyncio.gather(
-            *(
-                self._asking.ask(partition, questions.PutDevices(chunk), list[str])
-                for partition, chunk in by_partition.items()
-            )
+        parts = await asyncio.gather(*(self._register(*one) for one in by_partition.items()))
+        return Imported(
+            [id_ for part in parts for id_ in part.existing],
+            {id_: error for part in parts for id_, error in part.refused.items()},
         )
-        return [id_ for chunk in existing for id_ in chunk]
 
     async def device(self, id_: str) -> DeviceView:
         """See `iot_system.ports.gateway.Gateway.device`."""
@@ -177,6 +177,20 @@ class ActorGateway:
     async def list_rooms(self, *, limit: int, cursor: str | None) -> Page:
         """See `iot_system.ports.gateway.Gateway.list_rooms`."""
         return await self._asking.ask(None, questions.ListRooms(limit, cursor), Page)
+
+    async def _register(self, partition: int, devices: list[Device]) -> Imported:
+        existing: list[str] = []
+        refused: dict[str, IotError] = {}
+        for start in range(0, len(devices), REGISTER_AT_ONCE):
+            chunk = devices[start : start + REGISTER_AT_ONCE]
+            try:
+                answer = await self._asking.ask(partition, questions.PutDevices(chunk), questions.Registered)
+            except IotError as error:
+                refused |= dict.fromkeys((device.id for device in chunk), error)
+            else:
+                existing += answer.existing
+                refused |= {id_: error_of(refusal) for id_, refusal in answer.refused.items()}
+        return Imported(existing, refused)
 
     async def _must_exist(self, id_: str) -> None:
         if await self._directory.get(id_) is None:

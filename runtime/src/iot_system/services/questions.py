@@ -20,7 +20,7 @@ from iot_system.errors import Fenced, InvalidInput, IotError, NotFound, Unavaila
 from iot_system.ports.clock import Clock
 from iot_system.ports.requests import Handler, Requests
 from iot_system.ports.store import Store
-from iot_system.services.asking import answer, refuse
+from iot_system.services.asking import answer, refusal_of, refuse
 from iot_system.services.partition import NotOwned, Partition
 
 if TYPE_CHECKING:
@@ -149,11 +149,19 @@ class Answers:
             last_error=partition.last_error,
         )
 
-    async def _put(self, partition: Partition, devices: list[Device]) -> list[str]:
+    async def _put(self, partition: Partition, devices: list[Device]) -> q.Registered:
+        good: list[Device] = []
+        refused: dict[str, q.Refusal] = {}
         for device in devices:
-            check_device(device)
-        async with self._changing(partition, *(device.id for device in devices)):
-            return await self._store.put_devices(partition.guard, devices)
+            try:
+                check_device(device)
+                good.append(device)
+            except InvalidInput as error:
+                refused[device.id] = refusal_of(error)
+        if not good:
+            return q.Registered([], refused)
+        async with self._changing(partition, *(device.id for device in good)):
+            return q.Registered(await self._store.put_devices(partition.guard, good), refused)
 
     async def _patch(self, partition: Partition, id_: str, patch: dict[str, Any]) -> Device:
         if unknown := patch.keys() - {"room", "behaviour", "labels", "enabled"}:

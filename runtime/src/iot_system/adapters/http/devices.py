@@ -142,8 +142,17 @@ async def import_devices(request: ApiRequest) -> Imported:
     devices, bad = await check(items, once)
     if not devices:
         raise problems.AllRefused(bad, items.rejections(bad))
-    existing = await request.gateway.import_devices(devices)
-    return Imported(len(devices) - len(existing), existing, items.rejections(bad))
+    imported = await request.gateway.import_devices(devices)
+    good = [position for position in items.positions if position not in bad]
+    bad |= {
+        position: imported.refused[device.id]
+        for position, device in zip(good, devices, strict=True)
+        if device.id in imported.refused
+    }
+    if len(imported.refused) == len(devices):
+        raise problems.AllRefused(bad, items.rejections(bad))
+    created = len(devices) - len(imported.existing) - len(imported.refused)
+    return Imported(created, imported.existing, items.rejections(bad))
 
 
 @get(
