@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
 from iot_system.adapters.nats.connection import connect
+from iot_system.adapters.nats.reader import NatsReader
 from iot_system.adapters.nats.stream import STREAM, NatsStream
 from iot_system.errors import InvalidSetting, Overloaded, TooLarge, Unavailable
-from iot_system.ports.stream import Reader, StreamMessage
+from iot_system.ports.stream import Reader, StreamLost, StreamMessage
 from iot_system.settings import BrokerSettings, StreamSettings
 
 from tests.harness.nats import NatsServer, running_nats
@@ -42,13 +43,17 @@ async def read(reader: Reader, count: int) -> list[StreamMessage]:
     return messages
 
 
+async def reading(stream: NatsStream, positions: Mapping[int, int]) -> NatsReader:
+    return stream.read(positions, stream_id=await stream.ensure())
+
+
 async def publish(stream: NatsStream, partition: int, *texts: str) -> list[int]:
     return [await stream.publish(partition, text.encode(), message_id=f"{partition}-{text}") for text in texts]
 
 
 async def test_messages_come_back_in_order_with_their_sequences(stream: NatsStream) -> None:
     sequences = await publish(stream, 3, *"abcde")
-    async with stream.read({3: 0}) as reader:
+    async with await reading(stream, {3: 0}) as reader:
         messages = await read(reader, 5)
     assert [(one.partition, one.sequence, one.data) for one in messages] == [
         (3, sequence, text.encode()) for sequence, text in zip(sequences, "abcde", strict=True)
@@ -59,7 +64,7 @@ async def test_each_partition_is_read_from_its_own_position(stream: NatsStream) 
     one = await publish(stream, 1, "a", "b", "c")
     await publish(stream, 2, "x", "y")
     await publish(stream, 5, "not asked for")
-    async with stream.read({1: one[1], 2: 0}) as reader:
+    async with await reading(stream, {1: one[1], 2: 0}) as reader:
         messages = await read(reader, 3)
         assert await reader.fetch(16, wait_s=0.1) == []
     assert sorted((message.partition, message.data) for message in messages) == [(1, b"c"), (2, b"x"), (2, b"y")]
@@ -68,14 +73,14 @@ async def test_each_partition_is_read_from_its_own_position(stream: NatsStream) 
 async def test_more_than_a_pull_of_applied_frames_may_lie_before_a_new_one(stream: NatsStream) -> None:
     applied = (await publish(stream, 1, *map(str, range(40))))[-1]
     await publish(stream, 2, "new")
-    async with stream.read({1: applied, 2: 0}) as reader:
+    async with await reading(stream, {1: applied, 2: 0}) as reader:
         async with asyncio.timeout(15):
             found = await reader.fetch(16, wait_s=10)
     assert [(one.partition, one.data) for one in found] == [(2, b"new")]
 
 
 async def test_a_fetch_returns_as_soon_as_something_comes(stream: NatsStream) -> None:
-    async with stream.read(dict.fromkeys(range(PARTITIONS), 0)) as reader:
+    async with await reading(stream, dict.fromkeys(range(PARTITIONS), 0)) as reader:
         fetching = asyncio.create_task(reader.fetch(16, wait_s=10))
         await publish(stream, 0, "now")
         async with asyncio.timeout(3):
@@ -90,7 +95,7 @@ async def test_a_message_published_again_under_its_id_is_stored_once(stream: Nat
 async def test_a_reader_goes_on_behind_its_position_when_the_broker_crashes(
     server: NatsServer, stream: NatsStream
 ) -> None:
-    async with stream.read({4: 0}) as reader:
+    async with await reading(stream, {4: 0}) as reader:
         await publish(stream, 4, "a", "b")
         assert len(await read(reader, 2)) == 2
         await asyncio.to_thread(server.kill)
@@ -113,7 +118,7 @@ async def test_a_reader_goes_on_behind_its_position_when_the_broker_crashes(
 
 
 async def test_a_lost_delivery_is_noticed_and_read_again(stream: NatsStream) -> None:
-    async with stream.read({0: 0}) as reader:
+    async with await reading(stream, {0: 0}) as reader:
         await publish(stream, 0, "a")
         assert len(await read(reader, 1)) == 1
         inbox = reader._inbox
@@ -148,9 +153,9 @@ async def test_a_full_stream_refuses_and_keeps_what_it_has(server: NatsServer) -
 
     with pytest.raises(Overloaded, match="full"):
         await publish_for_ever()
-    async with stream.read({0: 0}) as reader:
+    async with await reading(stream, {0: 0}) as reader:
         assert len(await read(reader, stored)) == stored
-    await stream.trim({0: stored})
+    await stream.trim({0: stored}, stream_id=await stream.ensure())
     assert await stream.publish(0, b"room again", message_id="again") > stored
     await client.close()
 
@@ -163,16 +168,16 @@ async def test_a_frame_over_the_limit_is_refused(stream: NatsStream) -> None:
 async def test_trimming_keeps_what_some_partition_has_not_applied(stream: NatsStream) -> None:
     one = await publish(stream, 1, "a", "b")
     two = await publish(stream, 2, "x", "y")
-    await stream.trim({1: one[1], 2: two[0]})
-    async with stream.read({1: 0, 2: 0}) as reader:
+    await stream.trim({1: one[1], 2: two[0]}, stream_id=await stream.ensure())
+    async with await reading(stream, {1: 0, 2: 0}) as reader:
         assert [message.data for message in await read(reader, 1)] == [b"y"]
 
 
 async def test_a_partition_without_news_does_not_hold_trimming_up(stream: NatsStream) -> None:
     (old,) = await publish(stream, 1, "a")
     two = await publish(stream, 2, "x", "y")
-    await stream.trim({1: old, 2: two[1]})
-    async with stream.read({1: 0, 2: 0}) as reader:
+    await stream.trim({1: old, 2: two[1]}, stream_id=await stream.ensure())
+    async with await reading(stream, {1: 0, 2: 0}) as reader:
         assert await reader.fetch(16, wait_s=0.2) == []
 
 
@@ -188,6 +193,36 @@ async def test_the_identity_changes_with_the_data(stream: NatsStream) -> None:
     assert await stream.ensure() == first
     await stream._jetstream.delete_stream(STREAM)
     assert await stream.ensure() != first
+
+
+async def test_positions_of_a_stream_that_was_replaced_trim_nothing_and_read_nothing(stream: NatsStream) -> None:
+    before = await stream.ensure()
+    await publish(stream, 1, *"abc")
+    await stream._jetstream.delete_stream(STREAM)
+    with pytest.raises(StreamLost, match="is gone"):
+        await stream.verify(before, reached=0)
+    after = await stream.follow(before, reached=3)
+    await publish(stream, 1, "d")
+    with pytest.raises(StreamLost, match="is another one now"):
+        await stream.trim({1: 3}, stream_id=before)
+    with pytest.raises(StreamLost, match="is another one now"):
+        async with stream.read({1: 3}, stream_id=before) as reader:
+            await reader.fetch(16, wait_s=1)
+    async with stream.read({1: 0}, stream_id=after) as reader:
+        assert [message.data for message in await read(reader, 1)] == [b"d"]
+
+
+async def test_a_stream_that_lost_what_it_held_changes_its_identity_once(stream: NatsStream) -> None:
+    before = await stream.ensure()
+    (last,) = await publish(stream, 1, "a")
+    assert await stream.follow(before, reached=last) == before
+    with pytest.raises(StreamLost, match=f"ends at {last}, but {last + 1} was applied"):
+        await stream.trim({1: last + 1}, stream_id=before)
+    after = await stream.follow(before, reached=last + 1)
+    assert after != before
+    assert await stream.follow(before, reached=last + 1) == after, "another shard finds it out later"
+    larger = NatsStream(stream._client, StreamSettings(partitions=PARTITIONS, max_bytes=65 << 20))
+    assert await larger.ensure() == after, "new limits keep it"
 
 
 async def test_no_broker_is_told_in_one_sentence() -> None:

@@ -54,7 +54,7 @@ class _Wrapped:
         if inspect.iscoroutinefunction(found):
             return lambda *args, **kwargs: self._line.call(name, found, *args, **kwargs)
         if name == "read":
-            return lambda positions: _Wrapped(found(positions), self._line)
+            return lambda *args, **kwargs: _Wrapped(found(*args, **kwargs), self._line)
         return found
 
     async def __aenter__(self) -> _Wrapped:

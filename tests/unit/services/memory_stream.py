@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 from iot_system.errors import Unavailable
-from iot_system.ports.stream import StreamMessage
+from iot_system.ports.stream import StreamLost, StreamMessage
 
 Trouble: TypeAlias = Callable[[int, bytes], Awaitable[None]]
 """(partition, data): may wait, or raise what `Stream.publish` raises."""
@@ -27,6 +27,7 @@ class MemoryStream:
 
     def __init__(self, *, frame_limit: int = 1 << 20) -> None:
         self.frame_limit = frame_limit
+        self.identity = "first"
         self.log: list[StreamMessage] = []
         self.ever: list[StreamMessage] = []
         self.before: Trouble = no_trouble
@@ -61,12 +62,31 @@ class MemoryStream:
         self._grown = asyncio.Event()
         return self._sequence
 
-    def read(self, positions: Mapping[int, int]) -> MemoryReader:
+    def read(self, positions: Mapping[int, int], *, stream_id: str) -> MemoryReader:
         """See the port."""
-        return MemoryReader(self, positions)
+        return MemoryReader(self, positions, stream_id)
 
-    async def trim(self, applied: Mapping[int, int]) -> None:
+    async def verify(self, stream_id: str, *, reached: int) -> None:
         """See the port."""
+        if stream_id != self.identity or self._sequence < reached:
+            raise StreamLost(f"the stream is {self.identity} and ends at {self._sequence}")
+
+    async def follow(self, stream_id: str, *, reached: int) -> str:
+        """See the port."""
+        if stream_id == self.identity and self._sequence < reached:
+            self.identity += ", lost"
+        return self.identity
+
+    def replace(self, identity: str) -> None:
+        """Lose everything; the stream that is there from now on counts from 1 again."""
+        self.identity = identity
+        self.log.clear()
+        self._ids.clear()
+        self._sequence = 0
+
+    async def trim(self, applied: Mapping[int, int], *, stream_id: str) -> None:
+        """See the port."""
+        await self.verify(stream_id, reached=max(applied.values(), default=0))
         self.trimmed = dict(applied)
         self.log = [one for one in self.log if one.sequence > applied.get(one.partition, 0)]
 
@@ -78,8 +98,9 @@ class MemoryStream:
 class MemoryReader:
     """See `iot_system.ports.stream.Reader`."""
 
-    def __init__(self, stream: MemoryStream, positions: Mapping[int, int]) -> None:
+    def __init__(self, stream: MemoryStream, positions: Mapping[int, int], stream_id: str) -> None:
         self._stream = stream
+        self._stream_id = stream_id
         self._positions = dict(positions)
 
     async def __aenter__(self) -> Self:
@@ -98,6 +119,7 @@ class MemoryReader:
     async def fetch(self, limit: int, *, wait_s: float) -> list[StreamMessage]:
         """See the port."""
         await self._stream.before_fetch()
+        await self._stream.verify(self._stream_id, reached=max(self._positions.values()))
         try:
             async with asyncio.timeout(wait_s):
                 while not (found := self._behind(limit)):

@@ -245,6 +245,23 @@ async def test_what_is_applied_is_forgotten_by_the_stream(system: System) -> Non
     assert await system.history(DEVICE) == [1]
 
 
+async def test_a_stream_that_was_lost_is_begun_anew_by_every_shard_and_what_it_then_gets_is_applied(
+    system: System,
+) -> None:
+    await system.process("a", [0, 1])
+    await system.process("b", [2, 3])
+    await system.register(DEVICE, room=ROOM)
+    for time in range(1, 10):
+        await system.say(DEVICE, time)
+    await system.counted(ROOM, 9)
+    system.stream.replace("second")
+    await system.say(DEVICE, 10)
+    await system.say(DEVICE, 11)
+    await system.counted(ROOM, 11)
+    assert await system.history(DEVICE) == list(range(1, 12))
+    assert await system.store.applied("first") == dict.fromkeys(ALL, 0)
+
+
 @pytest.mark.parametrize("fault", ["commit", "load_devices", "known"])
 async def test_a_store_that_fails_in_an_unforeseen_way_is_asked_again_after_a_new_claim(
     system: System, fault: str

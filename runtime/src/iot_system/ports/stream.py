@@ -8,6 +8,12 @@ from typing import Protocol, Self
 
 import msgspec
 
+from iot_system.errors import Unavailable
+
+
+class StreamLost(Unavailable):
+    """The stream that positions belong to is gone, or has lost what it held: `Stream.follow` tells what there is."""
+
 
 class StreamMessage(msgspec.Struct, frozen=True, gc=False):
     """One frame as it stands in the log; ``sequence`` grows over the whole stream."""
@@ -54,10 +60,27 @@ class Stream(Protocol):
         """The largest frame in bytes."""
         ...
 
-    def read(self, positions: Mapping[int, int]) -> Reader:
-        """Open a reader of ``positions``: partition → the sequence of the last message already applied."""
+    def read(self, positions: Mapping[int, int], *, stream_id: str) -> Reader:
+        """Open a reader of ``positions``: partition → the sequence of the last message already applied.
+
+        Its `Reader.fetch` raises `StreamLost` where the positions are not those of this stream.
+        """
         ...
 
-    async def trim(self, applied: Mapping[int, int]) -> None:
-        """Forget what every partition has applied (partition → sequence)."""
+    async def trim(self, applied: Mapping[int, int], *, stream_id: str) -> None:
+        """Forget what every partition has applied (partition → sequence).
+
+        Raises `StreamLost`, and forgets nothing, where the positions are not those of this stream.
+        """
+        ...
+
+    async def verify(self, stream_id: str, *, reached: int) -> None:
+        """Raises `StreamLost` where the stream is missing, is not ``stream_id``, or ends before ``reached``."""
+        ...
+
+    async def follow(self, stream_id: str, *, reached: int) -> str:
+        """Return the identity of the stream that is there, made anew where it is missing.
+
+        One that is still ``stream_id`` but ends before ``reached`` has lost what it held, and changes its identity.
+        """
         ...

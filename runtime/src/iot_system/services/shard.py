@@ -101,15 +101,7 @@ class Shard:
         """See `iot_system.ports.placement.ShardHandle.claim`."""
         async with self._turn:
             wanted = [number for number in partitions if number not in self._owned]
-            claims = await self._store.claim(wanted, self.name, self._stream_id)
-            for number, claim in claims.items():
-                # First, so that nothing is owned whose questions nobody answers.
-                await self._requests.serve(number, self._answers.to_owner(number))
-                self._owned[number] = Partition(claim, of=self._of)
-                self._outbox.put(number, claim.outbox)
-                self._changed()
-        if wanted:
-            log.info("claimed", shard=self.name, partitions=wanted, epochs={n: c.epoch for n, c in claims.items()})
+            await self._take(wanted)
 
     async def release(self, partitions: Sequence[int]) -> None:
         """See `iot_system.ports.placement.ShardHandle.release`."""
@@ -139,14 +131,41 @@ class Shard:
                 await self._drop(fenced.partitions)
                 raise
 
+    async def _take(self, partitions: Sequence[int]) -> None:
+        claims = await self._store.claim(partitions, self.name, self._stream_id)
+        for number, claim in claims.items():
+            # First, so that nothing is owned whose questions nobody answers.
+            await self._requests.serve(number, self._answers.to_owner(number))
+            self._owned[number] = Partition(claim, of=self._of)
+            self._outbox.put(number, claim.outbox)
+            self._changed()
+        if partitions:
+            log.info("claimed", shard=self.name, partitions=partitions, epochs={n: c.epoch for n, c in claims.items()})
+
+    async def _follow_stream(self) -> None:
+        """Where the stream is another one than before, begin anew with it: old positions mean nothing there."""
+        stream_id = await self._stream.follow(self._stream_id, reached=self._reached())
+        async with self._turn:
+            if stream_id == self._stream_id:
+                return
+            log.error("the stream was lost; beginning anew", shard=self.name, was=self._stream_id, now=stream_id)
+            self._stream_id = stream_id
+            owned = list(self._owned)
+            await self._drop(owned)
+            await self._take(owned)
+
+    def _reached(self) -> int:
+        return max((one.applied for one in self._owned.values()), default=0)
+
     async def _apply_what_comes(self) -> None:
+        await self._follow_stream()
         while True:
             self._moved.clear()
             positions = {number: one.applied for number, one in self._owned.items()}
             if not positions:
                 await self._moved.wait()
                 continue
-            async with self._stream.read(positions) as reader:
+            async with self._stream.read(positions, stream_id=self._stream_id) as reader:
                 fetching = asyncio.create_task(reader.fetch(FETCH_FRAMES, wait_s=FETCH_WAIT_S))
                 try:
                     while not self._moved.is_set():
@@ -227,14 +246,17 @@ class Shard:
         self._moved.set()
 
     async def _keep_house(self) -> None:
+        await self._follow_stream()
         maintained_s = -MAINTENANCE_S
         while True:
             now_s = self._clock.monotonic_s()
             async with self._turn:
                 idle_since_s = now_s - self._passivate_after_s
                 PASSIVATED.inc(sum(one.actors.passivate(idle_since_s=idle_since_s) for one in self._owned.values()))
+            await self._stream.verify(self._stream_id, reached=self._reached())
             if 0 in self._owned:  # one shard does it for all: whoever owns the first partition
-                await self._stream.trim(await self._store.applied(self._stream_id))
+                stream_id = self._stream_id
+                await self._stream.trim(await self._store.applied(stream_id), stream_id=stream_id)
                 if now_s - maintained_s >= MAINTENANCE_S:
                     await self._store.maintain(now_us=self._clock.now_us(), retention_days=self._retention_days)
                     maintained_s = now_s

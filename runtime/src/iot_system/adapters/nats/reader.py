@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -29,16 +29,27 @@ class NatsReader:
 
     The consumer keeps no acknowledgements: the positions live in the caller's database. It numbers what it delivers
     without gaps, so a jump means that something was lost on the way (a broken connection), and the consumer is made
-    anew from the last position; the same when its heartbeats stop.
+    anew from the last position; the same when its heartbeats stop. Each new consumer is followed by ``verify``, because
+    positions in another stream mean nothing.
     """
 
-    def __init__(self, client: Client, stream: str, subject: str, positions: Mapping[int, int], *, of: int) -> None:
+    def __init__(
+        self,
+        client: Client,
+        stream: str,
+        subject: str,
+        positions: Mapping[int, int],
+        *,
+        of: int,
+        verify: Callable[[], Awaitable[None]],
+    ) -> None:
         self._client = client
         self._jetstream = client.jetstream(timeout=5.0)
         self._stream = stream
         self._subject = subject
         self._positions = dict(positions)
         self._filters = [f"{subject}.*"] if len(positions) == of else [f"{subject}.{one}" for one in positions]
+        self._verify = verify
         self._inbox: Subscription | None = None
         self._consumer = ""
         self._delivered = 0
@@ -141,6 +152,8 @@ class NatsReader:
                 max_waiting=16,
             ),
         )
+        # Afterwards: a consumer of a stream that is replaced later ends with it.
+        await self._verify()
         self._consumer = info.name
         self._delivered = self._requested = 0
         self.pending = info.num_pending or 0

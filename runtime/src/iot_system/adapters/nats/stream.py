@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 import nats.errors
 import nats.js.errors
+import structlog
 from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 
 from iot_system.adapters.nats.reader import NatsReader
 from iot_system.domain.ids import HASH_VERSION
 from iot_system.errors import InvalidSetting, Overloaded, TooLarge, Unavailable
+from iot_system.ports.stream import StreamLost
 from iot_system.settings import StreamSettings
 
 STREAM = "IOT_FRAMES"
@@ -23,6 +26,9 @@ PUBLISH_TIMEOUT_S = 5.0
 STREAM_IS_FULL = frozenset({10077, 10047, 10023})
 """JetStream error codes: maximum bytes exceeded, insufficient storage, insufficient resources."""
 MESSAGE_TOO_LARGE = 10054
+LIVES = "iot-lives"
+"""How often the stream is known to have lost what it held, while the broker still called it the same."""
+log = structlog.get_logger()
 
 
 class _Problem(msgspec.Struct):
@@ -51,16 +57,33 @@ class NatsStream:
 
         Raises `InvalidSetting` where it was created with other partitions, `Unavailable` while JetStream cannot.
         """
-        wanted = self._wanted()
         try:
-            info = await self._find() or await self._jetstream.add_stream(wanted)
-            self._check(info)
-            config = info.config
-            if (config.max_bytes, config.num_replicas) != (wanted.max_bytes, wanted.num_replicas):
-                info = await self._jetstream.update_stream(wanted)
+            return _identity(await self._provide())
         except (nats.errors.Error, TimeoutError) as error:
             raise Unavailable(f"JetStream cannot provide stream {STREAM}: {error}") from error
-        return str(info.created)
+
+    async def follow(self, stream_id: str, *, reached: int) -> str:
+        """See `iot_system.ports.stream.Stream.follow`."""
+        try:
+            info = await self._provide()
+            if _identity(info) == stream_id and info.state.last_seq < reached:
+                # Whoever else finds this out writes the same number.
+                stamped = info.config.metadata or {}
+                metadata = {**stamped, LIVES: str(int(stamped.get(LIVES, "0")) + 1)}
+                info = await self._jetstream.update_stream(info.config, metadata=metadata)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable(f"JetStream cannot provide stream {STREAM}: {error}") from error
+        return _identity(info)
+
+    async def verify(self, stream_id: str, *, reached: int) -> None:
+        """See `iot_system.ports.stream.Stream.verify`."""
+        try:
+            info = await self._find()
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable(f"JetStream does not answer: {error}") from error
+        if info is None:
+            raise StreamLost(f"stream {STREAM} is gone")
+        _compare(info, stream_id, reached)
 
     async def check(self) -> None:
         """Raises `Unavailable` where the stream does not exist yet, `InvalidSetting` where it does not fit."""
@@ -96,14 +119,16 @@ class NatsStream:
         """The largest frame in bytes, headers left aside."""
         return self._client.max_payload - 1024
 
-    def read(self, positions: Mapping[int, int]) -> NatsReader:
+    def read(self, positions: Mapping[int, int], *, stream_id: str) -> NatsReader:
         """See `iot_system.ports.stream.Stream.read`."""
-        return NatsReader(self._client, STREAM, SUBJECT, positions, of=self._settings.partitions)
+        verify = partial(self.verify, stream_id, reached=max(positions.values()))
+        return NatsReader(self._client, STREAM, SUBJECT, positions, of=self._settings.partitions, verify=verify)
 
-    async def trim(self, applied: Mapping[int, int]) -> None:
+    async def trim(self, applied: Mapping[int, int], *, stream_id: str) -> None:
         """See `iot_system.ports.stream.Stream.trim`."""
         try:
             info = await self._jetstream.stream_info(STREAM, subjects_filter=f"{SUBJECT}.*")
+            _compare(info, stream_id, max(applied.values(), default=0))
             partitions = [int(subject.rpartition(".")[2]) for subject in info.state.subjects or {}]
             newest = await asyncio.gather(*(self._newest(partition) for partition in partitions))
             keep_from = info.state.last_seq + 1
@@ -125,6 +150,19 @@ class NatsStream:
     async def _newest(self, partition: int) -> int:
         message = await self._jetstream.get_last_msg(STREAM, f"{SUBJECT}.{partition}")
         return message.seq or 0
+
+    async def _provide(self) -> StreamInfo:
+        wanted = self._wanted()
+        info = await self._find()
+        if info is None:
+            info = await self._jetstream.add_stream(wanted)
+            log.warning("stream made", stream=STREAM, identity=_identity(info))
+        self._check(info)
+        config = info.config
+        if (config.max_bytes, config.num_replicas) != (wanted.max_bytes, wanted.num_replicas):
+            changed = config.evolve(max_bytes=wanted.max_bytes, num_replicas=wanted.num_replicas)
+            info = await self._jetstream.update_stream(changed)
+        return info
 
     async def _find(self) -> StreamInfo | None:
         try:
@@ -156,3 +194,16 @@ class NatsStream:
             )
         if hash_version != str(HASH_VERSION):
             raise InvalidSetting(f"stream {STREAM} uses hash version {hash_version}; this version knows {HASH_VERSION}")
+
+
+def _identity(info: StreamInfo) -> str:
+    lives = (info.config.metadata or {}).get(LIVES)
+    return f"{info.created}, lost {lives} times" if lives else str(info.created)
+
+
+def _compare(info: StreamInfo, stream_id: str, reached: int) -> None:
+    """Raises `StreamLost` where ``info`` is not of ``stream_id``, or of what is left of it."""
+    if (found := _identity(info)) != stream_id:
+        raise StreamLost(f"stream {STREAM} is another one now: made {found}, before {stream_id}")
+    if info.state.last_seq < reached:
+        raise StreamLost(f"stream {STREAM} ends at {info.state.last_seq}, but {reached} was applied")
