@@ -47,7 +47,7 @@ class Report(msgspec.Struct, frozen=True):
 
 async def ingest(*, rounds: int, messages: int, folder: Path, children: Children, tell: Tell) -> Report:
     """Measure ``rounds`` rounds of ``messages`` messages a side. Raises `Unavailable` where a server fails."""
-    machine = this_machine(folder)
+    machine, known = this_machine(folder), versions()
     async with (
         running_postgres(folder) as postgres,
         _sides(postgres, folder, children, tell) as sides,
@@ -64,7 +64,7 @@ async def ingest(*, rounds: int, messages: int, folder: Path, children: Children
                 run = await turns.take(by_name[name], steps[name], round_=round_)
                 runs.append(run)
                 tell(f"round {round_ + 1} of {rounds}  {name:<36} {run.rate:>9,.0f} readings/s in {run.seconds:.1f} s")
-        known = versions() | {"Postgres": postgres.version}
+        known["Postgres"] = postgres.version
     return Report(
         date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         machine=machine,
