@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ci import cluster, images, locks, packages, tools
+from ci import cluster, images, locks, packages, schemas, tools
 from ci.errors import CiError, NoClusterError
 from ci.folders import ROOT
 from ci.go import NoGoError
@@ -37,14 +37,14 @@ class Stage(NamedTuple):
 
 def lint(_: Sequence[str]) -> Outcome:
     """Formatting, types, layers, the chart, and the lock files."""
-    python = sys.executable
+    python, kubernetes = sys.executable, ("--kube-version", max(schemas.VERSIONS))
     commands: dict[str, tuple[str | Path, ...]] = {
         "ruff check": (python, "-m", "ruff", "check", "--config", CONFIG, "."),
         "ruff format": (python, "-m", "ruff", "format", "--check", "--quiet", "--config", CONFIG, "."),
         "mypy": (python, "-m", "mypy", "--config-file", CONFIG, "runtime/src", "ci", "tests", "bench"),
         "import-linter": (Path(python).with_name("lint-imports"), CONFIG, "--no-logo"),
         "yamllint": (python, "-m", "yamllint", "--strict", "--config-file", "ci/yamllint.yaml", *YAML),
-        "helm lint": (tools.path("helm"), "lint", "--strict", "--quiet", "charts/iot-system"),
+        "helm lint": (tools.path("helm"), "lint", "--strict", "--quiet", *kubernetes, "charts/iot-system"),
     }
     failed = [f"{name} complains" for name, command in commands.items() if not _passes(*command)]
     failed += locks.outdated()

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from ci import tools
+from ci import schemas, tools
 
 Manifest = dict[str, Any]
 
@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "iot-system"
 RELEASE = "iot"
 NAMESPACE = "iot"
+KUBERNETES = max(schemas.VERSIONS)
+"""What a chart is rendered for: without a cluster, Helm takes the release that it was built for, or a very old one."""
 
 
 class HelmError(Exception):
@@ -50,7 +52,17 @@ def render_text(*values: Path, sets: Mapping[str, Any] | None = None, release: s
 def template(*arguments: str, release: str = RELEASE, chart: Path = CHART) -> str:
     """Run `helm template` once, without the cache. Raises HelmError."""
     run = subprocess.run(
-        [tools.path("helm"), "template", release, str(chart), "--namespace", NAMESPACE, *arguments],
+        [
+            tools.path("helm"),
+            "template",
+            release,
+            str(chart),
+            "--namespace",
+            NAMESPACE,
+            "--kube-version",
+            KUBERNETES,
+            *arguments,
+        ],
         capture_output=True,
         text=True,
         check=False,

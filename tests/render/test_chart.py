@@ -15,9 +15,15 @@ from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING
 
 @pytest.mark.parametrize("values", [DEVELOPMENT, TESTING, PRODUCTION], ids=lambda path: path.stem)
 def test_helm_finds_nothing_to_complain_about(values: Path) -> None:
-    command = [str(tools.path("helm")), "lint", "--strict", str(helm.CHART), "--values", str(values)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [str(tools.path("helm")), "lint", "--strict", "--kube-version", helm.KUBERNETES, str(helm.CHART)]
+    run = subprocess.run([*command, "--values", str(values)], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
+
+
+def test_a_kubernetes_that_is_too_old_is_refused() -> None:
+    with pytest.raises(helm.HelmError, match=r"requires kubeVersion: >=1\.32\.0-0 .* v1\.31\.9"):
+        helm.template("--kube-version", "1.31.9")
+    assert helm.template("--kube-version", "1.32.0-gke.1")
 
 
 def test_the_packaged_chart_renders_the_same_without_fetching_anything(tmp_path: Path) -> None:

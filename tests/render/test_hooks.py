@@ -47,6 +47,11 @@ def test_a_migration_that_would_run_differently_is_another_job() -> None:
     assert migrations() == migrations(api__replicas=1)
 
 
+def test_a_migration_goes_when_it_has_ended_so_that_a_later_upgrade_runs_it_again() -> None:
+    job = Installation("testing", (TESTING,)).workload(migrations()[0])
+    assert 60 <= job.manifest["spec"]["ttlSecondsAfterFinished"] <= 3600
+
+
 def test_a_database_in_memory_needs_no_migration_job() -> None:
     jobs = Installation("development", (DEVELOPMENT,)).of_kind("Job")
     assert [job["metadata"]["name"] for job in jobs] == ["secrets"]

@@ -8,7 +8,7 @@ import pytest
 
 from ci import schemas, tools
 from tests.harness import helm
-from tests.render.rendered import Installation
+from tests.render.rendered import TESTING, Installation
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,30 @@ def test_every_object_is_valid(installation: Installation, version: str, locatio
     assert run.returncode == 0, run.stdout
     assert f"{len(installation.manifests)} resources found" in run.stdout
     assert "Skipped: 0" in run.stdout
+
+
+def test_names_that_look_like_numbers_or_booleans_stay_text(location: str) -> None:
+    sets = {
+        "actor-system.clusterName": "123",
+        "api.service.annotations": {"example.org/owner": "123"},
+        "global.api.existingSecret": "1e3",
+        "global.database.existingSecret": "123",
+        "global.image": {"registry": "123", "tag": "123", "pullPolicy": "Always", "pullSecrets": ["123", "true"]},
+        "global.nats.existingSecret": "true",
+        "global.ray.existingSecret": "null",
+        "global.storageClass": "123",
+    }
+    run = kubeconform(helm.render_text(TESTING, sets=sets, release="123"), helm.KUBERNETES, location)
+    assert run.returncode == 0, run.stdout
+    installation = Installation("numbers", (TESTING,), sets)
+    assert installation.container("actor-system").env["ACTOR_SYSTEM_CLUSTER_NAME"]["value"] == "123"
+
+
+def test_a_namespace_that_looks_like_a_number_stays_text(location: str) -> None:
+    manifests = helm.template("--values", str(TESTING), "--namespace", "123")
+    assert 'namespace: "123"' in manifests
+    run = kubeconform(manifests, helm.KUBERNETES, location)
+    assert run.returncode == 0, run.stdout
 
 
 @pytest.mark.parametrize("version", schemas.VERSIONS)

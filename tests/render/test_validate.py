@@ -43,6 +43,18 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
         "set it to 1 or choose separate.",
     ),
     (
+        DEVELOPMENT,
+        {"actor-system.ray.mode": "separate"},
+        "actor-system.ray.mode is separate, but with global.database.mode memory all shards lie in the one "
+        "actor-system pod: set it to embedded or choose another database.",
+    ),
+    (
+        DEVELOPMENT,
+        {"actor-system.shardsPerNode": 2},
+        "actor-system.shardsPerNode is 2, but with global.database.mode memory each shard has a database of its own: "
+        "set it to 1 or choose another mode.",
+    ),
+    (
         TESTING,
         {"api.autoscaling.maxReplicas": 1},
         "api.autoscaling.maxReplicas is 1, below api.replicas, which is 2.",
@@ -84,5 +96,5 @@ def test_every_sentence_of_the_chart_has_its_test() -> None:
         for text, pattern in zip(sentences, patterns, strict=True)
         if not any(pattern.fullmatch(sentence) for _, _, sentence in MISTAKES)
     ]
-    assert len(sentences) >= 8
+    assert len(sentences) >= 10
     assert untested == []

@@ -12,5 +12,5 @@ IOT_SHARDS_PER_NODE: {{ .Values.shardsPerNode | quote }}
 IOT_PASSIVATE_AFTER_S: {{ .Values.passivateAfterS | quote }}
 IOT_HISTORY_RETENTION_DAYS: {{ .Values.historyRetentionDays | quote }}
 IOT_DRAIN_TIMEOUT_S: {{ .Values.global.drainTimeoutS | quote }}
-IOT_LOG_LEVEL: {{ .Values.global.logLevel }}
+IOT_LOG_LEVEL: {{ .Values.global.logLevel | quote }}
 {{- end -}}

@@ -15,7 +15,7 @@ containers:
       - name: HOME
         value: /tmp
       - name: IOT_LOG_LEVEL
-        value: {{ .root.Values.global.logLevel }}
+        value: {{ .root.Values.global.logLevel | quote }}
       {{- .env | nindent 6 }}
     resources:
       requests:

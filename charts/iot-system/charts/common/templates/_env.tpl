@@ -7,7 +7,7 @@ An environment variable from one part's secret.
 - name: {{ index . 1 }}
   valueFrom:
     secretKeyRef:
-      name: {{ include "common.secretName" (list (index . 0) (index . 2)) }}
+      name: {{ include "common.secretName" (list (index . 0) (index . 2)) | quote }}
       key: {{ index . 3 }}
 {{- end -}}
 

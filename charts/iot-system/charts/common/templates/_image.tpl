@@ -8,5 +8,5 @@ Image and pull policy of one container. The tag is the chart's appVersion unless
 {{- $image := $root.Values.global.image -}}
 {{- $registry := empty $image.registry | ternary "" (printf "%s/" $image.registry) -}}
 image: {{ printf "%s%s:%s" $registry (index . 1) ($image.tag | default $root.Chart.AppVersion) | quote }}
-imagePullPolicy: {{ $image.pullPolicy }}
+imagePullPolicy: {{ $image.pullPolicy | quote }}
 {{- end -}}

@@ -6,7 +6,7 @@ Labels that select pods. They never change: a Deployment's selector cannot be ch
 {{- define "common.selectorLabels" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ index . 1 }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 {{- end -}}
 
 {{/*

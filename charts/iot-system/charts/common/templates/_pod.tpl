@@ -12,7 +12,7 @@ enableServiceLinks: false
 {{- with .root.Values.global.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{ include "common.podSecurity" . }}

@@ -11,7 +11,7 @@ A claim of a StatefulSet's pod. Selector labels only: claim templates cannot be 
   spec:
     accessModes: [ReadWriteOnce]
     {{- with .root.Values.global.storageClass }}
-    storageClassName: {{ . }}
+    storageClassName: {{ . | quote }}
     {{- end }}
     resources:
       requests:
