@@ -6,13 +6,11 @@ import asyncio
 from functools import partial
 
 import structlog
-from litestar.types import ASGIApp, Receive, Scope, Send
-from nats.aio.client import Client
 
-from iot_system.adapters.http.app import create_app
+from iot_system.adapters.http.app import ASGIApp, Receive, Scope, Send, create_app
 from iot_system.adapters.http.monitoring import create_monitoring_app
 from iot_system.adapters.mqtt.server import MqttServer
-from iot_system.adapters.nats.connection import connect
+from iot_system.adapters.nats.connection import Client, connect
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.adapters.nats.stream import NatsStream
 from iot_system.ports.clock import SystemClock

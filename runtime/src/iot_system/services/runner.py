@@ -7,9 +7,8 @@ import signal
 from typing import Protocol
 
 import structlog
-from litestar.types import ASGIApp
 
-from iot_system.adapters.http.server import HttpServer
+from iot_system.adapters.http.server import ASGIApp, HttpServer
 from iot_system.garbage import collect_seldom
 from iot_system.ports.health import Health
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from iot_system.adapters.http import auth, devices, history, problems, rooms, telemetry, twins
 from iot_system.adapters.http.bodies import bounded
@@ -14,6 +15,8 @@ from iot_system.adapters.http.parameters import no_unknown_parameters
 from iot_system.adapters.http.requests import ApiRequest
 from iot_system.ports.gateway import Gateway
 from iot_system.ports.health import Health
+
+__all__ = ["ASGIApp", "Receive", "Scope", "Send", "create_app"]
 
 
 def create_app(gateway: Gateway, health: Health) -> Litestar:

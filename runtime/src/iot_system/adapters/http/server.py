@@ -22,6 +22,8 @@ from uvicorn.server import ServerState
 
 from iot_system.errors import InvalidSetting
 
+__all__ = ["ASGIApp", "HttpServer"]
+
 _BACKLOG = 1024
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\n"

@@ -11,6 +11,8 @@ from nats.aio.client import Client
 from iot_system.errors import Unavailable
 from iot_system.settings import BrokerSettings
 
+__all__ = ["Client", "connect"]
+
 FIRST_CONNECTION_TIMEOUT_S = 5.0
 log = structlog.get_logger()
 PENDING_BYTES = 32 * 1024 * 1024
