@@ -21,10 +21,14 @@ ADMIN_TOKEN = "the-administrator-of-these-tests"
 
 
 class MemoryGateway:
-    """Implements `iot_system.ports.gateway.Gateway`; ``failure``, once set, is raised by all but `authenticate`."""
+    """Implements `iot_system.ports.gateway.Gateway`; ``failure``, once set, is raised by all but `authenticate`.
+
+    ``refusals`` tell why telemetry of a device is refused.
+    """
 
     def __init__(self) -> None:
         self.failure: Exception | None = None
+        self.refusals: dict[str, Exception] = {}
         self.devices: dict[str, Device] = {}
         self.states: dict[str, DeviceState] = {}
         self.rooms: dict[str, RoomState] = {}
@@ -53,6 +57,8 @@ class MemoryGateway:
             return Forbidden(f"device {principal.id!r} may not speak for {message.device!r}")
         if message.device not in self.devices:
             return NotFound(f"device {message.device!r} is not registered")
+        if refusal := self.refusals.get(message.device):
+            return refusal
         self.messages += 1
         state = self.states[message.device]
         room = self.devices[message.device].room

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from iot_system.domain.readings import Value
-from iot_system.errors import Overloaded
+from iot_system.errors import Overloaded, Retry, Unavailable
 
 from tests.unit.http.expected import problem
 from tests.unit.http.serving import Served
@@ -191,6 +191,29 @@ async def test_where_all_are_bad_for_different_reasons_the_input_is_invalid(
     assert [one["type"] for one in body["errors"]] == [
         "/problems/not-found",
         "/problems/invalid-input",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("passing", "status", "name"),
+    [
+        (Overloaded("the queue is full", after_s=3), 429, "overloaded"),
+        (Unavailable("nobody answers", after_s=3), 503, "unavailable"),
+    ],
+)
+async def test_where_some_are_bad_and_others_may_pass_the_answer_says_when_to_try_again(
+    served: Served, passing: Retry, status: int, name: str
+) -> None:
+    await served.register("one")
+    served.gateway.refusals["one"] = passing
+    items = [{"device": "x", "values": {}}, {"device": "y", "values": {"a": 1}}, {"device": "one", "values": {"a": 1}}]
+    response = await served.admin.post("/v1/telemetry", json=items)
+    body = problem(response, status, name)
+    assert response.headers["retry-after"] == "3"
+    assert [(one["index"], one["type"]) for one in body["errors"]] == [
+        (0, "/problems/invalid-input"),
+        (1, "/problems/not-found"),
+        (2, f"/problems/{name}"),
     ]
 
 

@@ -77,13 +77,18 @@ _STATUS_KINDS: Mapping[int, Kind] = {kind.status: kind for kind in _KINDS.values
 
 
 class AllRefused(Exception):
-    """No item of a body was good: told as their common kind of problem, or as invalid input where they differ."""
+    """No item of a body was good.
+
+    Told as what may pass where one of them may: a client that tries again gets that one in, and only that way. Else as
+    their common kind of problem, or as invalid input where they differ.
+    """
 
     def __init__(self, bad: Mapping[int, Exception], rejections: list[Rejection]) -> None:
-        alike = len({kind_of(error) for error in bad.values()}) == 1
-        self.error = (
-            bad[min(bad)] if alike else errors.InvalidInput(f"none of the {len(bad)} items could be stored; see errors")
-        )
+        first = next((error for _, error in sorted(bad.items()) if isinstance(error, errors.Retry)), bad[min(bad)])
+        if isinstance(first, errors.Retry) or len({kind_of(error) for error in bad.values()}) == 1:
+            self.error = first
+        else:
+            self.error = errors.InvalidInput(f"none of the {len(bad)} items could be stored; see errors")
         self.rejections = rejections
         super().__init__(str(self.error))
 
