@@ -73,6 +73,22 @@ def test_an_object_that_is_no_envelope_is_metrics_called_so(body: dict[str, Any]
 
 
 @pytest.mark.parametrize(
+    ("body", "unknown"),
+    [
+        ({"ts": 5, "values": {"t": 1}, "Seq": 3}, "Seq"),
+        ({"values": {"t": 1}, "seq": 1, "time": 5}, "time"),
+        ({"values": {}, "id": "a", "x" * 1000: 1}, "xxxx"),
+    ],
+)
+def test_an_unknown_key_in_an_envelope_is_refused_by_its_name(body: dict[str, Any], unknown: str) -> None:
+    with pytest.raises(
+        InvalidInput, match=rf"^'{unknown}.* is not known beside values; ts, seq, boot and id are$"
+    ) as it:
+        parse(body)
+    assert len(str(it.value)) < 120
+
+
+@pytest.mark.parametrize(
     "value", [0, -1, 2**53, -(2**53), 1e308, True, "", "text\n", {}, [], {"a": None}, [None, {"": [1]}], nested(16)]
 )
 def test_every_kind_of_value_is_taken_as_it_is(value: Any) -> None:

@@ -20,7 +20,8 @@ INTEGER_LIMIT = 2**53
 """Numbers are stored as IEEE 754 doubles, which hold integers exactly up to here."""
 FUTURE_LIMIT_US = 10 * 60 * 1_000_000
 SEQ_LIMIT = 2**63 - 1
-_ENVELOPE = frozenset({"ts", "values", "seq", "boot", "id"})
+_BESIDE_VALUES = frozenset({"ts", "seq", "boot", "id"})
+_ENVELOPE = _BESIDE_VALUES | {"values"}
 
 
 class Telemetry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
@@ -45,8 +46,12 @@ def parse_telemetry(device: str, body: object, *, now_us: int) -> Telemetry:
     """
     if not isinstance(body, dict):
         raise InvalidInput(f"telemetry must be an object, not {_kind(body)}")
-    if not (isinstance(body.get("values"), dict) and body.keys() <= _ENVELOPE):
+    if not isinstance(body.get("values"), dict):
         return Telemetry(device, now_us, _check_values(body))
+    if unknown := body.keys() - _ENVELOPE:
+        if body.keys().isdisjoint(_BESIDE_VALUES):
+            return Telemetry(device, now_us, _check_values(body))
+        raise InvalidInput(f"{_shown(repr(min(unknown)))} is not known beside values; ts, seq, boot and id are")
     return Telemetry(
         device,
         _check_ts(body["ts"], now_us) if "ts" in body else now_us,
