@@ -15,7 +15,7 @@ demo: $(ENVIRONMENT) ## the whole system here, on real readings (ARGS: --exit, -
 test: $(ENVIRONMENT) ## everything that CI checks
 	@$(RUN) ci check
 
-lint: $(ENVIRONMENT) ## formatting, types, layers, chart, documentation
+lint: $(ENVIRONMENT) ## formatting, types, layers, chart, lock files
 	@$(RUN) ci check lint
 
 test-unit: $(ENVIRONMENT) ## tests without servers (ARGS go to pytest)

@@ -1,0 +1,63 @@
+"""What the READMEs name is there: files, make targets, and variables that a command sets before another uses it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+READMES = [ROOT / "README.md", ROOT / "charts" / "iot-system" / "README.md"]
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
+
+
+def commands(text: str) -> str:
+    """What stands in the shell blocks."""
+    return "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+
+
+def links(text: str) -> set[str]:
+    """Targets of links, without those that lead outside or into the same page."""
+    return {link for link in re.findall(r"\]\(([^)#\s]+)", text) if not re.match(r"[a-z]+:", link)}
+
+
+def targets(text: str) -> set[str]:
+    """Make targets, in shell blocks and between backticks."""
+    told = [commands(text), *re.findall(r"`(make [^`]+)`", text)]
+    return {target for one in told for target in re.findall(r"\bmake (?:-s )?([a-z][a-z-]*)", one)}
+
+
+def unset(text: str) -> set[str]:
+    """Shell variables in small letters that no command sets."""
+    shell = commands(text)
+    return set(re.findall(r"\$([a-z_]+)", shell)) - set(re.findall(r"^([a-z_]+)=", shell, re.MULTILINE))
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
+def test_every_link_leads_to_a_file(readme: Path) -> None:
+    assert {link for link in links(readme.read_text()) if not (readme.parent / link).exists()} == set()
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
+def test_every_make_target_is_in_the_makefile(readme: Path) -> None:
+    assert targets(readme.read_text()) <= TARGETS
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
+def test_every_variable_of_a_command_is_set_by_an_earlier_one(readme: Path) -> None:
+    assert unset(readme.read_text()) == set()
+
+
+def test_what_is_missing_is_found() -> None:
+    text = 'See [it](docs/it.md), [far](https://example.org), `make all`.\n```sh\na=1\nmake -s x\necho "$a $b"\n```\n'
+    assert links(text) == {"docs/it.md"}
+    assert targets(text) == {"all", "x"}
+    assert unset(text) == {"b"}
+
+
+def test_make_help_lists_every_target() -> None:
+    phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
+    assert phony
+    assert set(phony[1].split()) == TARGETS == set(re.findall(r"^([a-z-]*):.*## ", MAKEFILE, re.MULTILINE))
