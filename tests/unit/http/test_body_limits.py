@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
+import httpx
 import pytest
+from iot_system.adapters.http.bodies import BODIES_LIMIT
 
+from tests.harness.waiting import until
 from tests.unit.http.expected import problem
 from tests.unit.http.raw import Connection
 from tests.unit.http.serving import Served
@@ -79,3 +83,31 @@ async def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_failure(
         await connection.send(connection.head("POST", "/v1/telemetry", {"Content-Length": "100"}) + b"[")
     assert (await served.admin.get("/v1/devices")).status_code == 200
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+async def test_bodies_that_do_not_fit_beside_those_under_way_are_refused_until_these_end(
+    served: Served, is_announced: bool
+) -> None:
+    await served.register("one")
+
+    async def send() -> httpx.Response:
+        content = b" " * LIMIT if is_announced else chunks(LIMIT)
+        return await served.admin.post("/v1/devices/one/telemetry", content=content)
+
+    async with AsyncExitStack() as stack:
+        for _ in range(BODIES_LIMIT // LIMIT):
+            connection = await stack.enter_async_context(Connection(served.port))
+            headers = {"Content-Length": str(LIMIT), "Expect": "100-continue"}
+            await connection.send(connection.head("POST", "/v1/telemetry", headers))
+            assert (await connection.response())[0] == 100, "its bytes are held from here on"
+        refused = await send()
+        assert str(BODIES_LIMIT) in problem(refused, 429, "overloaded")["detail"]
+        assert refused.headers["retry-after"]
+        small = await served.admin.post("/v1/devices/one/telemetry", json={"a": 1})
+        assert small.status_code == 202, "what fits is served"
+
+    async def is_served() -> bool:
+        return (await send()).status_code == 400  # read, and found blank
+
+    await until(is_served, within_s=20)

@@ -12,9 +12,11 @@ from litestar.exceptions import ClientException
 from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send
 
 from iot_system.domain.readings import JSON_DEPTH_LIMIT
-from iot_system.errors import InvalidInput, TooLarge
+from iot_system.errors import InvalidInput, Overloaded, TooLarge
 
 BODY_LIMIT = 5 * 1024 * 1024
+BODIES_LIMIT = 64 * 1024 * 1024
+"""Bytes of all bodies that one process reads or works on."""
 T = TypeVar("T")
 _VALUE_SHOWN = 80
 _AT = re.compile(r" - at `(?:key in `)?\$(?P<path>[^`]*)`+$")
@@ -41,21 +43,42 @@ _FORMS = {
 }
 
 
+class BodiesInFlight:
+    """Counts the bytes of bodies whose requests are not answered yet."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def add(self, size: int) -> None:
+        """Raises `Overloaded` where ``size`` more bytes would be beyond `BODIES_LIMIT`."""
+        if self.bytes + size > BODIES_LIMIT:
+            raise Overloaded(
+                f"the bodies of requests under way have {self.bytes} bytes and this one {size} more; "
+                f"the limit for all is {BODIES_LIMIT}"
+            )
+        self.bytes += size
+
+
 class BoundedReceive:
     """An ASGI ``receive`` that refuses a body over `BODY_LIMIT`: by its announced length before reading, else by count.
 
-    Raises `TooLarge`. The rest of a refused body is the server's to discard.
+    Raises `TooLarge`, or `Overloaded` where other bodies take the room; ``held`` bytes of it are this one's. The rest
+    of a refused body is the server's to discard.
     """
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, in_flight: BodiesInFlight) -> None:
         self._receive = receive
+        self._in_flight = in_flight
+        self.held = 0
         self._announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
         self._read = 0
         self._complete = False
 
     async def __call__(self) -> HTTPReceiveMessage:
-        if self._announced.isdigit() and int(self._announced[:20]) > BODY_LIMIT:
-            raise TooLarge(f"the body has {self._announced.decode()[:20]} bytes; the limit is {BODY_LIMIT}")
+        if self._announced.isdigit():
+            if (announced := int(self._announced[:20])) > BODY_LIMIT:
+                raise TooLarge(f"the body has {announced} bytes; the limit is {BODY_LIMIT}")
+            self._hold(announced)
         message = cast("HTTPReceiveMessage", await self._receive())
         if message["type"] == "http.disconnect" and not self._complete:
             raise InvalidInput("the connection ended before the body did")
@@ -64,14 +87,27 @@ class BoundedReceive:
             self._complete = not message["more_body"]
             if self._read > BODY_LIMIT:
                 raise TooLarge(f"the body has more than {BODY_LIMIT} bytes, the limit")
+            self._hold(self._read)
         return message
+
+    def _hold(self, size: int) -> None:
+        if size > self.held:
+            self._in_flight.add(size - self.held)
+            self.held = size
 
 
 def bounded(app: ASGIApp) -> ASGIApp:
-    """Return ``app`` with `BODY_LIMIT` on every request."""
+    """Return ``app`` with `BODY_LIMIT` on every request, and `BODIES_LIMIT` on all until they are answered."""
+    in_flight = BodiesInFlight()
 
     async def bounded_app(scope: Scope, receive: Receive, send: Send) -> None:
-        await app(scope, BoundedReceive(scope, receive) if scope["type"] == ScopeType.HTTP else receive, send)
+        if scope["type"] != ScopeType.HTTP:
+            return await app(scope, receive, send)
+        bounded_receive = BoundedReceive(scope, receive, in_flight)
+        try:
+            await app(scope, bounded_receive, send)
+        finally:
+            in_flight.bytes -= bounded_receive.held
 
     return bounded_app
 
