@@ -11,6 +11,7 @@ from iot_system.services.directory import KNOWN_FOR_S, UNKNOWN_FOR_S, Directory
 
 from tests.harness.waiting import until
 from tests.unit.services.answering import PARTITIONS, Gate, Registry, ids_in_one_partition
+from tests.unit.services.lifeline import Times
 from tests.unit.services.memory_requests import MemoryRequests, Switchboard
 from tests.unit.services.simulated_loop import SimulatedClock
 
@@ -143,3 +144,16 @@ async def test_an_answer_that_cannot_be_read_is_told_as_such(board: Switchboard)
     directory = Directory(Asking(client, PARTITIONS), SimulatedClock())
     with pytest.raises(Unavailable, match="cannot be read"):
         await directory.get("one")
+
+
+async def test_a_failure_that_nobody_foresaw_ends_the_look_up_and_the_next_is_a_new_one(
+    registry: Registry, board: Switchboard
+) -> None:
+    await registry.start()
+    registry.register("one")
+    requests = MemoryRequests(board)
+    requests.before_ask = Times(1, RuntimeError("a defect"))
+    directory = Directory(Asking(requests, PARTITIONS), SimulatedClock())
+    with pytest.raises(Unavailable, match="its log says why"):
+        await directory.get("one")
+    assert await directory.get("one") == registry.devices["one"]

@@ -6,15 +6,18 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
 
+import structlog
+
 from iot_system.domain.questions import GetAccess
 from iot_system.domain.registry import DeviceAccess
-from iot_system.errors import IotError
+from iot_system.errors import IotError, Unavailable
 from iot_system.ports.clock import Clock
 from iot_system.services.asking import Asking
 
 KNOWN_FOR_S = 30.0
 UNKNOWN_FOR_S = 2.0
 ENTRIES_LIMIT = 200_000
+log = structlog.get_logger()
 
 
 class Directory:
@@ -70,16 +73,23 @@ class Directory:
         try:
             answer = await self._asking.ask(partition, GetAccess(ids), list[DeviceAccess])
         except IotError as error:
+            self._fail(ids, error)
+        except Exception:
+            log.exception("a look-up failed")
+            self._fail(ids, Unavailable("the gateway failed to look the device up; its log says why"))
+        else:
+            found = {access.device.id: access for access in answer}
             for id_ in ids:
-                future = self._lookups[id_]
-                future.set_exception(error)
-                future.exception()  # whoever waits has it; nobody must
-                loop.call_soon(self._end, id_)
-            return
-        found = {access.device.id: access for access in answer}
+                self._lookups[id_].set_result(found.get(id_))
+                loop.call_soon(self._remember, id_, found.get(id_))
+
+    def _fail(self, ids: list[str], error: IotError) -> None:
+        loop = asyncio.get_running_loop()
         for id_ in ids:
-            self._lookups[id_].set_result(found.get(id_))
-            loop.call_soon(self._remember, id_, found.get(id_))
+            future = self._lookups[id_]
+            future.set_exception(error)
+            future.exception()  # whoever waits has it; nobody must
+            loop.call_soon(self._end, id_)
 
     def _end(self, id_: str) -> bool:
         """The look-up is over; returns whether its answer may be kept."""
