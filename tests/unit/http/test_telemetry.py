@@ -118,7 +118,7 @@ BAD = [
     ),
     ({"device": "one", "seq": -1, "values": {"a": 1}}, "seq must be a whole number"),
     ({"device": "a b", "values": {"a": 1}}, "device 'a b' is not an id"),
-    ({"device": "me", "values": {"a": 1}}, "this token is not a device's"),
+    ({"device": "me", "values": {"a": 1}}, "this client is not a device"),
     ({"device": "unknown", "values": {"a": 1}}, "device 'unknown' is not registered"),
     ("text", "Expected `object`, got `str`"),
 ]

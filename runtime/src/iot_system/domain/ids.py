@@ -11,7 +11,9 @@ from iot_system.errors import InvalidInput
 ID_LENGTH_LIMIT = 128
 PARTITION_LIMIT = 4096
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_RESERVED = frozenset({"me"})
+ME = "me"
+"""Stands for a device's own id."""
+_RESERVED = frozenset({ME})
 
 
 def check_id(value: str, *, field: str) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from iot_system.errors import InvalidInput
+
 DEFAULT_BEHAVIOUR = "iot_system.actors.device:DeviceActor"
 LABELS_LIMIT = 64
+LABEL_LENGTH_LIMIT = 128
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,3 +47,18 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     items: list[Any]
     cursor: str | None
+
+
+def check_labels(labels: Mapping[str, str | None]) -> None:
+    """Raises `InvalidInput` with the first rule that a device's labels, or a merge patch of them, break."""
+    if len(labels) > LABELS_LIMIT:
+        raise InvalidInput(f"labels has {len(labels)} entries; the limit is {LABELS_LIMIT}")
+    for name, value in labels.items():
+        if not name or len(name) > LABEL_LENGTH_LIMIT or "=" in name or not name.isprintable():
+            raise InvalidInput(
+                f"label {name[:24]!r} must have 1 to {LABEL_LENGTH_LIMIT} printable characters without '='"
+            )
+        if value is not None and (len(value) > LABEL_LENGTH_LIMIT or not value.isprintable()):
+            raise InvalidInput(
+                f"label {name!r} is {value[:24]!r}; a value has up to {LABEL_LENGTH_LIMIT} printable characters"
+            )

@@ -8,10 +8,11 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
+from iot_system.domain.ids import ME
 from iot_system.domain.questions import DeviceView, Explanation, RoomView
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device, Page
-from iot_system.errors import IotError
+from iot_system.errors import InvalidInput, IotError
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -19,6 +20,15 @@ class Principal(msgspec.Struct, frozen=True):
 
     role: Literal["admin", "device"]
     id: str
+
+
+def resolve_me(device: str, principal: Principal) -> str:
+    """The device id that ``device`` means to ``principal``: itself, or for ``me`` their own. Raises `InvalidInput`."""
+    if device != ME:
+        return device
+    if principal.role != "device":
+        raise InvalidInput("device 'me' stands for a device's own id, and this client is not a device: name the device")
+    return principal.id
 
 
 class IssuedToken(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from iot_system.domain import questions as q
 from iot_system.domain.history import STRETCH_BYTES
 from iot_system.domain.ids import check_id
 from iot_system.domain.merge import merge_patch
-from iot_system.domain.registry import LABELS_LIMIT, Device, Page
+from iot_system.domain.registry import Device, Page, check_labels
 from iot_system.errors import Fenced, InvalidInput, IotError, NotFound, Unavailable
 from iot_system.ports.clock import Clock
 from iot_system.ports.requests import Handler, Requests
@@ -194,9 +194,5 @@ def check_device(device: Device) -> None:
     check_id(device.id, field="id")
     if device.room is not None:
         check_id(device.room, field="room")
-    if len(device.labels) > LABELS_LIMIT:
-        raise InvalidInput(f"labels has {len(device.labels)} entries; the limit is {LABELS_LIMIT}")
-    for name, value in device.labels.items():
-        if not (0 < len(name) <= 128 and len(value) <= 128 and (name + value).replace(" ", "").isprintable()):
-            raise InvalidInput(f"label {name[:24]!r}: name and value have at most 128 printable characters")
+    check_labels(device.labels)
     load_behaviour(device.behaviour)

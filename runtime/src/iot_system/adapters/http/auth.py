@@ -12,15 +12,14 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import PathParameter
 
 from iot_system.adapters.http.openapi import ID_SCHEMA
-from iot_system.domain.ids import check_id
-from iot_system.errors import Forbidden, InvalidInput, Unauthenticated
+from iot_system.domain.ids import ME
+from iot_system.errors import Forbidden, Unauthenticated
 from iot_system.ports.gateway import Gateway, Principal
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 DevicePath: TypeAlias = Annotated[
     str, PathParameter(description="A device's id, or `me` for the caller's own.", schema_extra=ID_SCHEMA)
 ]
-ME = "me"
 
 
 async def authenticated(connection: Connection, _handler: BaseRouteHandler) -> None:
@@ -55,12 +54,3 @@ def gateway_of(connection: Connection) -> Gateway:
 def principal_of(connection: Connection) -> Principal:
     """Who is asking; known once `authenticated` has passed."""
     return cast("Principal", connection.scope["user"])
-
-
-def resolve_me(named: str, principal: Principal) -> str:
-    """Return the device id that ``named`` means. Raises `InvalidInput`."""
-    if named != ME:
-        return check_id(named, field="device")
-    if principal.role != "device":
-        raise InvalidInput("device 'me' stands for a device's own id, and this token is not a device's")
-    return principal.id

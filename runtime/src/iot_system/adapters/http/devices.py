@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -19,11 +18,10 @@ from iot_system.adapters.http.problems import Rejection
 from iot_system.adapters.http.requests import ApiRequest
 from iot_system.domain.ids import ID_LENGTH_LIMIT, check_id
 from iot_system.domain.readings import milliseconds
-from iot_system.domain.registry import DEFAULT_BEHAVIOUR, LABELS_LIMIT, Device
+from iot_system.domain.registry import DEFAULT_BEHAVIOUR, LABEL_LENGTH_LIMIT, Device, check_labels
 from iot_system.errors import Conflict, InvalidInput
 
 PAGE_LIMIT = 1000
-LABEL_LENGTH_LIMIT = 128
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN, max_length=ID_LENGTH_LIMIT, examples=["sensor-1"])]
 RoomId = Annotated[str, Meta(pattern=ID_PATTERN, max_length=ID_LENGTH_LIMIT, examples=["office"])]
@@ -260,21 +258,7 @@ def _check(device: NewDevice | DevicePatch) -> None:
     if isinstance(device.behaviour, str) and not device.behaviour.isprintable():
         raise InvalidInput(f"behaviour {device.behaviour!r} has a character that cannot be printed")
     if isinstance(device.labels, dict):
-        _check_labels(device.labels)
-
-
-def _check_labels(labels: Mapping[str, str | None]) -> None:
-    if len(labels) > LABELS_LIMIT:
-        raise InvalidInput(f"labels has {len(labels)} entries; the limit is {LABELS_LIMIT}")
-    for name, value in labels.items():
-        if not name or len(name) > LABEL_LENGTH_LIMIT or "=" in name or not name.isprintable():
-            raise InvalidInput(
-                f"label {name[:24]!r} must have 1 to {LABEL_LENGTH_LIMIT} printable characters without '='"
-            )
-        if value is not None and (len(value) > LABEL_LENGTH_LIMIT or not value.isprintable()):
-            raise InvalidInput(
-                f"label {name!r} is {value[:24]!r}; a value has up to {LABEL_LENGTH_LIMIT} printable characters"
-            )
+        check_labels(device.labels)
 
 
 def _record(device: Device) -> DeviceRecord:

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 from litestar import Request
 
-from iot_system.adapters.http.auth import gateway_of, principal_of, resolve_me
+from iot_system.adapters.http.auth import gateway_of, principal_of
 from iot_system.adapters.http.bodies import Form, decode_json, form_of
-from iot_system.ports.gateway import Gateway, Principal
+from iot_system.domain.ids import check_id
+from iot_system.ports.gateway import Gateway, Principal, resolve_me
 
 
 class ApiRequest(Request[Any, Any, Any]):
@@ -33,7 +34,7 @@ class ApiRequest(Request[Any, Any, Any]):
 
     def device_id(self, named: str) -> str:
         """The device that a path means: ``named``, or the caller for ``me``. Raises `InvalidInput`."""
-        return resolve_me(named, self.principal)
+        return check_id(resolve_me(named, self.principal), field="device")
 
     async def json(self) -> Any:
         declared = self.route_handler.parsed_fn_signature.parameters["data"].annotation

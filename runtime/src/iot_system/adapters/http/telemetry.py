@@ -10,14 +10,15 @@ from litestar import post
 from msgspec import UNSET, Meta, UnsetType
 
 from iot_system.adapters.http import problems
-from iot_system.adapters.http.auth import DevicePath, itself_or_admin, resolve_me
+from iot_system.adapters.http.auth import DevicePath, itself_or_admin
 from iot_system.adapters.http.batches import BatchReader, Items, check
 from iot_system.adapters.http.openapi import BulkTelemetryOperation, TelemetryOperation
 from iot_system.adapters.http.problems import Rejection
 from iot_system.adapters.http.requests import ApiRequest
+from iot_system.domain.ids import check_id
 from iot_system.domain.readings import Telemetry, parse_telemetry
 from iot_system.errors import Forbidden
-from iot_system.ports.gateway import Gateway, Principal
+from iot_system.ports.gateway import Gateway, Principal, resolve_me
 
 _PROBLEMS = problems.documented(400, 401, 403, 404, 413, 415, 429, 503)
 
@@ -86,7 +87,7 @@ def _bulk_parser(gateway: Gateway, principal: Principal) -> Callable[[BulkItem],
     def parse(item: BulkItem) -> Telemetry:
         device = checked.get(item.device)
         if device is None:
-            device = resolve_me(item.device, principal)
+            device = check_id(resolve_me(item.device, principal), field="device")
             if principal.role == "device" and device != principal.id:
                 raise Forbidden(f"device {principal.id!r} may only send its own telemetry, not that of {device!r}")
             checked[item.device] = device

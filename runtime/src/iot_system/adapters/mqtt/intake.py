@@ -11,7 +11,7 @@ import msgspec
 
 from iot_system.adapters.mqtt.connection import Refusal
 from iot_system.adapters.mqtt.packets import Publish
-from iot_system.adapters.mqtt.topics import resolve_me, telemetry_device
+from iot_system.adapters.mqtt.topics import telemetry_device
 from iot_system.domain.readings import JSON_DEPTH_LIMIT, Telemetry, parse_telemetry
 from iot_system.errors import (
     Forbidden,
@@ -24,7 +24,7 @@ from iot_system.errors import (
     Unauthenticated,
     Unavailable,
 )
-from iot_system.ports.gateway import Gateway, Principal
+from iot_system.ports.gateway import Gateway, Principal, resolve_me
 
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (TooLarge, "too_large"),

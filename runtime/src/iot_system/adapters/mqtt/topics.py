@@ -8,11 +8,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 from iot_system.adapters.mqtt.packets import MalformedPacket
-from iot_system.domain.ids import check_id
-from iot_system.errors import InvalidInput, NotFound
+from iot_system.domain.ids import ME, check_id
+from iot_system.errors import NotFound
 from iot_system.ports.gateway import Principal
 
-ME = "me"
 _SHOWN = 100
 
 
@@ -49,15 +48,6 @@ def telemetry_device(topic: str) -> str:
             return device if device == ME else check_id(device, field="device")
         case _:
             raise NotFound(f"topic {topic[:_SHOWN]!r} takes no messages; v1/devices/{{id or me}}/telemetry does")
-
-
-def resolve_me(device: str, principal: Principal) -> str:
-    """The device id that ``device`` means to ``principal``. Raises `InvalidInput`."""
-    if device != ME:
-        return device
-    if principal.role != "device":
-        raise InvalidInput("'me' stands for a device's own id, and this client is not a device: name the device")
-    return principal.id
 
 
 def is_own(filter_: str, principal: Principal) -> bool:
