@@ -58,7 +58,9 @@ class Running:
     def __init__(self, service: Service) -> None:
         self.port = free_port()
         app = create_monitoring_app(service)
-        self.exit = asyncio.create_task(run(service, app, host="127.0.0.1", port=self.port))
+        self.exit = asyncio.create_task(
+            run(service, app, host="127.0.0.1", port=self.port, requests_timeout_s=DEADLINE_S)
+        )
 
     async def ready(self) -> int:
         """The status of the readiness probe, 0 where nothing listens."""
@@ -136,7 +138,7 @@ async def test_a_port_that_is_taken_is_told_and_nothing_is_started(service: Serv
     first = Running(other)
     await first.says(503)
     with pytest.raises(InvalidSetting, match="Address already in use"):
-        await run(service, create_monitoring_app(service), host="127.0.0.1", port=first.port)
+        await run(service, create_monitoring_app(service), host="127.0.0.1", port=first.port, requests_timeout_s=1)
     other.ended.set()
     await first.code()
     assert service.history == []

@@ -8,10 +8,16 @@ import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from iot_system import __version__
 from iot_system.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from iot_system.adapters.http.server import ASGIApp
+    from iot_system.services.runner import Service
+    from iot_system.settings import ProcessSettings
 
 
 def _api(arguments: Sequence[str]) -> int:
@@ -19,13 +25,12 @@ def _api(arguments: Sequence[str]) -> int:
     _no_more(arguments)
     from iot_system.logs import set_up_logs
     from iot_system.services.api import Api
-    from iot_system.services.runner import run
     from iot_system.settings import ApiSettings, read_settings
 
     settings = read_settings(ApiSettings)
     set_up_logs(settings.process.log_level, service="api")
     api = Api(settings)
-    return _run(lambda: run(api, api.app, host=settings.listen.host, port=settings.listen.http_port))
+    return _run(api, api.app, settings.listen.host, settings.listen.http_port, settings.process)
 
 
 def _actor_system(arguments: Sequence[str]) -> int:
@@ -37,13 +42,12 @@ def _actor_system(arguments: Sequence[str]) -> int:
     from iot_system.adapters.http.monitoring import create_monitoring_app
     from iot_system.logs import set_up_logs
     from iot_system.services.actor_system import ActorSystem
-    from iot_system.services.runner import run
     from iot_system.settings import ActorSystemSettings, read_settings
 
     settings = read_settings(ActorSystemSettings)
     set_up_logs(settings.process.log_level, service="actor-system")
     system = ActorSystem(settings)
-    return _run(lambda: run(system, create_monitoring_app(system), host=settings.listen_host, port=settings.port))
+    return _run(system, create_monitoring_app(system), settings.listen_host, settings.port, settings.process)
 
 
 def _ray_head(arguments: Sequence[str]) -> int:
@@ -52,13 +56,12 @@ def _ray_head(arguments: Sequence[str]) -> int:
     from iot_system.adapters.http.monitoring import create_monitoring_app
     from iot_system.logs import set_up_logs
     from iot_system.services.ray_head import RayHead
-    from iot_system.services.runner import run
     from iot_system.settings import RayHeadSettings, read_settings
 
     settings = read_settings(RayHeadSettings)
     set_up_logs(settings.process.log_level, service="ray-head")
     head = RayHead(settings)
-    return _run(lambda: run(head, create_monitoring_app(head), host=settings.listen_host, port=settings.http_port))
+    return _run(head, create_monitoring_app(head), settings.listen_host, settings.http_port, settings.process)
 
 
 def _migrate(arguments: Sequence[str]) -> int:
@@ -152,10 +155,12 @@ def _no_more(arguments: Sequence[str]) -> None:
         raise InvalidSetting(f"takes no arguments, but got {' '.join(arguments)}; settings come from the environment")
 
 
-def _run(service: Callable[[], Coroutine[None, None, int]]) -> int:
+def _run(service: Service, app: ASGIApp, host: str, port: int, process: ProcessSettings) -> int:
     import uvloop
 
-    return uvloop.run(service())
+    from iot_system.services.runner import run
+
+    return uvloop.run(run(service, app, host=host, port=port, requests_timeout_s=process.requests_timeout_s))
 
 
 if __name__ == "__main__":

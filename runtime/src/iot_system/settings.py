@@ -54,6 +54,11 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[LogLevel, _env("IOT_LOG_LEVEL")] = "info"
     drain_timeout_s: Annotated[Seconds, _env("IOT_DRAIN_TIMEOUT_S")] = 20.0
 
+    @property
+    def requests_timeout_s(self) -> float:
+        """The share of a stop that HTTP requests under way may take; what comes after them has the other half."""
+        return self.drain_timeout_s / 2
+
 
 class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`iot-system api`."""

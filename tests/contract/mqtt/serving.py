@@ -170,4 +170,4 @@ async def serving(limits: MqttLimits | None = None, *, before: Served | None = N
         yield served
     finally:
         await served.aclose()
-        await server.stop()
+        await server.stop(deadline_s=DEADLINE_S)

@@ -286,7 +286,7 @@ async def test_a_stop_acknowledges_what_was_accepted_and_closes(served: Served) 
     served.gateway.hold()
     await client.send(reading(1, 1))
     await served.gateway.called(1)
-    stopping = asyncio.create_task(served.server.stop())
+    stopping = asyncio.create_task(served.server.stop(deadline_s=10))
     served.gateway.release(0)
     assert await client.receive_rest() == [PubAck(1)]
     await client.close()

@@ -52,6 +52,20 @@ async def test_a_message_is_sent_at_once_when_nothing_is_in_flight() -> None:
     assert counted == [1]
 
 
+async def test_a_drain_that_is_given_up_tells_every_sender() -> None:
+    stream = MemoryStream()
+    stream.before = Held()
+    writer = writer_to(stream)
+    outcomes = [writer.put([said(number)]) for number in range(3)]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await writer.drain()
+    for outcome in outcomes:
+        assert isinstance(await outcome, Unavailable)
+    await writer.drain()
+    assert frames(stream) == []
+
+
 async def test_the_next_frame_takes_what_gathered_while_one_was_in_flight() -> None:
     stream, held = MemoryStream(), Held()
     stream.before = held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from functools import partial
 
 import structlog
@@ -10,7 +11,7 @@ import structlog
 from iot_system.adapters.http.app import ASGIApp, Receive, Scope, Send, create_app
 from iot_system.adapters.http.monitoring import create_monitoring_app
 from iot_system.adapters.mqtt.server import MqttServer
-from iot_system.adapters.nats.connection import Client, connect
+from iot_system.adapters.nats.connection import Client, connect, disconnect
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.adapters.nats.stream import NatsStream
 from iot_system.ports.clock import SystemClock
@@ -67,14 +68,22 @@ class Api:
         self._missing = None
 
     async def stop(self) -> None:
-        """Take no new work, make durable what was accepted, then leave; idempotent."""
+        """Take no new work, make durable what was accepted, then leave; idempotent.
+
+        What is not durable in time is cut: its senders have no acknowledgement, so it is theirs to send again.
+        """
         self._say("stopping")
+        process = self._settings.process
+        left_s = process.drain_timeout_s - process.requests_timeout_s
+        deadline_s = asyncio.get_running_loop().time() + left_s
         if self._mqtt is not None:
-            await self._mqtt.stop()
-        if self._gateway is not None:
-            await self._gateway.stop()
+            await self._mqtt.stop(deadline_s=left_s / 2)
+        with contextlib.suppress(TimeoutError):  # the writers say what they gave up
+            async with asyncio.timeout_at(deadline_s):
+                if self._gateway is not None:
+                    await self._gateway.stop()
         if self._client is not None:
-            await self._client.close()
+            await disconnect(self._client)
 
     async def wait_for_end(self) -> None:
         """Never: whatever goes away comes back, and the gateway waits for it."""

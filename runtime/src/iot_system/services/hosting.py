@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from functools import partial
 
-from iot_system.adapters.nats.connection import connect
+from iot_system.adapters.nats.connection import connect, disconnect
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.adapters.nats.stream import NatsStream
 from iot_system.adapters.ray.host import Factory
@@ -37,7 +37,7 @@ async def start_shard(settings: ShardSettings, name: str, node: str) -> RunningS
         opened.push_async_callback(store.stop)
         await store.start()
         client = await connect(settings.broker, name=name)
-        opened.push_async_callback(client.close)
+        opened.push_async_callback(disconnect, client)
         stream = NatsStream(client, settings.stream)
         stream_id = await stream.ensure()
         if is_in_memory(settings.database_url):

@@ -12,8 +12,6 @@ from iot_system.adapters.http.server import ASGIApp, HttpServer
 from iot_system.garbage import collect_seldom
 from iot_system.ports.health import Health
 
-REQUESTS_DEADLINE_S = 10.0
-"""How long requests under way may still take at the end."""
 log = structlog.get_logger()
 
 
@@ -33,10 +31,11 @@ class Service(Health, Protocol):
         ...
 
 
-async def run(service: Service, app: ASGIApp, *, host: str, port: int) -> int:
+async def run(service: Service, app: ASGIApp, *, host: str, port: int, requests_timeout_s: float) -> int:
     """Run ``service`` until SIGTERM or SIGINT, or until it cannot go on; returns the exit code.
 
-    ``app`` answers probes on ``host:port``, before the service is ready too. Raises what `Service.start` raises.
+    ``app`` answers probes on ``host:port``, before the service is ready too. At the end, requests under way have
+    ``requests_timeout_s``, then the service stops. Raises what `Service.start` raises.
     """
     told_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -58,5 +57,5 @@ async def run(service: Service, app: ASGIApp, *, host: str, port: int) -> int:
         for task in (starting, stopping, ended):
             task.cancel()
         await asyncio.gather(starting, stopping, ended, return_exceptions=True)
-        await http.stop(deadline_s=REQUESTS_DEADLINE_S)
+        await http.stop(deadline_s=requests_timeout_s)
         await service.stop()

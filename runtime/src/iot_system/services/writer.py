@@ -49,11 +49,17 @@ class PartitionWriter:
         return stored
 
     async def drain(self) -> None:
-        """Return when nothing waits any more."""
-        while self._sender is not None:
-            await asyncio.wait([self._sender])
+        """Return when nothing waits any more; cancelled, give up what still does, and tell its senders."""
+        try:
+            while self._sender is not None:
+                await asyncio.wait([self._sender])
+        except asyncio.CancelledError:
+            if self._sender is not None:
+                self._sender.cancel()
+            raise
 
     async def _send_all(self) -> None:
+        parcels: list[Parcel] = []
         try:
             while self._parcels:
                 parcels = self._next_parcels()
@@ -63,6 +69,13 @@ class PartitionWriter:
                     log.exception("a frame failed", partition=self._partition)
                     _tell(parcels, Unavailable("the gateway failed to store a frame; its log says why"))
                 self._queued -= sum(len(messages) for messages, _ in parcels)
+        except asyncio.CancelledError:
+            waiting = (*parcels, *self._parcels)
+            cut = [(parcel, stored) for parcel, stored in waiting if not stored.done() or stored.cancelled()]
+            log.warning("messages cut", partition=self._partition, messages=sum(len(messages) for messages, _ in cut))
+            self._parcels.clear()
+            _tell(cut, Unavailable("the gateway stops before the broker has answered"))
+            raise
         finally:
             self._sender = None
 

@@ -73,7 +73,7 @@ class MqttServer:
         self._port = self._server.sockets[0].getsockname()[1]
         self._check_time()
 
-    async def stop(self, deadline_s: float = 10.0) -> None:
+    async def stop(self, deadline_s: float) -> None:
         """Accept no more, acknowledge what was accepted, close; cut what takes longer. May be called again."""
         if self._server is None:
             return

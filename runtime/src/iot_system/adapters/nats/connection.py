@@ -14,6 +14,7 @@ from iot_system.settings import BrokerSettings
 __all__ = ["Client", "connect"]
 
 FIRST_CONNECTION_TIMEOUT_S = 5.0
+LEAVE_TIMEOUT_S = 1.0
 log = structlog.get_logger()
 PENDING_BYTES = 32 * 1024 * 1024
 """The bound of what waits for the socket while the broker is away; over it, publishing fails."""
@@ -55,3 +56,12 @@ async def connect(settings: BrokerSettings, *, name: str) -> Client:
         await client.close()
         raise Unavailable(f"the broker at {settings.urls} does not answer: {last or 'timeout'}") from error
     return client
+
+
+async def disconnect(client: Client) -> None:
+    """Leave for good. Where the broker is away, what waits for it is given up; the client fails to send it."""
+    try:
+        async with asyncio.timeout(LEAVE_TIMEOUT_S):
+            await client.close()
+    except (OSError, TimeoutError, nats.errors.Error) as error:
+        log.warning("left without the broker", error=repr(error))
