@@ -84,7 +84,7 @@ class BoundedReceive:
             raise InvalidInput("the connection ended before the body did")
         if message["type"] == "http.request":
             self._read += len(message["body"])
-            self._complete = not message["more_body"]
+            self._complete = not message.get("more_body", False)
             if self._read > BODY_LIMIT:
                 raise TooLarge(f"the body has more than {BODY_LIMIT} bytes, the limit")
             self._hold(self._read)
