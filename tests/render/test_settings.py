@@ -34,9 +34,10 @@ def test_each_service_accepts_its_settings(installation: Installation, name: str
 
 @pytest.mark.parametrize("name", ["migrate", "secrets", "sample", "check"])
 def test_commands_get_no_unknown_variable(installation: Installation, name: str) -> None:
+    settings = ActorSystemSettings if name == "migrate" else ApiSettings  # the others need none that are their own
     for container in installation.containers:
         if container.spec["name"] == name:
-            read_settings(ActorSystemSettings, environment(installation, container))
+            read_settings(settings, environment(installation, container))
 
 
 def test_values_arrive_as_the_settings_they_are_named_after() -> None:

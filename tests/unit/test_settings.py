@@ -6,13 +6,16 @@ import os
 from unittest import mock
 
 import pytest
+from iot_system.__main__ import main
 from iot_system.errors import InvalidSetting
 from iot_system.settings import ActorSystemSettings, ApiSettings, RayHeadSettings, read_settings
+
+MEMORY = {"DATABASE_URL": "sqlite:///:memory:"}
 
 
 def refusal(**environ: str) -> str:
     with pytest.raises(InvalidSetting) as error:
-        read_settings(ActorSystemSettings, environ)
+        read_settings(ActorSystemSettings, MEMORY | environ)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -23,8 +26,7 @@ def test_the_documented_defaults_hold() -> None:
     assert (api.listen.host, api.listen.http_port, api.listen.mqtt_port) == ("0.0.0.0", 8000, 1883)
     assert (api.stream.partitions, api.stream.replicas, api.stream.max_bytes) == (64, 1, 1_073_741_824)
     assert (api.process.log_level, api.process.drain_timeout_s, api.admin_token) == ("info", 20.0, None)
-    actors = read_settings(ActorSystemSettings, {})
-    assert actors.shard.database_url == "sqlite:///:memory:"
+    actors = read_settings(ActorSystemSettings, MEMORY)
     assert (actors.shard.passivate_after_s, actors.shard.retention_days) == (300.0, 0)
     assert (actors.address, actors.port, actors.cluster_name) == ("127.0.0.1", 8000, "iot-cluster")
     assert (actors.placement, actors.ray_address, actors.shards_per_node) == ("ray", None, 1)
@@ -59,7 +61,7 @@ def test_every_variable_reaches_its_field() -> None:
     assert (broker.urls, broker.user, broker.password) == ("nats://a:1,nats://b:2", "user", "12345")
     assert (stream.partitions, stream.replicas, stream.max_bytes) == (128, 3, 1_048_576)
     assert (shard.database_url, shard.passivate_after_s, shard.retention_days) == ("postgresql://u:p@h/d", 1.5, 30)
-    assert (shard.log_level, actors.process.log_level, actors.process.drain_timeout_s) == ("debug", "debug", 5.0)
+    assert (actors.process.log_level, actors.process.drain_timeout_s) == ("debug", 5.0)
     assert (actors.address, actors.port, actors.cluster_name) == ("10.0.0.7", 8001, "other")
     assert (actors.listen_host, actors.placement) == ("127.0.0.1", "local")
     assert (actors.ray_address, actors.shards_per_node) == ("ray-head:6379", 2)
@@ -80,6 +82,29 @@ def test_the_process_s_own_environment_is_the_default() -> None:
 def test_an_empty_variable_is_the_default() -> None:
     """Charts and shells pass what is not set as an empty text."""
     assert read_settings(ApiSettings, {"IOT_HTTP_PORT": "", "IOT_ADMIN_TOKEN": ""}) == ApiSettings()
+
+
+def test_a_broker_may_have_names_addresses_and_tls() -> None:
+    urls = "nats://nats-0.nats-headless:4222,tls://10.0.0.7:4223,nats://[::1]:4224"
+    assert read_settings(ApiSettings, {"NATS_URL": urls}).broker.urls == urls
+
+
+@pytest.mark.parametrize("subcommand", ["actor-system", "migrate"])
+def test_a_database_that_is_not_named_stops_the_start(
+    subcommand: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "token")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    assert main([subcommand]) == 2
+    assert capsys.readouterr().err.startswith(f"iot-system {subcommand}: DATABASE_URL is not set; ")
+
+
+def test_memory_has_nothing_to_migrate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///:memory:")
+    assert main(["migrate"]) == 0
+    assert "nothing to migrate" in capsys.readouterr().out
 
 
 def test_a_misspelt_setting_is_refused_with_its_name() -> None:
@@ -107,6 +132,39 @@ def test_settings_of_other_services_are_known_to_all() -> None:
         ("IOT_PASSIVATE_AFTER_S", "nan", "IOT_PASSIVATE_AFTER_S is 'nan': Expected `float` > 0.0"),
         ("IOT_DRAIN_TIMEOUT_S", "inf", "IOT_DRAIN_TIMEOUT_S is 'inf': Expected `float` <= 86400.0"),
         ("IOT_HISTORY_RETENTION_DAYS", "-1", "IOT_HISTORY_RETENTION_DAYS is '-1': Expected `int` >= 0"),
+        ("NATS_URL", ",", "NATS_URL is ','; it is nats://HOST:PORT or tls://HOST:PORT, several by commas"),
+        (
+            "NATS_URL",
+            "nats://h:port",
+            "NATS_URL is 'nats://h:port'; it is nats://HOST:PORT or tls://HOST:PORT, several by commas",
+        ),
+        (
+            "NATS_URL",
+            "http://h:80",
+            "NATS_URL is 'http://h:80'; it is nats://HOST:PORT or tls://HOST:PORT, several by commas",
+        ),
+        (
+            "NATS_URL",
+            "nats://h",
+            "NATS_URL is 'nats://h'; it is nats://HOST:PORT or tls://HOST:PORT, several by commas",
+        ),
+        (
+            "NATS_URL",
+            "nats://h:0",
+            "NATS_URL is 'nats://h:0'; it is nats://HOST:PORT or tls://HOST:PORT, several by commas",
+        ),
+        (
+            "NATS_URL",
+            "nats://u:pw@h:1",
+            "NATS_URL bears a user or a password; they belong into NATS_USER and NATS_PASSWORD",
+        ),
+        ("IOT_RAY_ADDRESS", "ray-head", "IOT_RAY_ADDRESS is 'ray-head'; it is HOST:PORT"),
+        ("IOT_RAY_ADDRESS", "ray-head:x", "IOT_RAY_ADDRESS is 'ray-head:x'; it is HOST:PORT"),
+        (
+            "DATABASE_URL",
+            "",
+            "DATABASE_URL is not set; give postgresql://…, sqlite:///FILE, or sqlite:///:memory: to keep nothing",
+        ),
         ("IOT_PLACEMENT", "moon", "IOT_PLACEMENT is 'moon'; it is one of ray, local"),
         ("IOT_LOG_LEVEL", "INFO", "IOT_LOG_LEVEL is 'INFO'; it is one of debug, info, warning, error"),
     ],

@@ -67,13 +67,16 @@ def _ray_head(arguments: Sequence[str]) -> int:
 def _migrate(arguments: Sequence[str]) -> int:
     """Bring the database's schema up to date; waits for the database."""
     _no_more(arguments)
-    from iot_system.adapters.stores import migrate_store
+    from iot_system.adapters.stores import is_in_memory, migrate_store
     from iot_system.logs import set_up_logs
     from iot_system.services.waiting import wait_for
     from iot_system.settings import ActorSystemSettings, read_settings
 
     settings = read_settings(ActorSystemSettings)
     set_up_logs(settings.process.log_level, service="migrate")
+    if is_in_memory(settings.shard.database_url):
+        sys.stdout.write("nothing to migrate: DATABASE_URL is sqlite:///:memory:, which begins empty in each process\n")
+        return 0
     # The log says what is missing; nobody else asks.
     asyncio.run(wait_for(lambda: migrate_store(settings.shard.database_url), missing=lambda _: None))
     return 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import msgspec
@@ -19,15 +20,37 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def _env(name: str) -> Meta:
-    """The variable that a field is read from."""
-    return Meta(extra={"env": name})
+def _env(name: str, *, check: Callable[[str], None] | None = None, missing: str = "") -> Meta:
+    """The variable that a field is read from; ``missing`` says what to give where there is no default."""
+    return Meta(extra={"env": name, "check": check, "missing": missing})
+
+
+_ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+
+
+def _is_address(text: str) -> bool:
+    match = _ADDRESS.fullmatch(text)
+    return match is not None and 0 < int(match[1]) <= 65535
+
+
+def _check_broker(text: str) -> None:
+    if "@" in text:  # the sentence must not repeat it: it would stand in logs
+        raise InvalidSetting("NATS_URL bears a user or a password; they belong into NATS_USER and NATS_PASSWORD")
+    for url in text.split(","):
+        scheme, _, address = url.partition("://")
+        if scheme not in ("nats", "tls") or not _is_address(address):
+            raise InvalidSetting(f"NATS_URL is {text!r}; it is nats://HOST:PORT or tls://HOST:PORT, several by commas")
+
+
+def _check_ray(text: str) -> None:
+    if not _is_address(text):
+        raise InvalidSetting(f"IOT_RAY_ADDRESS is {text!r}; it is HOST:PORT")
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach NATS; ``urls`` are separated by commas. Secrets never stand in ``urls``."""
 
-    urls: Annotated[str, _env("NATS_URL")] = "nats://127.0.0.1:4222"
+    urls: Annotated[str, _env("NATS_URL", check=_check_broker)] = "nats://127.0.0.1:4222"
     user: Annotated[str | None, _env("NATS_USER")] = None
     password: Annotated[str | None, _env("NATS_PASSWORD")] = None
 
@@ -71,27 +94,28 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a shard process needs; travels to it through Ray."""
+    """What a shard process needs. Memory that ends with it must be asked for by name."""
 
     broker: BrokerSettings = BrokerSettings()
     stream: StreamSettings = StreamSettings()
-    database_url: Annotated[str, _env("DATABASE_URL")] = "sqlite:///:memory:"
+    database_url: Annotated[
+        str, _env("DATABASE_URL", missing="give postgresql://…, sqlite:///FILE, or sqlite:///:memory: to keep nothing")
+    ]
     passivate_after_s: Annotated[Seconds, _env("IOT_PASSIVATE_AFTER_S")] = 300.0
     retention_days: Annotated[int, Meta(ge=0, le=36_500), _env("IOT_HISTORY_RETENTION_DAYS")] = 0
-    log_level: Annotated[LogLevel, _env("IOT_LOG_LEVEL")] = "info"
 
 
 class ActorSystemSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`iot-system actor-system`."""
 
-    shard: ShardSettings = ShardSettings()
+    shard: ShardSettings
     process: ProcessSettings = ProcessSettings()
     address: Annotated[str, _env("ACTOR_SYSTEM_ADDRESS")] = "127.0.0.1"
     port: Annotated[Port, _env("ACTOR_SYSTEM_PORT")] = 8000
     cluster_name: Annotated[str, _env("ACTOR_SYSTEM_CLUSTER_NAME")] = "iot-cluster"
     listen_host: Annotated[str, _env("IOT_LISTEN_HOST")] = "0.0.0.0"  # noqa: S104 - a pod serves its whole network
     placement: Annotated[Literal["ray", "local"], _env("IOT_PLACEMENT")] = "ray"
-    ray_address: Annotated[str | None, _env("IOT_RAY_ADDRESS")] = None
+    ray_address: Annotated[str | None, _env("IOT_RAY_ADDRESS", check=_check_ray)] = None
     shards_per_node: Annotated[int, Meta(ge=1, le=64), _env("IOT_SHARDS_PER_NODE")] = 1
 
 
@@ -113,8 +137,8 @@ _ALL = (ApiSettings, ActorSystemSettings, RayHeadSettings)
 def read_settings(kind: type[T], environ: Mapping[str, str] | None = None) -> T:
     """Read settings of ``kind`` from ``environ`` (the process's own by default).
 
-    Raises `InvalidSetting` for a value that breaks its limits, and for a variable with the prefix ``IOT_`` that no
-    service knows: a misspelt setting must not be ignored.
+    Raises `InvalidSetting` for a value that breaks its limits, for one that is missing, and for a variable with the
+    prefix ``IOT_`` that no service knows: a misspelt setting must not be ignored.
     """
     environ = os.environ if environ is None else environ
     known = {name for settings in _ALL for name in _variables(settings)} | _FOREIGN
@@ -123,29 +147,33 @@ def read_settings(kind: type[T], environ: Mapping[str, str] | None = None) -> T:
     return _build(kind, environ)
 
 
-def _fields(kind: type[msgspec.Struct]) -> dict[str, tuple[Any, str | None]]:
-    """Field → its type and the variable that it is read from (None: a group of further fields)."""
-    fields: dict[str, tuple[Any, str | None]] = {}
+def _fields(kind: type[msgspec.Struct]) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Field → its type and what `_env` says of it (nothing: a group of further fields)."""
+    fields: dict[str, tuple[Any, dict[str, Any]]] = {}
     for name, hint in get_type_hints(kind, include_extras=True).items():
         metas = (meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta))
-        fields[name] = (hint, next((meta.extra["env"] for meta in metas if meta.extra), None))
+        fields[name] = (hint, next((meta.extra for meta in metas if meta.extra), {}))
     return fields
 
 
 def _variables(kind: type[msgspec.Struct]) -> set[str]:
     found: set[str] = set()
-    for hint, variable in _fields(kind).values():
-        found |= {variable} if variable else _variables(hint)
+    for hint, env in _fields(kind).values():
+        found |= {env["env"]} if env else _variables(hint)
     return found
 
 
 def _build(kind: type[T], environ: Mapping[str, str]) -> T:
     values: dict[str, Any] = {}
-    for name, (hint, variable) in _fields(kind).items():
-        if variable is None:
+    for name, (hint, env) in _fields(kind).items():
+        if not env:
             values[name] = _build(hint, environ)
-        elif text := environ.get(variable):
-            values[name] = _convert(variable, text, hint)
+        elif text := environ.get(env["env"]):
+            if env["check"]:
+                env["check"](text)
+            values[name] = _convert(env["env"], text, hint)
+        elif env["missing"]:
+            raise InvalidSetting(f"{env['env']} is not set; {env['missing']}")
     return kind(**values)
 
 

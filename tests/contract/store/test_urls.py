@@ -9,7 +9,7 @@ from iot_system.adapters.postgres.server import server_of
 from iot_system.adapters.stores import is_in_memory, migrate_store, open_store
 from iot_system.errors import InvalidSetting
 from iot_system.services.actor_system import ActorSystem
-from iot_system.settings import ActorSystemSettings
+from iot_system.settings import ActorSystemSettings, ShardSettings
 
 
 @pytest.mark.parametrize(
@@ -66,4 +66,4 @@ def test_only_memory_is_in_memory() -> None:
 @pytest.mark.parametrize("settings", [{"shards_per_node": 2}, {"ray_address": "ray-head:6379"}])
 def test_memory_that_several_shards_would_have_to_share_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidSetting, match="which no two shards share"):
-        ActorSystem(ActorSystemSettings(**settings))
+        ActorSystem(ActorSystemSettings(shard=ShardSettings(database_url="sqlite:///:memory:"), **settings))
