@@ -25,13 +25,13 @@ def free_port() -> int:
 class NatsServer:
     """``kill`` and ``start`` again to see what survives: its data stays in ``folder``."""
 
-    def __init__(self, folder: Path, *, sync_always: bool = False) -> None:
+    def __init__(self, folder: Path, *, sync_always: bool = False, max_payload: str = "8MB") -> None:
         self.port = free_port()
         self._folder = folder
         self._config = folder / "nats.conf"
         self._config.write_text(
             f"listen: 127.0.0.1:{self.port}\n"
-            "max_payload: 8MB\n"
+            f"max_payload: {max_payload}\n"
             f'jetstream {{ store_dir: "{folder}", max_file_store: 4GB'
             f"{', sync_interval: always' if sync_always else ''} }}\n"
         )

@@ -188,6 +188,16 @@ async def test_another_number_of_partitions_is_refused(server: NatsServer, strea
     await client.close()
 
 
+async def test_a_broker_that_takes_no_large_frames_is_refused(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path, max_payload="1MB")
+    await asyncio.to_thread(server.start)
+    client = await connect(BrokerSettings(urls=server.url), name="test")
+    with pytest.raises(InvalidSetting, match="max_payload is 1048576 bytes; it must be at least 8388608"):
+        await NatsStream(client, SETTINGS).ensure()
+    await client.close()
+    server.stop()
+
+
 async def test_the_identity_changes_with_the_data(stream: NatsStream) -> None:
     first = await stream.ensure()
     assert await stream.ensure() == first

@@ -26,6 +26,8 @@ PUBLISH_TIMEOUT_S = 5.0
 STREAM_IS_FULL = frozenset({10077, 10047, 10023})
 """JetStream error codes: maximum bytes exceeded, insufficient storage, insufficient resources."""
 MESSAGE_TOO_LARGE = 10054
+LEAST_PAYLOAD = 8 << 20
+"""Frames reach 4 MiB, and one message more."""
 LIVES = "iot-lives"
 """How often the stream is known to have lost what it held, while the broker still called it the same."""
 log = structlog.get_logger()
@@ -55,7 +57,8 @@ class NatsStream:
     async def ensure(self) -> str:
         """Create the stream or bring its limits up to date, and return its identity (it changes with its data).
 
-        Raises `InvalidSetting` where it was created with other partitions, `Unavailable` while JetStream cannot.
+        Raises `InvalidSetting` where it was created with other partitions, or where the broker's limit of a message is
+        too small for frames; `Unavailable` while JetStream cannot.
         """
         try:
             return _identity(await self._provide())
@@ -186,6 +189,10 @@ class NatsStream:
         )
 
     def _check(self, info: StreamInfo) -> None:
+        if self._client.max_payload < LEAST_PAYLOAD:
+            raise InvalidSetting(
+                f"the broker's max_payload is {self._client.max_payload} bytes; it must be at least {LEAST_PAYLOAD}"
+            )
         stamped = info.config.metadata or {}
         partitions, hash_version = stamped.get("iot-partitions"), stamped.get("iot-hash")
         if partitions != str(self._settings.partitions):
