@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -90,15 +93,13 @@ def test_a_broker_may_have_names_addresses_and_tls() -> None:
 
 
 @pytest.mark.parametrize("subcommand", ["actor-system", "migrate"])
-def test_a_database_that_is_not_named_stops_the_start(
-    subcommand: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("DATABASE_URL", raising=False)
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "token")
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    assert main([subcommand]) == 2
-    assert capsys.readouterr().err.startswith(f"iot-system {subcommand}: DATABASE_URL is not set; ")
+def test_a_database_that_is_not_named_stops_the_start_and_nothing_is_left(subcommand: str, tmp_path: Path) -> None:
+    environ = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "iot_system", subcommand]
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"iot-system {subcommand}: DATABASE_URL is not set; ")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_memory_has_nothing_to_migrate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import atexit
 import os
 import secrets
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -37,7 +39,9 @@ def _actor_system(arguments: Sequence[str]) -> int:
     """Host device and room actors on a Ray node."""
     _no_more(arguments)
     # The shards' processes count for this one, which answers /metrics for all of them.
-    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="iot-metrics-"))
+    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="iot-metrics-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     _protect_ray()
     from iot_system.adapters.http.monitoring import create_monitoring_app
     from iot_system.logs import set_up_logs

@@ -7,5 +7,5 @@ ORPHANS = Counter("iot_shard_orphans_total", "Messages of devices that were dele
 BROKEN_FRAMES = Counter("iot_shard_broken_frames_total", "Frames that could not be decoded, passed over")
 PASSIVATED = Counter("iot_shard_passivated_total", "Actors that left memory because they were idle")
 APPLY_SECONDS = Histogram("iot_shard_apply_seconds", "From a batch of frames to its commit")
-OWNED = Gauge("iot_shard_partitions", "Partitions owned", ["shard"])
-LAG = Gauge("iot_shard_lag_frames", "Frames that wait in the stream", ["shard"])
+OWNED = Gauge("iot_shard_partitions", "Partitions owned", ["shard"], multiprocess_mode="mostrecent")
+LAG = Gauge("iot_shard_lag_frames", "Frames that wait in the stream", ["shard"], multiprocess_mode="mostrecent")
