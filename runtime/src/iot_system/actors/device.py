@@ -25,13 +25,12 @@ class DeviceActor:
     while its device is in use, so what must last goes through `Remember`.
     """
 
-    __slots__ = ("device", "failures", "last_used_s", "state")
+    __slots__ = ("device", "last_used_s", "state")
 
     def __init__(self, device: Device, state: DeviceState) -> None:
         self.device = device
         self.state = state
         self.last_used_s = 0.0
-        self.failures = 0
 
     def on_reading(self, reading: Reading) -> Iterable[Effect] | None:
         """React to one new reading; called in the order of acknowledgement, never twice for the same reading."""

@@ -141,7 +141,6 @@ class PartitionActors:
             try:
                 actor.apply(actor.on_reading(reading) or ())
             except Exception as error:  # noqa: BLE001 - a behaviour is the user's code: it harms its own actor only
-                actor.failures += 1
                 log.error(
                     "behaviour raised", device=reading.device, behaviour=actor.device.behaviour, error=repr(error)
                 )
@@ -181,6 +180,4 @@ def _actor_of(device: Device, state: DeviceState) -> DeviceActor:
         return load_behaviour(device.behaviour)(device, state)
     except Exception as error:  # noqa: BLE001 - a behaviour is the user's code: it harms its own actor only
         log.error("behaviour cannot be used", device=device.id, behaviour=device.behaviour, error=repr(error))
-        actor = DeviceActor(device, state)
-        actor.failures = 1
-        return actor
+        return DeviceActor(device, state)

@@ -54,4 +54,3 @@ class RoomState(msgspec.Struct, omit_defaults=True, gc=False):
 
     metrics: dict[str, Aggregate] = {}
     members: dict[str, int] = {}
-    extra: dict[str, Any] = {}

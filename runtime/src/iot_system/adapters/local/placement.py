@@ -13,14 +13,13 @@ MakeShard = Callable[[str, str], Awaitable[ShardHandle]]
 class LocalPlacement:
     """Implements `iot_system.ports.placement.Placement` with shards in this process and one node."""
 
-    def __init__(self, make_shard: MakeShard, *, node: str = "local") -> None:
+    def __init__(self, make_shard: MakeShard) -> None:
         self._make_shard = make_shard
-        self._node = node
         self._shards: list[ShardHandle] = []
 
     async def nodes(self) -> list[str]:
         """See `iot_system.ports.placement.Placement.nodes`."""
-        return [self._node]
+        return ["local"]
 
     async def ensure_shards(self, node: str, count: int) -> list[ShardHandle]:
         """See `iot_system.ports.placement.Placement.ensure_shards`."""

@@ -28,9 +28,9 @@ class Refusals:
         self._lines = 0
         self._left_out = 0
 
-    def tell(self, reason: str, why: str, *, device: str | None, client: str, count: int = 1) -> None:
-        """``count`` messages, or a connection, are refused for ``reason``, one of few words; ``why`` is a sentence."""
-        REFUSED.labels(reason).inc(count)
+    def tell(self, reason: str, why: str, *, device: str | None, client: str) -> None:
+        """A message or a connection is refused for ``reason``, one of few words; ``why`` is a sentence."""
+        REFUSED.labels(reason).inc()
         second = int(self._now_s())
         if second != self._second:
             self._second, self._lines = second, 0
@@ -40,4 +40,4 @@ class Refusals:
             return
         more = {"left_out": self._left_out} if self._left_out else {}
         self._left_out = 0
-        log.warning("refused", reason=reason, why=why, device=device, client=client, count=count, **more)
+        log.warning("refused", reason=reason, why=why, device=device, client=client, **more)
