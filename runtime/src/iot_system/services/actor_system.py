@@ -11,6 +11,7 @@ import structlog
 
 from iot_system.adapters.local.placement import LocalPlacement
 from iot_system.adapters.nats.connection import connect as connect_broker
+from iot_system.adapters.nats.connection import disconnect
 from iot_system.adapters.nats.stream import NatsStream
 from iot_system.adapters.ray import host as on_ray
 from iot_system.adapters.ray import node as ray_node
@@ -150,7 +151,7 @@ async def check_dependencies(settings: ShardSettings) -> None:
     try:
         await NatsStream(client, settings.stream).ensure()
     finally:
-        await client.close()
+        await disconnect(client)
 
 
 class LocalMembers:
