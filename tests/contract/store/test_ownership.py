@@ -206,9 +206,7 @@ async def test_states_come_back_as_they_were(owner: Owner, another: Opener) -> N
         recent_ids=("x", "y"),
         extra={"seen": 1},
     )
-    room = RoomState(
-        metrics={"t": Aggregate(Latest(5, 21.5), "d", 2, 2, 20.0, 21.5, 41.5)}, members={"d": 5}, extra={"k": "ü"}
-    )
+    room = RoomState(metrics={"t": Aggregate(Latest(5, 21.5), "d", 2, 2, 20.0, 21.5, 41.5)}, members={"d": 5})
     await owner.register("d", "fresh")
     await owner.commit(devices={"d": device}, rooms={"r": room})
     store = await another()
