@@ -60,6 +60,8 @@ def ensure() -> Cluster:
         _create(cluster, image, recipe, containers)
     else:
         _start_stopped(containers)
+        # It may have been made anew since, for another user or cache of this machine.
+        _kind(containers, "export", "kubeconfig", "--name", NAME, "--kubeconfig", str(kubeconfig()))
     kubectl.wait_for_api(cluster.kubeconfig, API_S)
     network.apply(cluster)
     _wait(cluster)
