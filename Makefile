@@ -39,7 +39,7 @@ cluster: $(ENVIRONMENT) ## a local kind cluster with the images loaded and the c
 cluster-down: $(ENVIRONMENT) ## remove that cluster
 	@$(RUN) ci cluster down
 
-cluster-env: $(ENVIRONMENT) ## settings for a shell: eval "$$(make -s cluster-env)"
+cluster-env: $(ENVIRONMENT) ## kubectl, helm and KUBECONFIG for a shell; see the README
 	@$(RUN) ci cluster env
 
 bench: $(ENVIRONMENT) ## side-by-side measurements

@@ -13,6 +13,8 @@ from iot_system.errors import InvalidInput
 def load_behaviour(name: str) -> type[DeviceActor]:
     """Import a behaviour. Raises `InvalidInput` where ``name`` leads to no subclass of `DeviceActor`."""
     module_name, _, class_name = name.partition(":")
+    if not (module_name and class_name):
+        raise InvalidInput(f"behaviour {name!r} cannot be loaded: it must be like package.module:Class")
     try:
         found = getattr(import_module(module_name), class_name)
     except Exception as error:  # importing runs the user's code, which may raise anything
