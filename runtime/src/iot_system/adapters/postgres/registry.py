@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from iot_system.adapters.blobs import decode_device_state, decode_room_state
 from iot_system.adapters.postgres.database import Connection
+from iot_system.adapters.registrations import device_of, json_text, not_registered
 from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
 from iot_system.domain.twin import DeviceState, RoomState
 from iot_system.errors import NotFound
@@ -22,7 +21,7 @@ async def load_devices(connection: Connection, ids: Sequence[str]) -> dict[str, 
         "where d.id = any($1)",
         ids,
     )
-    return {row[0]: (_device(*row[:-1]), decode_device_state(row[-1]) if row[-1] else DeviceState()) for row in rows}
+    return {row[0]: (device_of(*row[:-1]), decode_device_state(row[-1]) if row[-1] else DeviceState()) for row in rows}
 
 
 async def load_rooms(connection: Connection, ids: Sequence[str]) -> dict[str, RoomState]:
@@ -40,7 +39,7 @@ async def put_devices(connection: Connection, devices: Sequence[Device]) -> list
         [device.id for device in devices],
         [device.room for device in devices],
         [device.behaviour for device in devices],
-        [_json(device.labels) for device in devices],
+        [json_text(device.labels) for device in devices],
         [device.enabled for device in devices],
         [device.created_us for device in devices],
         [device.updated_us for device in devices],
@@ -63,20 +62,20 @@ async def save_device(connection: Connection, device: Device) -> None:
         device.id,
         device.room,
         device.behaviour,
-        _json(device.labels),
+        json_text(device.labels),
         device.enabled,
         device.created_us,
         device.updated_us,
     )
     if changed is None:
-        raise _not_registered(device.id)
+        raise not_registered(device.id)
 
 
 async def delete_device(connection: Connection, id_: str) -> None:
     """See `iot_system.ports.store.Store.delete_device`; the history is out of reach, and goes with `purge`."""
     key = await connection.fetchval("delete from devices where id = $1 returning key", id_)
     if key is None:
-        raise _not_registered(id_)
+        raise not_registered(id_)
     await connection.execute("insert into removed_devices values ($1)", key)
 
 
@@ -93,7 +92,7 @@ async def add_credential(connection: Connection, credential: Credential) -> None
     """See `iot_system.ports.store.Store.add_credential`."""
     key = await connection.fetchval("select key from devices where id = $1", credential.device)
     if key is None:
-        raise _not_registered(credential.device)
+        raise not_registered(credential.device)
     await connection.execute(
         "insert into credentials (device, id, sha256, created_us) values ($1, $2, $3, $4) on conflict do nothing",
         key,
@@ -128,7 +127,7 @@ async def access(connection: Connection, ids: Sequence[str]) -> list[DeviceAcces
     ):
         if device in credentials:  # registered between the two statements
             credentials[device].append(Credential(id=id_, device=device, sha256=sha256, created_us=created_us))
-    return [DeviceAccess(device=_device(*row), credentials=tuple(credentials[row[0]])) for row in rows]
+    return [DeviceAccess(device=device_of(*row), credentials=tuple(credentials[row[0]])) for row in rows]
 
 
 async def list_devices(
@@ -141,10 +140,10 @@ async def list_devices(
         "and ($2::text is null or d.room = $2) and ($3::jsonb is null or d.labels @> $3) order by d.id limit $4",
         cursor,
         room,
-        None if label is None else _json({name: value}),
+        None if label is None else json_text({name: value}),
         limit + 1,
     )
-    devices = [_device(*row) for row in rows]
+    devices = [device_of(*row) for row in rows]
     return Page(items=devices[:limit], cursor=devices[limit - 1].id if len(devices) > limit else None)
 
 
@@ -155,25 +154,3 @@ async def list_rooms(connection: Connection, *, limit: int, cursor: str | None) 
     )
     ids = [row[0] for row in rows]
     return Page(items=ids[:limit], cursor=ids[limit - 1] if len(ids) > limit else None)
-
-
-def _device(
-    id_: str, room: str | None, behaviour: str, labels: str, enabled: bool, created_us: int, updated_us: int
-) -> Device:
-    return Device(
-        id=id_,
-        room=room,
-        behaviour=behaviour,
-        labels=msgspec.json.decode(labels, type=dict[str, str]),
-        enabled=enabled,
-        created_us=created_us,
-        updated_us=updated_us,
-    )
-
-
-def _json(labels: dict[str, str]) -> str:
-    return msgspec.json.encode(labels).decode()
-
-
-def _not_registered(id_: str) -> NotFound:
-    return NotFound(f"device {id_!r} is not registered")

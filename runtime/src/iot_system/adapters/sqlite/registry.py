@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from sqlite3 import Connection
 
-import msgspec
-
 from iot_system.adapters.blobs import decode_device_state, decode_room_state
+from iot_system.adapters.registrations import device_of, json_text, not_registered
 from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
 from iot_system.domain.twin import DeviceState, RoomState
 from iot_system.errors import NotFound
@@ -21,14 +20,14 @@ def load_devices(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[
     rows = connection.execute(
         f"select {_DEVICE}, s.state from devices d left join device_states s on s.device = d.key "  # noqa: S608
         f"where d.id {_AMONG}",
-        (_json(list(ids)),),
+        (json_text(list(ids)),),
     )
-    return {row[0]: (_device(*row[:-1]), decode_device_state(row[-1]) if row[-1] else DeviceState()) for row in rows}
+    return {row[0]: (device_of(*row[:-1]), decode_device_state(row[-1]) if row[-1] else DeviceState()) for row in rows}
 
 
 def load_rooms(connection: Connection, ids: Sequence[str]) -> dict[str, RoomState]:
     """See `iot_system.ports.store.Store.load_rooms`."""
-    rows = connection.execute(f"select id, state from rooms where id {_AMONG}", (_json(list(ids)),))  # noqa: S608
+    rows = connection.execute(f"select id, state from rooms where id {_AMONG}", (json_text(list(ids)),))  # noqa: S608
     return {id_: decode_room_state(state) for id_, state in rows}
 
 
@@ -54,20 +53,20 @@ def save_device(connection: Connection, device: Device) -> None:
         (*_registration(device), device.id),
     )
     if not changed.rowcount:
-        raise _not_registered(device.id)
+        raise not_registered(device.id)
 
 
 def delete_device(connection: Connection, id_: str) -> None:
     """See `iot_system.ports.store.Store.delete_device`; what refers to it goes with it."""
     if not connection.execute("delete from devices where id = ?", (id_,)).rowcount:
-        raise _not_registered(id_)
+        raise not_registered(id_)
 
 
 def add_credential(connection: Connection, credential: Credential) -> None:
     """See `iot_system.ports.store.Store.add_credential`."""
     row = connection.execute("select key from devices where id = ?", (credential.device,)).fetchone()
     if row is None:
-        raise _not_registered(credential.device)
+        raise not_registered(credential.device)
     connection.execute(
         "insert into credentials (device, id, sha256, created_us) values (?, ?, ?, ?) on conflict do nothing",
         (*row, credential.id, credential.sha256, credential.created_us),
@@ -86,7 +85,7 @@ def delete_credential(connection: Connection, device: str, credential: str) -> N
 
 def access(connection: Connection, ids: Sequence[str]) -> list[DeviceAccess]:
     """See `iot_system.ports.store.Store.access`."""
-    text = _json(list(ids))
+    text = json_text(list(ids))
     rows = connection.execute(
         f"select {_DEVICE} from devices d where d.id {_AMONG} order by d.id",  # noqa: S608
         (text,),
@@ -98,7 +97,7 @@ def access(connection: Connection, ids: Sequence[str]) -> list[DeviceAccess]:
         (text,),
     ):
         credentials[device].append(Credential(id=id_, device=device, sha256=sha256, created_us=created_us))
-    return [DeviceAccess(device=_device(*row), credentials=tuple(credentials[row[0]])) for row in rows]
+    return [DeviceAccess(device=device_of(*row), credentials=tuple(credentials[row[0]])) for row in rows]
 
 
 def list_devices(
@@ -112,7 +111,7 @@ def list_devices(
         "order by d.id limit ?6",
         (cursor, room, label, name, value, limit + 1),
     )
-    devices = [_device(*row) for row in rows]
+    devices = [device_of(*row) for row in rows]
     return Page(items=devices[:limit], cursor=devices[limit - 1].id if len(devices) > limit else None)
 
 
@@ -126,27 +125,5 @@ def list_rooms(connection: Connection, *, limit: int, cursor: str | None) -> Pag
 
 
 def _registration(device: Device) -> tuple[str | int | None, ...]:
-    labels = _json(device.labels)
+    labels = json_text(device.labels)
     return device.room, device.behaviour, labels, device.enabled, device.created_us, device.updated_us
-
-
-def _device(
-    id_: str, room: str | None, behaviour: str, labels: str, enabled: int, created_us: int, updated_us: int
-) -> Device:
-    return Device(
-        id=id_,
-        room=room,
-        behaviour=behaviour,
-        labels=msgspec.json.decode(labels, type=dict[str, str]),
-        enabled=bool(enabled),
-        created_us=created_us,
-        updated_us=updated_us,
-    )
-
-
-def _json(value: list[str] | dict[str, str]) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _not_registered(id_: str) -> NotFound:
-    return NotFound(f"device {id_!r} is not registered")
