@@ -7,21 +7,36 @@ from typing import Any
 
 import msgspec
 
+from iot_system.domain.access import Role, Scope
 from iot_system.errors import InvalidInput
 
 DEFAULT_BEHAVIOUR = "iot_system.actors.device:DeviceActor"
+DEFAULT_ROOM_BEHAVIOUR = "iot_system.actors.room:RoomActor"
+STALE_AFTER_S = 900.0
 LABELS_LIMIT = 64
 LABEL_LENGTH_LIMIT = 128
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
-    """A registered device. Times count microseconds since 1970."""
+    """A registered device. ``gateway`` names the device that may speak for it. Times count microseconds since 1970."""
 
     id: str
     room: str | None = None
     behaviour: str = DEFAULT_BEHAVIOUR
     labels: dict[str, str] = {}
     enabled: bool = True
+    gateway: str | None = None
+    created_us: int = 0
+    updated_us: int = 0
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered room. A member that was not heard of for ``stale_after_s`` seconds is stale."""
+
+    id: str
+    behaviour: str = DEFAULT_ROOM_BEHAVIOUR
+    labels: dict[str, str] = {}
+    stale_after_s: float = STALE_AFTER_S
     created_us: int = 0
     updated_us: int = 0
 
@@ -40,6 +55,32 @@ class DeviceAccess(msgspec.Struct, frozen=True, kw_only=True):
 
     device: Device
     credentials: tuple[Credential, ...]
+
+
+class ApiToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's or program's token, kept as its SHA-256; ``scopes`` as in `iot_system.domain.access.Scope`.
+
+    ``expires_us`` is None for one that does not expire by itself.
+    """
+
+    id: str
+    name: str
+    role: Role
+    scopes: tuple[Scope, ...] = ()
+    sha256: bytes
+    created_us: int
+    expires_us: int | None = None
+    created_by: str = ""
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Who changed what: ``action`` is the operation's id, ``target`` like ``devices/ID``, ``detail`` JSON."""
+
+    time_us: int
+    by: str
+    action: str
+    target: str
+    detail: dict[str, Any] = {}
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,16 @@ class Latest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     value: Value
 
 
+class Connection(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How a device is connected now: see `iot_system.domain.signals.Connected`."""
+
+    gateway: str
+    connection: str
+    since_us: int
+    wants_desired: bool
+    wants_commands: bool
+
+
 class DeviceState(msgspec.Struct, omit_defaults=True, gc=False):
     """Everything a device actor knows; persisted whole with each commit that changes it."""
 
@@ -30,6 +40,16 @@ class DeviceState(msgspec.Struct, omit_defaults=True, gc=False):
     recent_ids: tuple[str, ...] = ()
     extra: dict[str, Any] = {}
     """What a behaviour keeps between messages."""
+    desired_delivered: int = 0
+    """The version of the desired state that the device has acknowledged."""
+    connection: Connection | None = None
+    left_us: int = 0
+    left_reason: str | None = None
+    """When and why the last connection ended."""
+    timers: dict[str, int] = {}
+    """Name → when it is due (µs since 1970)."""
+    errors: int = 0
+    """How often the behaviour raised."""
 
 
 class Aggregate(msgspec.Struct, omit_defaults=True, gc=False):
@@ -50,7 +70,12 @@ class Aggregate(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class RoomState(msgspec.Struct, omit_defaults=True, gc=False):
-    """Everything a room actor knows: aggregates per metric, and when each member was last heard of (µs)."""
+    """Everything a room actor knows: aggregates per metric, and when each member was last heard of (µs; 0: never)."""
 
     metrics: dict[str, Aggregate] = {}
     members: dict[str, int] = {}
+    desired: dict[str, Any] = {}
+    desired_version: int = 0
+    extra: dict[str, Any] = {}
+    timers: dict[str, int] = {}
+    errors: int = 0

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
+from iot_system.domain.access import Principal
 from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.ids import ME
 from iot_system.domain.questions import DeviceView, Explanation, RoomView
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device, Page
 from iot_system.errors import InvalidInput, IotError
-
-
-class Principal(msgspec.Struct, frozen=True):
-    """Who is asking: the administrator, or the device ``id`` for itself."""
-
-    role: Literal["admin", "device"]
-    id: str
 
 
 def resolve_me(device: str, principal: Principal) -> str:
@@ -29,6 +23,9 @@ def resolve_me(device: str, principal: Principal) -> str:
     if principal.role != "device":
         raise InvalidInput("device 'me' stands for a device's own id, and this client is not a device: name the device")
     return principal.id
+
+
+__all__ = ["Gateway", "Imported", "IssuedToken", "Principal", "resolve_me"]
 
 
 class IssuedToken(msgspec.Struct, frozen=True):

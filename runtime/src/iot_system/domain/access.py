@@ -1,0 +1,72 @@
+"""Who may do what: roles, and scopes that narrow a role to some rooms or labels. Pure; no look-ups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from iot_system.errors import InvalidInput
+
+Role: TypeAlias = Literal["viewer", "operator", "admin", "device"]
+
+
+class Scope(msgspec.Struct, frozen=True, array_like=True):
+    """One thing that a role is narrowed to: a room, or a label ``name=value``."""
+
+    kind: Literal["room", "label"]
+    value: str
+
+
+class Action(IntEnum):
+    """What a client wants to do, by the least role of a person or program that may."""
+
+    READ = 1
+    """viewer: registry, twins, history, events, commands' states."""
+    OPERATE = 2
+    """operator: commands, desired state, rooms; telemetry in a device's name."""
+    ADMINISTER = 3
+    """admin: registry, credentials, tokens, audit, who owns an actor."""
+
+
+_RANKS: Mapping[Role, int] = {"viewer": 1, "operator": 2, "admin": 3, "device": 0}
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Who is asking: a person or program with a role, or the device ``id`` for itself and those assigned to it.
+
+    Several ``scopes`` widen: it is enough to be in one. None at all means everything.
+    """
+
+    role: Role
+    id: str
+    scopes: tuple[Scope, ...] = ()
+
+    def may(self, action: Action) -> bool:
+        """Whether the role allows ``action`` at all; the scope is a question of the thing (`sees`)."""
+        return _RANKS[self.role] >= action
+
+    def sees(self, *, room: str | None, labels: Mapping[str, str]) -> bool:
+        """Whether the scopes leave a device or a room with this room and these labels in sight."""
+        if not self.scopes:
+            return True
+        return any(_matches(scope, room, labels) for scope in self.scopes)
+
+
+def parse_scope(text: str) -> Scope:
+    """Read ``room:ID`` or ``label:name=value``. Raises `InvalidInput`."""
+    kind, _, value = text.partition(":")
+    if kind == "room" and value:
+        return Scope("room", value)
+    if kind == "label" and "=" in value:
+        return Scope("label", value)
+    raise InvalidInput(f"scope {text[:80]!r} is neither room:ID nor label:name=value")
+
+
+def _matches(scope: Scope, room: str | None, labels: Mapping[str, str]) -> bool:
+    if scope.kind == "room":
+        return room == scope.value
+    name, _, value = scope.value.partition("=")
+    return labels.get(name) == value

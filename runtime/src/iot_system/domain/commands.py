@@ -1,0 +1,77 @@
+"""Commands: requests to a device with a life of their own.
+
+queued → sent → delivered → succeeded or failed; from everywhere before the end also → expired or cancelled. Each ends
+in one of the final four, once, and stays there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from iot_system.domain.ids import check_id
+from iot_system.errors import InvalidInput, TooLarge
+
+CommandStatus: TypeAlias = Literal["queued", "sent", "delivered", "succeeded", "failed", "expired", "cancelled"]
+FINAL: frozenset[CommandStatus] = frozenset({"succeeded", "failed", "expired", "cancelled"})
+_RANK: dict[CommandStatus, int] = {"queued": 0, "sent": 1, "delivered": 2} | dict.fromkeys(FINAL, 3)
+
+OPEN_LIMIT = 100
+"""Commands of one device that are not at their end."""
+PAYLOAD_LIMIT = 64 * 1024
+"""Bytes of a payload, and of a result, as JSON."""
+TIMEOUT_S = 60.0
+"""A command's life where the caller names none."""
+TIMEOUT_LIMIT_S = 30 * 24 * 3600.0
+RESEND_AFTER_S = 10.0
+"""A command that was sent and whose delivery was not confirmed is sent again after this."""
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One command to one device. Times count microseconds since 1970.
+
+    ``result`` is what the device answered, ``reason`` a sentence where it failed, expired or was cancelled. ``room``
+    names the room whose command this is a part of; ``sends`` counts how often it went out.
+    """
+
+    id: str
+    device: str
+    name: str
+    payload: Any = None
+    status: CommandStatus = "queued"
+    created_us: int
+    updated_us: int
+    expires_us: int
+    created_by: str = ""
+    room: str | None = None
+    result: Any = None
+    reason: str | None = None
+    sends: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not reached its end."""
+        return self.status not in FINAL
+
+    def moved(self, status: CommandStatus, *, now_us: int, result: Any = None, reason: str | None = None) -> Command:
+        """The command in a later ``status``; itself where it is at its end, or further on already."""
+        if not self.is_open or _RANK[status] < _RANK[self.status]:
+            return self
+        return msgspec.structs.replace(self, status=status, updated_us=now_us, result=result, reason=reason)
+
+
+def check_command(command: Command) -> None:
+    """Raises `InvalidInput` with the first rule that a new command breaks."""
+    check_id(command.id, field="id")
+    check_id(command.device, field="device")
+    check_id(command.name, field="name")
+    check_payload(command.payload, field="payload")
+    if command.expires_us - command.created_us > TIMEOUT_LIMIT_S * 1e6:
+        raise InvalidInput(f"the command expires in more than {TIMEOUT_LIMIT_S / 86_400:g} days, the limit")
+
+
+def check_payload(payload: object, *, field: str) -> None:
+    """Raises `TooLarge` for a payload or a result that is larger than `PAYLOAD_LIMIT`."""
+    if (size := len(msgspec.json.encode(payload))) > PAYLOAD_LIMIT:
+        raise TooLarge(f"{field} has {size} bytes as JSON; the limit is {PAYLOAD_LIMIT}")
