@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 import msgspec
+from iot_system.domain.access import Scope
 from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.ids import partition_of
+from iot_system.domain.permissions import check_speaks
 from iot_system.domain.questions import DeviceView, Explanation, RoomView
 from iot_system.domain.readings import Telemetry
-from iot_system.domain.registry import Device, Page
+from iot_system.domain.registry import Device, Page, Room
 from iot_system.domain.twin import Aggregate, DeviceState, Latest, RoomState
-from iot_system.errors import Conflict, Forbidden, NotFound, Unauthenticated
+from iot_system.errors import Conflict, IotError, NotFound, Unauthenticated
 from iot_system.ports.clock import SystemClock
 from iot_system.ports.gateway import Imported, IssuedToken, Principal
 
@@ -48,15 +50,19 @@ class MemoryGateway:
             raise Unauthenticated("the token is not valid")
         return Principal("device", owner)
 
+    async def registered(self, device: str) -> Device | None:
+        self._fail()
+        return self.devices.get(device)
+
     async def ingest(self, principal: Principal, messages: Sequence[Telemetry]) -> list[Exception | None]:
         self._fail()
         return [self._store(principal, message) for message in messages]
 
     def _store(self, principal: Principal, message: Telemetry) -> Exception | None:
-        if principal.role == "device" and principal.id != message.device:
-            return Forbidden(f"device {principal.id!r} may not speak for {message.device!r}")
-        if message.device not in self.devices:
-            return NotFound(f"device {message.device!r} is not registered")
+        try:
+            check_speaks(principal, message.device, self.devices.get(message.device))
+        except IotError as error:
+            return error
         if refusal := self.refusals.get(message.device):
             return refusal
         self.messages += 1
@@ -124,9 +130,11 @@ class MemoryGateway:
         self.history = {key: reading for key, reading in self.history.items() if key[0] != id_}
         self.tokens = {token: owner for token, owner in self.tokens.items() if owner[0] != id_}
 
-    async def list_devices(self, *, room: str | None, label: str | None, limit: int, cursor: str | None) -> Page:
+    async def list_devices(
+        self, *, room: str | None, label: str | None, limit: int, cursor: str | None, scopes: tuple[Scope, ...] = ()
+    ) -> Page:
         self._fail()
-        chosen = (device for _, device in sorted(self.devices.items()))
+        chosen = (device for _, device in sorted(self.devices.items()) if _is_seen(scopes, device.room, device.labels))
         if room is not None:
             chosen = (device for device in chosen if device.room == room)
         if label is not None:
@@ -175,9 +183,9 @@ class MemoryGateway:
         self._fail()
         if id_ not in self.rooms:
             raise NotFound(f"nothing was ever heard of room {id_!r}")
-        return RoomView(id_, self.rooms[id_])
+        return RoomView(Room(id=id_), self.rooms[id_])
 
-    async def list_rooms(self, *, limit: int, cursor: str | None) -> Page:
+    async def list_rooms(self, *, limit: int, cursor: str | None, scopes: tuple[Scope, ...] = ()) -> Page:
         self._fail()
         return _page(
             [id_ for id_ in sorted(self.rooms) if cursor is None or id_ > cursor],
@@ -194,6 +202,10 @@ class MemoryGateway:
     def _fail(self) -> None:
         if self.failure is not None:
             raise self.failure
+
+
+def _is_seen(scopes: tuple[Scope, ...], room: str | None, labels: dict[str, str]) -> bool:
+    return Principal("viewer", "anyone", scopes).sees(room=room, labels=labels)
 
 
 def _page(items: list[Any], limit: int, id_of: Any) -> Page:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from iot_system.domain.access import Principal
+from iot_system.domain.access import Principal, Scope
 from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.ids import ME
 from iot_system.domain.questions import DeviceView, Explanation, RoomView
@@ -54,6 +54,10 @@ class Gateway(Protocol):
         """Whose token this is; with ``device``, it must be that device's. Raises `Unauthenticated`."""
         ...
 
+    async def registered(self, device: str) -> Device | None:
+        """A device's registration, or None; some seconds old at most."""
+        ...
+
     async def ingest(self, principal: Principal, messages: Sequence[Telemetry]) -> list[Exception | None]:
         """Store messages durably, in their order per device; returns one entry each: None if durable, or why not.
 
@@ -81,8 +85,10 @@ class Gateway(Protocol):
         """Remove a device with everything known of it."""
         ...
 
-    async def list_devices(self, *, room: str | None, label: str | None, limit: int, cursor: str | None) -> Page:
-        """Devices by id."""
+    async def list_devices(
+        self, *, room: str | None, label: str | None, limit: int, cursor: str | None, scopes: tuple[Scope, ...] = ()
+    ) -> Page:
+        """Devices by id, those that ``scopes`` leave in sight."""
         ...
 
     async def issue_token(self, device: str) -> IssuedToken:
@@ -109,6 +115,6 @@ class Gateway(Protocol):
         """Raises `NotFound` where nothing was ever heard of the room."""
         ...
 
-    async def list_rooms(self, *, limit: int, cursor: str | None) -> Page:
-        """Ids of rooms."""
+    async def list_rooms(self, *, limit: int, cursor: str | None, scopes: tuple[Scope, ...] = ()) -> Page:
+        """Rooms by id, those that ``scopes`` leave in sight."""
         ...

@@ -14,8 +14,10 @@ import msgspec
 from prometheus_client import Counter
 
 from iot_system.domain import questions
+from iot_system.domain.access import Scope
 from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.ids import is_id
+from iot_system.domain.permissions import check_speaks
 from iot_system.domain.questions import DeviceView, Explanation, RoomView
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
@@ -72,6 +74,11 @@ class ActorGateway:
         if not access.device.enabled:
             raise Forbidden(DISABLED.format(id=owner))
         return Principal("device", owner)
+
+    async def registered(self, device: str) -> Device | None:
+        """See `iot_system.ports.gateway.Gateway.registered`."""
+        access = await self._directory.get(device)
+        return access.device if access else None
 
     async def ingest(self, principal: Principal, messages: Sequence[Telemetry]) -> list[Exception | None]:
         """See `iot_system.ports.gateway.Gateway.ingest`."""
@@ -136,9 +143,11 @@ class ActorGateway:
         """See `iot_system.ports.gateway.Gateway.delete_device`."""
         await self._asking.ask_owner(id_, questions.DeleteDevice(id_), type(None))
 
-    async def list_devices(self, *, room: str | None, label: str | None, limit: int, cursor: str | None) -> Page:
+    async def list_devices(
+        self, *, room: str | None, label: str | None, limit: int, cursor: str | None, scopes: tuple[Scope, ...] = ()
+    ) -> Page:
         """See `iot_system.ports.gateway.Gateway.list_devices`."""
-        page = await self._asking.ask(None, questions.ListDevices(room, label, limit, cursor), Page)
+        page = await self._asking.ask(None, questions.ListDevices(room, label, limit, cursor, scopes), Page)
         return msgspec.structs.replace(page, items=msgspec.convert(page.items, list[Device]))
 
     async def issue_token(self, device: str) -> IssuedToken:
@@ -174,9 +183,9 @@ class ActorGateway:
         """See `iot_system.ports.gateway.Gateway.room`."""
         return await self._asking.ask_owner(id_, questions.GetRoom(id_), RoomView)
 
-    async def list_rooms(self, *, limit: int, cursor: str | None) -> Page:
+    async def list_rooms(self, *, limit: int, cursor: str | None, scopes: tuple[Scope, ...] = ()) -> Page:
         """See `iot_system.ports.gateway.Gateway.list_rooms`."""
-        return await self._asking.ask(None, questions.ListRooms(limit, cursor), Page)
+        return await self._asking.ask(None, questions.ListRooms(limit, cursor, scopes), Page)
 
     async def _register(self, partition: int, devices: list[Device]) -> Imported:
         existing: list[str] = []
@@ -211,11 +220,12 @@ class _Batch:
         self._waiting: list[tuple[list[int], asyncio.Future[IotError | None]]] = []
 
     def why_not(self, id_: str, access: DeviceAccess | None) -> IotError | None:
-        if self._principal.role == "device" and self._principal.id != id_:
-            return Forbidden(f"device {self._principal.id!r} may not speak for {id_!r}")
-        if access is None:
-            return NotFound(UNKNOWN.format(id=id_))
-        return None if access.device.enabled else Forbidden(DISABLED.format(id=id_))
+        device = access.device if access else None
+        try:
+            check_speaks(self._principal, id_, device)
+        except IotError as problem:
+            return problem
+        return None if device is not None and device.enabled else Forbidden(DISABLED.format(id=id_))
 
     def refuse(self, indexes: list[int], problem: Exception) -> None:
         for index in indexes:

@@ -10,13 +10,15 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
 from iot_system.adapters.http import problems
-from iot_system.adapters.http.auth import DevicePath, admin_only, itself_or_admin
+from iot_system.adapters.http.auth import DevicePath, itself_or, needs, needs_for_device
 from iot_system.adapters.http.batches import BatchReader, check
 from iot_system.adapters.http.bodies import Form
 from iot_system.adapters.http.openapi import ID_PATTERN, ImportOperation
 from iot_system.adapters.http.problems import Rejection
 from iot_system.adapters.http.requests import ApiRequest
+from iot_system.domain.access import Action, Principal
 from iot_system.domain.ids import ID_LENGTH_LIMIT, check_id
+from iot_system.domain.permissions import check_registration
 from iot_system.domain.readings import milliseconds
 from iot_system.domain.registry import DEFAULT_BEHAVIOUR, LABEL_LENGTH_LIMIT, Device, check_labels
 from iot_system.errors import Conflict, InvalidInput
@@ -106,12 +108,12 @@ _new_devices: BatchReader[NewDevice] = BatchReader(NewDevice)
     operation_id="createDevice",
     summary="Register a device",
     tags=["devices"],
-    guards=[admin_only],
+    guards=[needs(Action.ADMINISTER)],
     responses=problems.documented(400, 401, 403, 409, 413, 429, 503),
 )
 async def create_device(request: ApiRequest, data: JSONBody[NewDevice]) -> Response[DeviceRecord]:
     """Register a device."""
-    record = _record(await request.gateway.create_device(_checked(data)))
+    record = _record(await request.gateway.create_device(_checked(data, request.principal)))
     return Response(record, headers={"Location": f"/v1/devices/{record.id}"})
 
 
@@ -120,7 +122,7 @@ async def create_device(request: ApiRequest, data: JSONBody[NewDevice]) -> Respo
     operation_id="importDevices",
     summary="Register many devices",
     tags=["devices"],
-    guards=[admin_only],
+    guards=[needs(Action.ADMINISTER)],
     status_code=200,
     operation_class=ImportOperation,
     responses=problems.documented(400, 401, 403, 409, 413, 429, 503),
@@ -131,7 +133,7 @@ async def import_devices(request: ApiRequest) -> Imported:
     seen: set[str] = set()
 
     def once(new: NewDevice) -> Device:
-        device = _checked(new)
+        device = _checked(new, request.principal)
         if device.id in seen:
             raise Conflict(f"id {device.id!r} stands on an earlier line already")
         seen.add(device.id)
@@ -158,7 +160,7 @@ async def import_devices(request: ApiRequest) -> Imported:
     operation_id="listDevices",
     summary="List devices",
     tags=["devices"],
-    guards=[admin_only],
+    guards=[needs(Action.READ)],
     responses=problems.documented(400, 401, 403, 429, 503),
 )
 async def list_devices(
@@ -172,7 +174,9 @@ async def list_devices(
     cursor: Cursor = None,
 ) -> DevicePage:
     """List devices by id, of one room or with one label if asked for."""
-    page = await request.gateway.list_devices(room=room, label=label, limit=limit, cursor=cursor)
+    page = await request.gateway.list_devices(
+        room=room, label=label, limit=limit, cursor=cursor, scopes=request.principal.scopes
+    )
     return DevicePage([_record(device) for device in page.items], page.cursor)
 
 
@@ -181,7 +185,7 @@ async def list_devices(
     operation_id="getDevice",
     summary="Get a device",
     tags=["devices"],
-    guards=[itself_or_admin],
+    guards=[itself_or(Action.READ)],
     responses=problems.documented(400, 401, 403, 404, 429, 503),
 )
 async def get_device(request: ApiRequest, device: DevicePath) -> DeviceRecord:
@@ -194,7 +198,7 @@ async def get_device(request: ApiRequest, device: DevicePath) -> DeviceRecord:
     operation_id="patchDevice",
     summary="Change a device",
     tags=["devices"],
-    guards=[admin_only],
+    guards=[needs_for_device(Action.ADMINISTER)],
     responses=problems.documented(400, 401, 403, 404, 409, 413, 429, 503),
 )
 async def patch_device(request: ApiRequest, device: DevicePath, data: JSONBody[DevicePatch]) -> DeviceRecord:
@@ -209,7 +213,7 @@ async def patch_device(request: ApiRequest, device: DevicePath, data: JSONBody[D
     operation_id="deleteDevice",
     summary="Remove a device",
     tags=["devices"],
-    guards=[admin_only],
+    guards=[needs_for_device(Action.ADMINISTER)],
     responses=problems.documented(400, 401, 403, 404, 429, 503),
 )
 async def delete_device(request: ApiRequest, device: DevicePath) -> None:
@@ -222,7 +226,7 @@ async def delete_device(request: ApiRequest, device: DevicePath) -> None:
     operation_id="issueToken",
     summary="Make a token for a device",
     tags=["credentials"],
-    guards=[admin_only],
+    guards=[needs_for_device(Action.ADMINISTER)],
     responses=problems.documented(400, 401, 403, 404, 429, 503),
 )
 async def issue_token(request: ApiRequest, device: DevicePath) -> NewToken:
@@ -236,7 +240,7 @@ async def issue_token(request: ApiRequest, device: DevicePath) -> NewToken:
     operation_id="revokeCredential",
     summary="Revoke a credential",
     tags=["credentials"],
-    guards=[admin_only],
+    guards=[needs_for_device(Action.ADMINISTER)],
     responses=problems.documented(400, 401, 403, 404, 429, 503),
 )
 async def revoke_credential(request: ApiRequest, device: DevicePath, credential: CredentialId) -> None:
@@ -244,10 +248,11 @@ async def revoke_credential(request: ApiRequest, device: DevicePath, credential:
     await request.gateway.revoke_credential(request.device_id(device), credential)
 
 
-def _checked(new: NewDevice) -> Device:
-    """Raises `InvalidInput`."""
+def _checked(new: NewDevice, principal: Principal) -> Device:
+    """Raises `InvalidInput`, `Forbidden` where scopes would not leave the device in sight."""
     check_id(new.id, field="id")
     _check(new)
+    check_registration(principal, room=new.room, labels=new.labels)
     return Device(id=new.id, room=new.room, behaviour=new.behaviour, labels=new.labels, enabled=new.enabled)
 
 

@@ -14,8 +14,9 @@ from litestar.params import QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
 from iot_system.adapters.http import problems
-from iot_system.adapters.http.auth import DevicePath, itself_or_admin
+from iot_system.adapters.http.auth import DevicePath, itself_or
 from iot_system.adapters.http.requests import ApiRequest
+from iot_system.domain.access import Action
 from iot_system.domain.history import PAGE_LIMIT, AggregateName, Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.readings import METRIC_NAME_LIMIT, METRICS_LIMIT, milliseconds
 from iot_system.errors import InvalidInput
@@ -69,7 +70,7 @@ class _Position(msgspec.Struct, array_like=True):
     operation_id="getHistory",
     summary="Get history",
     tags=["telemetry"],
-    guards=[itself_or_admin],
+    guards=[itself_or(Action.READ)],
     responses=problems.documented(400, 401, 403, 404, 429, 503),
 )
 async def get_history(

@@ -10,11 +10,12 @@ from litestar.params import PathParameter
 from msgspec import Meta
 
 from iot_system.adapters.http import problems
-from iot_system.adapters.http.auth import admin_only
+from iot_system.adapters.http.auth import needs, needs_for_room
 from iot_system.adapters.http.devices import Cursor, Limit
 from iot_system.adapters.http.openapi import ID_SCHEMA
 from iot_system.adapters.http.requests import ApiRequest
 from iot_system.adapters.http.twins import LatestValue
+from iot_system.domain.access import Action
 from iot_system.domain.ids import check_id
 from iot_system.domain.questions import RoomView
 from iot_system.domain.readings import milliseconds
@@ -65,12 +66,12 @@ class RoomTwin(msgspec.Struct):
     operation_id="listRooms",
     summary="List rooms",
     tags=["rooms"],
-    guards=[admin_only],
+    guards=[needs(Action.READ)],
     responses=problems.documented(400, 401, 403, 429, 503),
 )
 async def list_rooms(request: ApiRequest, limit: Limit = 100, cursor: Cursor = None) -> RoomPage:
     """List rooms by id."""
-    page = await request.gateway.list_rooms(limit=limit, cursor=cursor)
+    page = await request.gateway.list_rooms(limit=limit, cursor=cursor, scopes=request.principal.scopes)
     return RoomPage([RoomRecord(id_) for id_ in page.items], page.cursor)
 
 
@@ -79,7 +80,7 @@ async def list_rooms(request: ApiRequest, limit: Limit = 100, cursor: Cursor = N
     operation_id="getRoomTwin",
     summary="Get a room's twin",
     tags=["rooms"],
-    guards=[admin_only],
+    guards=[needs_for_room(Action.READ)],
     responses=problems.documented(400, 401, 403, 404, 429, 503),
 )
 async def get_room_twin(request: ApiRequest, room: RoomInPath) -> RoomTwin:

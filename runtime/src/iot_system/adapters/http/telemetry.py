@@ -10,14 +10,14 @@ from litestar import post
 from msgspec import UNSET, Meta, UnsetType
 
 from iot_system.adapters.http import problems
-from iot_system.adapters.http.auth import DevicePath, itself_or_admin
+from iot_system.adapters.http.auth import DevicePath, itself_or, sends
 from iot_system.adapters.http.batches import BatchReader, Items, check
 from iot_system.adapters.http.openapi import BulkTelemetryOperation, TelemetryOperation
 from iot_system.adapters.http.problems import Rejection
 from iot_system.adapters.http.requests import ApiRequest
+from iot_system.domain.access import Action
 from iot_system.domain.ids import check_id
 from iot_system.domain.readings import Telemetry, parse_telemetry
-from iot_system.errors import Forbidden
 from iot_system.ports.gateway import Gateway, Principal, resolve_me
 
 _PROBLEMS = problems.documented(400, 401, 403, 404, 413, 415, 429, 503)
@@ -50,7 +50,7 @@ _bulk: BatchReader[BulkItem] = BatchReader(BulkItem)
     operation_id="sendTelemetry",
     summary="Send telemetry of a device",
     tags=["telemetry"],
-    guards=[itself_or_admin],
+    guards=[itself_or(Action.OPERATE)],
     status_code=202,
     operation_class=TelemetryOperation,
     responses=_PROBLEMS,
@@ -71,6 +71,7 @@ async def send_telemetry(request: ApiRequest, device: DevicePath) -> Accepted:
     operation_id="sendBulkTelemetry",
     summary="Send telemetry of many devices",
     tags=["telemetry"],
+    guards=[sends],
     status_code=202,
     operation_class=BulkTelemetryOperation,
     responses=_PROBLEMS,
@@ -88,8 +89,6 @@ def _bulk_parser(gateway: Gateway, principal: Principal) -> Callable[[BulkItem],
         device = checked.get(item.device)
         if device is None:
             device = check_id(resolve_me(item.device, principal), field="device")
-            if principal.role == "device" and device != principal.id:
-                raise Forbidden(f"device {principal.id!r} may only send its own telemetry, not that of {device!r}")
             checked[item.device] = device
         body: dict[str, Any] = {"values": item.values}
         if item.ts is not UNSET:

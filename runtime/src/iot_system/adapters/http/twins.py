@@ -9,8 +9,9 @@ from litestar import Response, get
 from msgspec import Meta
 
 from iot_system.adapters.http import problems
-from iot_system.adapters.http.auth import DevicePath, admin_only, itself_or_admin
+from iot_system.adapters.http.auth import DevicePath, itself_or, needs_for_device
 from iot_system.adapters.http.requests import ApiRequest
+from iot_system.domain.access import Action
 from iot_system.domain.questions import DeviceView
 from iot_system.domain.readings import milliseconds
 
@@ -61,7 +62,7 @@ class Ownership(msgspec.Struct):
     operation_id="getDeviceTwin",
     summary="Get a device's twin",
     tags=["twins"],
-    guards=[itself_or_admin],
+    guards=[itself_or(Action.READ)],
     responses=_PROBLEMS,
 )
 async def get_device_twin(request: ApiRequest, device: DevicePath) -> Response[DeviceTwin]:
@@ -75,7 +76,7 @@ async def get_device_twin(request: ApiRequest, device: DevicePath) -> Response[D
     operation_id="explainDeviceTwin",
     summary="Explain who owns a device",
     tags=["twins"],
-    guards=[admin_only],
+    guards=[needs_for_device(Action.ADMINISTER)],
     responses=_PROBLEMS,
 )
 async def explain_device_twin(request: ApiRequest, device: DevicePath) -> Ownership:
