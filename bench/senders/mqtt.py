@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Sequence
 from typing import cast
 
 from iot_system.adapters.mqtt.encoding import encode, encode_pubacks
-from iot_system.adapters.mqtt.packets import ConnAck, Connect, ConnectCode, Disconnect, Publish
+from iot_system.adapters.mqtt.packets import ConnAck, Connect, Disconnect, Publish
+from iot_system.adapters.mqtt.reasons import ConnectCode
 
 from bench.senders.orders import Order
-from bench.workload import DEVICES, device
+from bench.workload import device
 
 HOST = "127.0.0.1"
 WINDOW = 100
@@ -103,7 +104,7 @@ async def connect(order: Order) -> AsyncIterator[MqttSender]:
     loop = asyncio.get_running_loop()
     connections: list[DeviceConnection] = []
     try:
-        for number in range(DEVICES):
+        for number in range(order.workload.devices):
             name, topic = device(number), f"v1/devices/{device(number)}/telemetry"
             password = order.passwords[number].encode() if order.passwords else None
             hello = Connect(name, keep_alive_s=KEEP_ALIVE_S, username=name if password else None, password=password)

@@ -10,8 +10,8 @@ from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.packets import (
     ConnAck,
     Connect,
-    ConnectCode,
     Disconnect,
+    Options,
     PingReq,
     PingResp,
     PubAck,
@@ -19,6 +19,7 @@ from iot_system.adapters.mqtt.packets import (
     SubAck,
     Subscribe,
 )
+from iot_system.adapters.mqtt.reasons import ConnectCode, ReasonCode
 from iot_system.adapters.mqtt.server import MqttServer
 from iot_system.errors import InvalidSetting, Overloaded, Unavailable
 
@@ -163,7 +164,7 @@ async def test_a_packet_cut_off_by_the_end_of_the_connection_stores_nothing(serv
         (Connect("c", username="one", password=b"\xff"), ConnectCode.CREDENTIALS),
         (Connect("c", username="../", password=b"x"), ConnectCode.CREDENTIALS),
         (Connect("c", username="one", password=b"wrong"), ConnectCode.NOT_AUTHORIZED),
-        (Connect("", clean_session=False, username="one", password=b"x"), ConnectCode.CLIENT_ID),
+        (Connect("", clean_start=False, username="one", password=b"x"), ConnectCode.CLIENT_ID),
         (Connect("c" * 300, username="one", password=b"x"), ConnectCode.CLIENT_ID),
     ],
 )
@@ -235,8 +236,10 @@ async def test_what_a_client_still_sends_after_the_end_does_not_hold_up_its_clos
 
 async def test_a_device_may_subscribe_to_its_own_topics_only(served: Served) -> None:
     client = await served.client()
-    await client.send(Subscribe(1, (("v1/devices/me/twin/desired", 1), ("v1/devices/two/twin/desired", 1), ("#", 0))))
-    assert await client.receive() == SubAck(1, (1, 0x80, 0x80))
+    filters = ("v1/devices/me/twin/desired", "v1/devices/two/twin/desired", "#")
+    await client.send(Subscribe(1, tuple((one, Options(1)) for one in filters)))
+    refused = ReasonCode.UNSPECIFIED_ERROR
+    assert await client.receive() == SubAck(1, (ReasonCode.GRANTED_QOS_1, refused, refused))
 
 
 async def test_the_administrator_speaks_for_any_device_by_its_name(served: Served) -> None:

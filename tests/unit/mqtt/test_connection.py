@@ -12,11 +12,10 @@ from iot_system.adapters.mqtt.decoding import Decoder
 from iot_system.adapters.mqtt.encoding import encode
 from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.packets import (
-    SUBSCRIPTION_REFUSED,
     ConnAck,
     Connect,
-    ConnectCode,
     Disconnect,
+    Options,
     Packet,
     PingReq,
     PingResp,
@@ -28,6 +27,7 @@ from iot_system.adapters.mqtt.packets import (
     UnsubAck,
     Unsubscribe,
 )
+from iot_system.adapters.mqtt.reasons import ConnectCode, ReasonCode
 from iot_system.ports.gateway import Principal
 
 DEVICE = Principal("device", "one")
@@ -92,7 +92,7 @@ def test_the_first_packet_must_be_connect() -> None:
     assert sent(connection) == []
 
 
-@pytest.mark.parametrize("packet", [CONNECT, PubAck(1), PubRel(1), ConnAck(0), SubAck(1, (0,))])
+@pytest.mark.parametrize("packet", [CONNECT, PubAck(1), PubRel(1), ConnAck(0), SubAck(1, (ReasonCode.SUCCESS,))])
 def test_what_no_client_may_send_ends_the_connection(packet: Packet) -> None:
     (ended,) = opened().receive(encode(packet), 0.0)
     assert isinstance(ended, Ended)
@@ -177,16 +177,16 @@ def test_over_its_bound_a_client_is_not_read_any_further(limits: MqttLimits) -> 
 def test_subscriptions_are_granted_for_what_is_the_device_s_own_up_to_the_bound() -> None:
     connection = opened(MqttLimits(subscriptions=2))
     asked = (
-        ("v1/devices/me/twin/desired", 2),
-        ("v1/devices/two/twin/desired", 1),
-        ("#", 0),
-        ("v1/devices/one/commands/+/+", 0),
-        ("v1/devices/one/commands/x/y", 1),
-        ("v1/devices/me/twin/desired", 0),
+        ("v1/devices/me/twin/desired", Options(2)),
+        ("v1/devices/two/twin/desired", Options(1)),
+        ("#", Options(0)),
+        ("v1/devices/one/commands/+/+", Options(0)),
+        ("v1/devices/one/commands/x/y", Options(1)),
+        ("v1/devices/me/twin/desired", Options(0)),
     )
     assert connection.receive(encode(Subscribe(1, asked)), 0.0) == []
-    no = SUBSCRIPTION_REFUSED
-    assert sent(connection) == [SubAck(1, (1, no, no, 0, no, 0))]
+    yes, no = ReasonCode.SUCCESS, ReasonCode.UNSPECIFIED_ERROR
+    assert sent(connection) == [SubAck(1, (ReasonCode.GRANTED_QOS_1, no, no, yes, no, yes))]
     connection.receive(encode(Unsubscribe(2, ("v1/devices/me/twin/desired", "never/subscribed"))), 0.0)
     assert sent(connection) == [UnsubAck(2)]
     assert connection.subscriptions == {"v1/devices/one/commands/+/+": 0}

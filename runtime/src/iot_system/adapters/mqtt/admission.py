@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from iot_system.adapters.mqtt.packets import PROTOCOL_LEVEL, Connect, ConnectCode
+from iot_system.adapters.mqtt.packets import MQTT_3_1_1, Connect
+from iot_system.adapters.mqtt.reasons import ConnectCode
 from iot_system.domain.ids import check_id
 from iot_system.errors import Forbidden, InvalidInput, Retry, Unauthenticated
 from iot_system.ports.gateway import Gateway, Principal
@@ -25,10 +26,10 @@ def check_connect(connect: Connect) -> None:
 
     A client of MQTT 5 understands return code 1, in a CONNACK of 3.1.1's form, as its reason code 0x84.
     """
-    if connect.protocol_level != PROTOCOL_LEVEL:
-        why = f"the protocol level is {connect.protocol_level}; this server speaks {PROTOCOL_LEVEL} (MQTT 3.1.1)"
+    if connect.protocol_level != MQTT_3_1_1:
+        why = f"the protocol level is {connect.protocol_level}; this server speaks {MQTT_3_1_1} (MQTT 3.1.1)"
         raise NotAdmitted(ConnectCode.PROTOCOL_LEVEL, "protocol", why)
-    if not connect.client_id and not connect.clean_session:
+    if not connect.client_id and not connect.clean_start:
         why = "a client without an identifier must ask for a clean session (MQTT 3.1.3.1)"
         raise NotAdmitted(ConnectCode.CLIENT_ID, "client_id", why)
     if len(connect.client_id) > CLIENT_ID_LIMIT:

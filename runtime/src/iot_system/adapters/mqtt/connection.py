@@ -18,7 +18,9 @@ from iot_system.adapters.mqtt import packets
 from iot_system.adapters.mqtt.decoding import Decoder
 from iot_system.adapters.mqtt.encoding import encode, encode_pubacks
 from iot_system.adapters.mqtt.limits import MqttLimits
-from iot_system.adapters.mqtt.packets import ConnAck, Connect, ConnectCode, MalformedPacket, Packet, Publish
+from iot_system.adapters.mqtt.malformed import MalformedPacket
+from iot_system.adapters.mqtt.packets import ConnAck, Connect, Packet, Publish
+from iot_system.adapters.mqtt.reasons import SUBSCRIPTION_REFUSED, ConnectCode, ReasonCode
 from iot_system.adapters.mqtt.topics import is_own
 from iot_system.ports.gateway import Principal
 
@@ -251,7 +253,7 @@ class Connection:
             case packets.PingReq():
                 self._output.append(encode(packets.PingResp()))
             case packets.Subscribe(packet_id, filters):
-                codes = tuple([self._subscribe(filter_, qos, self._principal) for filter_, qos in filters])
+                codes = tuple([self._subscribe(filter_, asked.qos, self._principal) for filter_, asked in filters])
                 self._output.append(encode(packets.SubAck(packet_id, codes)))
             case packets.Unsubscribe(packet_id, names):
                 for name in names:
@@ -267,12 +269,12 @@ class Connection:
                 return Ended("protocol", f"{_name(packet)} answers nothing that was sent")
         return None
 
-    def _subscribe(self, filter_: str, qos: int, principal: Principal) -> int:
+    def _subscribe(self, filter_: str, qos: int, principal: Principal) -> ReasonCode:
         is_new = filter_ not in self.subscriptions
         if not is_own(filter_, principal) or (is_new and len(self.subscriptions) >= self._limits.subscriptions):
-            return packets.SUBSCRIPTION_REFUSED
+            return ReasonCode(SUBSCRIPTION_REFUSED)
         self.subscriptions[filter_] = granted = min(qos, 1)
-        return granted
+        return ReasonCode(granted)
 
     def _ended_if_drained(self) -> list[Event]:
         if self._state is not _State.ENDING or self._in_flight or self._ending is None:

@@ -1,4 +1,4 @@
-"""Packets to bytes (3.1.1)."""
+"""Packets to bytes, as 3.1.1 or 5 has them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from collections.abc import Sequence
 from struct import pack
 from sys import byteorder
 
+from iot_system.adapters.mqtt.fields import encode_binary, encode_text, encode_variable
 from iot_system.adapters.mqtt.packets import (
+    MQTT_3_1_1,
+    MQTT_5,
     PROTOCOL_NAME,
+    Auth,
     ConnAck,
     Connect,
     Disconnect,
+    Options,
     Packet,
     PingReq,
     PingResp,
@@ -25,48 +30,55 @@ from iot_system.adapters.mqtt.packets import (
     UnsubAck,
     Unsubscribe,
 )
+from iot_system.adapters.mqtt.properties import NO_PROPERTIES, Properties, encode_properties
+from iot_system.adapters.mqtt.reasons import ReasonCode
 
-_LENGTH_LIMIT = 268_435_455
-"""The largest remaining length that four bytes can tell (2.2.3)."""
 
+def encode(packet: Packet, level: int = MQTT_3_1_1) -> bytes:
+    """One packet for a connection of this protocol level; CONNECT has its own.
 
-def encode(packet: Packet) -> bytes:
-    """One packet as the standard has it. Raises `ValueError` for what its fields cannot hold."""
+    Raises `ValueError` for what its fields cannot hold. What 3.1.1 does not have is left out there.
+    """
+    is_v5 = level == MQTT_5
     match packet:
-        case Publish(topic, payload, qos, packet_id, dup, retain):
-            id_ = pack(">H", packet_id) if qos else b""
-            return _packet(0x30 | dup << 3 | qos << 1 | retain, _text(topic), id_, payload)
-        case PubAck(packet_id):
-            return pack(">BBH", 0x40, 2, packet_id)
-        case PubRec(packet_id):
-            return pack(">BBH", 0x50, 2, packet_id)
-        case PubRel(packet_id):
-            return pack(">BBH", 0x62, 2, packet_id)
-        case PubComp(packet_id):
-            return pack(">BBH", 0x70, 2, packet_id)
-        case UnsubAck(packet_id):
-            return pack(">BBH", 0xB0, 2, packet_id)
-        case ConnAck(code, session_present):
-            return pack(">BBBB", 0x20, 2, session_present, code)
-        case Subscribe(packet_id, filters):
-            asked = (_text(filter_) + bytes((qos,)) for filter_, qos in filters)
-            return _packet(0x82, pack(">H", packet_id), *asked)
-        case SubAck(packet_id, codes):
-            return _packet(0x90, pack(">H", packet_id), bytes(codes))
-        case Unsubscribe(packet_id, names):
-            return _packet(0xA2, pack(">H", packet_id), *map(_text, names))
+        case Publish(topic, payload, qos, packet_id, dup, retain, properties):
+            head = encode_text(topic) + (pack(">H", packet_id) if qos else b"")
+            if is_v5:
+                head += encode_properties(properties)
+            return _packet(0x30 | dup << 3 | qos << 1 | retain, head, payload)
+        case PubAck(packet_id, code, properties):
+            return _acknowledgement(0x40, packet_id, code, properties, is_v5)
+        case PubRec(packet_id, code, properties):
+            return _acknowledgement(0x50, packet_id, code, properties, is_v5)
+        case PubRel(packet_id, code, properties):
+            return _acknowledgement(0x62, packet_id, code, properties, is_v5)
+        case PubComp(packet_id, code, properties):
+            return _acknowledgement(0x70, packet_id, code, properties, is_v5)
+        case ConnAck(reason_code, session_present, properties):
+            return _packet(0x20, bytes((session_present, reason_code)), _properties(properties, is_v5))
+        case Subscribe(packet_id, filters, properties):
+            asked = (encode_text(filter_) + _options(options, is_v5) for filter_, options in filters)
+            return _packet(0x82, pack(">H", packet_id), _properties(properties, is_v5), *asked)
+        case SubAck(packet_id, codes, properties):
+            return _packet(0x90, pack(">H", packet_id), _properties(properties, is_v5), bytes(codes))
+        case Unsubscribe(packet_id, names, properties):
+            return _packet(0xA2, pack(">H", packet_id), _properties(properties, is_v5), *map(encode_text, names))
+        case UnsubAck(packet_id, codes, properties):
+            return _packet(0xB0, pack(">H", packet_id), _properties(properties, is_v5), bytes(codes) if is_v5 else b"")
         case Connect():
             return _connect(packet)
         case PingReq():
             return b"\xc0\x00"
         case PingResp():
             return b"\xd0\x00"
-        case Disconnect():
-            return b"\xe0\x00"
+        case Disconnect(code, properties):
+            return _packet(0xE0, _reason(code, properties) if is_v5 else b"")
+        case Auth(code, properties):
+            return _packet(0xF0, _reason(code, properties))
 
 
 def encode_pubacks(packet_ids: Sequence[int]) -> bytes:
-    """The PUBACKs of many packets at once, in their order."""
+    """The PUBACKs of many packets at once, in their order: success is the same bytes in both versions (3.4.2.1)."""
     ids = array("H", packet_ids)
     if byteorder == "little":
         ids.byteswap()
@@ -77,40 +89,45 @@ def encode_pubacks(packet_ids: Sequence[int]) -> bytes:
     return bytes(data)
 
 
+def _acknowledgement(first: int, packet_id: int, code: ReasonCode, properties: Properties, is_v5: bool) -> bytes:
+    return _packet(first, pack(">H", packet_id), _reason(code, properties) if is_v5 else b"")
+
+
+def _reason(code: ReasonCode, properties: Properties) -> bytes:
+    """What stands for its default at the end of a packet is left out."""
+    if properties != NO_PROPERTIES:
+        return bytes((code,)) + encode_properties(properties)
+    return bytes((code,)) if code else b""
+
+
+def _options(options: Options, is_v5: bool) -> bytes:
+    if not is_v5:
+        return bytes((options.qos,))
+    rest = options.no_local << 2 | options.retain_as_published << 3 | options.retain_handling << 4
+    return bytes((options.qos | rest,))
+
+
 def _connect(packet: Connect) -> bytes:
-    flags = packet.clean_session << 1
-    payload = [_text(packet.client_id)]
+    is_v5 = packet.protocol_level == MQTT_5
+    flags = packet.clean_start << 1
+    payload = [_properties(packet.properties, is_v5), encode_text(packet.client_id)]
     if will := packet.will:
         flags |= 0x04 | will.qos << 3 | will.retain << 5
-        payload += [_text(will.topic), _binary(will.payload)]
+        payload += [_properties(will.properties, is_v5), encode_text(will.topic), encode_binary(will.payload)]
     if packet.username is not None:
         flags |= 0x80
-        payload.append(_text(packet.username))
+        payload.append(encode_text(packet.username))
     if packet.password is not None:
         flags |= 0x40
-        payload.append(_binary(packet.password))
+        payload.append(encode_binary(packet.password))
     head = pack(">BBH", packet.protocol_level, flags, packet.keep_alive_s)
-    return _packet(0x10, _text(PROTOCOL_NAME), head, *payload)
+    return _packet(0x10, encode_text(PROTOCOL_NAME), head, *payload)
+
+
+def _properties(properties: Properties, is_v5: bool) -> bytes:
+    return encode_properties(properties) if is_v5 else b""
 
 
 def _packet(first: int, *parts: bytes) -> bytes:
     body = b"".join(parts)
-    length = len(body)
-    if length > _LENGTH_LIMIT:
-        raise ValueError(f"a packet has {length} bytes; the limit is {_LENGTH_LIMIT}")
-    header = bytearray((first,))
-    while length > 0x7F:
-        header.append(length & 0x7F | 0x80)
-        length >>= 7
-    header.append(length)
-    return bytes(header) + body
-
-
-def _text(text: str) -> bytes:
-    return _binary(text.encode())
-
-
-def _binary(data: bytes) -> bytes:
-    if len(data) > 0xFFFF:
-        raise ValueError(f"a field has {len(data)} bytes; the limit is {0xFFFF}")
-    return pack(">H", len(data)) + data
+    return bytes((first,)) + encode_variable(len(body)) + body

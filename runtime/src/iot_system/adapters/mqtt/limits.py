@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+HEADERS_BYTES = 16 * 1024
+"""What a packet of MQTT 5 may have beyond its payload: topic and properties."""
+
 
 class MqttLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes in bytes, durations in seconds."""

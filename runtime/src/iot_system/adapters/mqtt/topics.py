@@ -6,13 +6,17 @@ A topic is the REST path without its leading slash; ``me`` stands for the caller
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
-from iot_system.adapters.mqtt.packets import MalformedPacket
+from iot_system.adapters.mqtt.malformed import MalformedPacket
 from iot_system.domain.ids import ME, check_id
-from iot_system.errors import NotFound
+from iot_system.errors import InvalidInput, NotFound
 from iot_system.ports.gateway import Principal
 
 _SHOWN = 100
+_SHARE = "$share"
+TOPIC_BYTES = 1024
+TOPIC_LEVELS = 32
 
 
 def check_topic(topic: str) -> str:
@@ -35,6 +39,38 @@ def check_filter(filter_: str) -> str:
         if "+" in level and level != "+":
             raise MalformedPacket(f"the topic filter {filter_[:_SHOWN]!r} has '+' within a level", "4.7.1.3")
     return filter_
+
+
+def check_size(topic: str) -> str:
+    """Return a topic name or filter within `TOPIC_BYTES` and `TOPIC_LEVELS`. Raises `InvalidInput`."""
+    if (size := len(topic.encode())) > TOPIC_BYTES:
+        raise InvalidInput(f"topic {topic[:_SHOWN]!r} has {size} bytes; the limit is {TOPIC_BYTES}")
+    if (levels := topic.count("/") + 1) > TOPIC_LEVELS:
+        raise InvalidInput(f"topic {topic[:_SHOWN]!r} has {levels} levels; the limit is {TOPIC_LEVELS}")
+    return topic
+
+
+class Shared(NamedTuple):
+    """A shared subscription: who subscribes by the same share name shares what matches the filter (4.8.2)."""
+
+    share_name: str
+    topic_filter: str
+
+
+def parse_shared(filter_: str) -> Shared | None:
+    """The parts of ``$share/{share name}/{filter}``; None for a filter of one's own.
+
+    An empty share name or filter stands for a shared subscription that `is_shared_valid` refuses.
+    """
+    if not filter_.startswith(f"{_SHARE}/"):
+        return None
+    share_name, _, topic_filter = filter_[len(_SHARE) + 1 :].partition("/")
+    return Shared(share_name, topic_filter)
+
+
+def is_shared_valid(shared: Shared) -> bool:
+    """Whether both parts are there, and no wildcard is in the name [MQTT-4.8.2-1, MQTT-4.8.2-2]."""
+    return bool(shared.share_name and shared.topic_filter) and not {"+", "#"} & set(shared.share_name)
 
 
 @lru_cache(maxsize=65_536)
