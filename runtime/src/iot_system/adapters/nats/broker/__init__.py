@@ -1,0 +1,1 @@
+"""The broker of applications' topics on JetStream."""
