@@ -47,6 +47,14 @@ def _check_ray(text: str) -> None:
         raise InvalidSetting(f"IOT_RAY_ADDRESS is {text!r}; it is HOST:PORT")
 
 
+def _check_jwks(text: str) -> None:
+    scheme, separator, rest = text.partition("://")
+    if "@" in rest:  # the sentence must not repeat it
+        raise InvalidSetting("IOT_JWT_JWKS bears a user or a password; keys are public, they need none")
+    if separator and (scheme not in ("http", "https") or not rest):
+        raise InvalidSetting(f"IOT_JWT_JWKS is {text!r}; it is a file, or an address with http:// or https://")
+
+
 class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach NATS; ``urls`` are separated by commas. Secrets never stand in ``urls``."""
 
@@ -71,6 +79,20 @@ class ListenSettings(msgspec.Struct, frozen=True, kw_only=True):
     mqtt_port: Annotated[Port, _env("IOT_MQTT_PORT")] = 1883
 
 
+class JwtSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """An identity provider whose tokens are accepted; none without ``issuer``. ``jwks``: a file or an address."""
+
+    issuer: Annotated[str | None, _env("IOT_JWT_ISSUER")] = None
+    audience: Annotated[str | None, _env("IOT_JWT_AUDIENCE")] = None
+    jwks: Annotated[str | None, _env("IOT_JWT_JWKS", check=_check_jwks)] = None
+    role_claim: Annotated[str, _env("IOT_JWT_ROLE_CLAIM")] = "iot_role"
+    scope_claim: Annotated[str, _env("IOT_JWT_SCOPE_CLAIM")] = "iot_scopes"
+
+    def __post_init__(self) -> None:
+        if 0 < sum(one is not None for one in (self.issuer, self.audience, self.jwks)) < 3:
+            raise InvalidSetting("IOT_JWT_ISSUER, IOT_JWT_AUDIENCE and IOT_JWT_JWKS belong together: set all, or none")
+
+
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What all processes have in common."""
 
@@ -91,6 +113,7 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     listen: ListenSettings = ListenSettings()
     process: ProcessSettings = ProcessSettings()
     admin_token: Annotated[str | None, _env("IOT_ADMIN_TOKEN")] = None
+    jwt: JwtSettings = JwtSettings()
 
 
 class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):

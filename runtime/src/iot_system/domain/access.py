@@ -11,6 +11,10 @@ import msgspec
 from iot_system.errors import InvalidInput
 
 Role: TypeAlias = Literal["viewer", "operator", "admin", "device"]
+PERSONS: tuple[Role, ...] = ("viewer", "operator", "admin")
+"""Roles of people and programs, the least first."""
+BOOTSTRAP_ADMIN = "admin"
+"""The id of who has the token that the system was started with."""
 
 
 class Scope(msgspec.Struct, frozen=True, array_like=True):
@@ -37,12 +41,16 @@ _RANKS: Mapping[Role, int] = {"viewer": 1, "operator": 2, "admin": 3, "device": 
 class Principal(msgspec.Struct, frozen=True):
     """Who is asking: a person or program with a role, or the device ``id`` for itself and those assigned to it.
 
-    Several ``scopes`` widen: it is enough to be in one. None at all means everything.
+    Several ``scopes`` widen: it is enough to be in one. None at all means everything. ``credential`` is the id of the
+    device's credential or of the API token that let it in, ``expires_us`` the end of that token (µs since 1970): what
+    stays open for long ends with them.
     """
 
     role: Role
     id: str
     scopes: tuple[Scope, ...] = ()
+    credential: str | None = None
+    expires_us: int | None = None
 
     def may(self, action: Action) -> bool:
         """Whether the role allows ``action`` at all; the scope is a question of the thing (`sees`)."""

@@ -16,6 +16,8 @@ from iot_system.services.asking import Asking
 
 KNOWN_FOR_S = 30.0
 UNKNOWN_FOR_S = 2.0
+RECENT_S = 4.0
+"""What a credential is checked against is no older, for an announcement may be lost (its shard died)."""
 ENTRIES_LIMIT = 200_000
 log = structlog.get_logger()
 
@@ -42,6 +44,13 @@ class Directory:
         """Raises `Unavailable` where nobody can tell."""
         hit, access = self.cached(id_)
         return access if hit else await asyncio.shield(self.look_up([id_])[id_])
+
+    async def recent(self, id_: str) -> DeviceAccess | None:
+        """As `get`, but no older than `RECENT_S`."""
+        hit, access = self.cached(id_)
+        if hit and self._entries[id_][0] - self._clock.monotonic_s() > _known_for_s(access) - RECENT_S:
+            return access
+        return await asyncio.shield(self.look_up([id_])[id_])
 
     def look_up(self, ids: Iterable[str]) -> dict[str, asyncio.Future[DeviceAccess | None]]:
         """Ask for ``ids``, joining questions that are under way.
@@ -101,6 +110,10 @@ class Directory:
     def _remember(self, id_: str, access: DeviceAccess | None) -> None:
         if not self._end(id_):
             return
-        self._entries[id_] = (self._clock.monotonic_s() + (KNOWN_FOR_S if access else UNKNOWN_FOR_S), access)
+        self._entries[id_] = (self._clock.monotonic_s() + _known_for_s(access), access)
         while len(self._entries) > ENTRIES_LIMIT:
             self._entries.popitem(last=False)
+
+
+def _known_for_s(access: DeviceAccess | None) -> float:
+    return KNOWN_FOR_S if access else UNKNOWN_FOR_S

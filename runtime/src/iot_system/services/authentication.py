@@ -1,0 +1,125 @@
+"""Whose token it is: the first administrator's, a device's, an API token, or one that an identity provider signed."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from typing import Literal
+
+import msgspec
+from prometheus_client import Counter
+
+from iot_system.domain.access import BOOTSTRAP_ADMIN, Principal
+from iot_system.domain.ids import is_id
+from iot_system.errors import Forbidden, Overloaded, Unauthenticated
+from iot_system.ports.clock import Clock
+from iot_system.ports.jwt import JwtVerifier
+from iot_system.services.api_tokens import ApiTokens
+from iot_system.services.directory import Directory
+from iot_system.services.intake import DISABLED
+from iot_system.services.throttle import Throttle
+
+INVALID = "the token is not valid"
+REFUSED = Counter("iot_authentication_refused_total", "Tokens refused", ["why"])
+_API_TOKEN = re.compile(r"api\.([0-9a-f]{16})\.[A-Za-z0-9_-]{43}", re.ASCII)
+_JWT_START = "eyJ"
+"""Base64 of ``{"``."""
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    """What a token says that it is; ``id`` is what its failures are counted under."""
+
+    kind: Literal["admin", "device", "api", "jwt", "unknown"]
+    id: str
+
+
+class Authenticator:
+    """One call for all kinds of tokens. Secrets are compared by their hashes, in constant time."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        tokens: ApiTokens,
+        throttle: Throttle,
+        clock: Clock,
+        *,
+        admin_token: str | None,
+        jwt: JwtVerifier | None,
+    ) -> None:
+        self._directory = directory
+        self._tokens = tokens
+        self._throttle = throttle
+        self._clock = clock
+        self._admin_sha256 = sha256_of(admin_token) if admin_token else None
+        self._jwt = jwt
+
+    async def authenticate(self, token: str, *, device: str | None = None, client: str = "") -> Principal:
+        """See `iot_system.ports.gateway.Gateway.authenticate`."""
+        claim = self._claim(token, device)
+        try:
+            self._throttle.check(client, claim.id)
+            principal = await self._verify(token, claim, client)
+        except Unauthenticated:
+            self._throttle.failed(client, claim.id)
+            REFUSED.labels("invalid").inc()
+            raise
+        except Overloaded:
+            REFUSED.labels("slowed").inc()
+            raise
+        except Forbidden:
+            REFUSED.labels("forbidden").inc()
+            raise
+        self._throttle.succeeded(client, claim.id)
+        return principal
+
+    def _claim(self, token: str, device: str | None) -> _Claim:
+        if device is not None:
+            return _Claim("device", device)
+        if self._admin_sha256 and hmac.compare_digest(sha256_of(token), self._admin_sha256):
+            return _Claim("admin", BOOTSTRAP_ADMIN)
+        if api_token := _API_TOKEN.fullmatch(token):
+            return _Claim("api", api_token[1])
+        if self._jwt is not None and token.startswith(_JWT_START) and token.count(".") == 2:
+            return _Claim("jwt", "jwt")
+        owner = token.rpartition(".")[0]
+        return _Claim("device", owner) if is_id(owner) else _Claim("unknown", BOOTSTRAP_ADMIN)
+
+    async def _verify(self, token: str, claim: _Claim, client: str) -> Principal:
+        match claim.kind:
+            case "admin":
+                return Principal("admin", BOOTSTRAP_ADMIN)
+            case "api":
+                return await self._api_token(token, claim, client)
+            case "jwt" if self._jwt is not None:
+                return await self._jwt.principal(token)
+            case "device":
+                return await self._device(token, claim, client)
+        raise Unauthenticated(INVALID)
+
+    async def _device(self, token: str, claim: _Claim, client: str) -> Principal:
+        if token.rpartition(".")[0] != claim.id:
+            raise Unauthenticated(INVALID)
+        access = await self._directory.recent(claim.id)
+        self._throttle.check(client, claim.id)  # again: many may have waited for the same answer
+        hashed = sha256_of(token)
+        matching = [one.id for one in access.credentials if hmac.compare_digest(hashed, one.sha256)] if access else []
+        if access is None or not matching:
+            raise Unauthenticated(INVALID)
+        if not access.device.enabled:
+            raise Forbidden(DISABLED.format(id=claim.id))
+        return Principal("device", claim.id, credential=matching[0])
+
+    async def _api_token(self, token: str, claim: _Claim, client: str) -> Principal:
+        found = await self._tokens.get(claim.id)
+        self._throttle.check(client, claim.id)
+        if found is None or not hmac.compare_digest(sha256_of(token), found.sha256):
+            raise Unauthenticated(INVALID)
+        if found.expires_us is not None and found.expires_us <= self._clock.now_us():
+            raise Unauthenticated(f"the API token {found.id!r} has expired")
+        return Principal(found.role, f"api.{found.id}", found.scopes, found.id, found.expires_us)
+
+
+def sha256_of(token: str) -> bytes:
+    """What is kept of a token: it bears 256 random bits, so a plain hash cannot be searched."""
+    return hashlib.sha256(token.encode()).digest()
