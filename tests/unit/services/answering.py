@@ -1,15 +1,15 @@
-"""The actor system's side of questions, as far as gateways need it: who a device is."""
+"""The actor system's side of questions, as far as gateways need it: who a device is, and what an API token."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from iot_system.domain import questions as q
 from iot_system.domain.ids import partition_of
-from iot_system.domain.registry import Credential, Device, DeviceAccess
+from iot_system.domain.registry import ApiToken, Credential, Device, DeviceAccess
 from iot_system.errors import IotError
 from iot_system.services.asking import answer, refuse
 
@@ -20,10 +20,14 @@ _decode: msgspec.msgpack.Decoder[q.Question] = msgspec.msgpack.Decoder(q.Questio
 
 
 class Registry:
-    """Answers `GetAccess` for all partitions. ``before`` may wait or raise; ``asked`` are the ids, call by call."""
+    """Answers `GetAccess` for all partitions, and `GetTokens`; ``asked`` are the ids, call by call.
+
+    ``before`` and ``after`` may wait or raise.
+    """
 
     def __init__(self, board: Switchboard) -> None:
         self.devices: dict[str, DeviceAccess] = {}
+        self.tokens: dict[str, ApiToken] = {}
         self.asked: list[list[str]] = []
         self.before: Callable[[list[str]], Awaitable[None]] = _at_once
         self.after: Callable[[list[str]], Awaitable[None]] = _at_once
@@ -32,6 +36,7 @@ class Registry:
     async def start(self) -> None:
         for number in range(PARTITIONS):
             await self._requests.serve(number, self._on_question)
+        await self._requests.serve(None, self._on_question)
 
     def register(self, *ids: str, enabled: bool = True) -> None:
         """Each with a token, see `token_of`."""
@@ -44,13 +49,18 @@ class Registry:
         self.register(id_, enabled=enabled)
         await self._requests.announce(id_)
 
+    async def announce(self, changed: str) -> None:
+        """As the owner of what changed would."""
+        await self._requests.announce(changed)
+
     async def _on_question(self, data: bytes) -> bytes | None:
         question = _decode.decode(data)
-        assert isinstance(question, q.GetAccess)
+        assert isinstance(question, q.GetAccess | q.GetTokens)
+        known: Mapping[str, object] = self.devices if isinstance(question, q.GetAccess) else self.tokens
         self.asked.append(question.ids)
         try:
             await self.before(question.ids)
-            found = [self.devices[id_] for id_ in question.ids if id_ in self.devices]
+            found = [known[id_] for id_ in question.ids if id_ in known]
             await self.after(question.ids)
         except IotError as error:
             return refuse(error)

@@ -39,6 +39,10 @@ PER_CLIENT = Allowance(free=10, regain_s=30.0, longest_s=300.0)
 """A client that was let in before, by id and address."""
 
 
+_REMEMBERED_S = PER_ID.longest_s
+"""So long an address counts as one that has failed, for ids that are attacked."""
+
+
 class Throttle:
     """Ask `check` before a token is looked at, tell `failed` or `succeeded` afterwards."""
 
@@ -83,7 +87,7 @@ class Throttle:
 
 
 class _Count(msgspec.Struct):
-    """``failures`` as they were at ``at_s``: they fade with time. No further try before ``until_s``."""
+    """``failures`` as they were at ``at_s``, from which on they fade. No further try before ``until_s``."""
 
     failures: float = 0.0
     at_s: float = 0.0
@@ -106,7 +110,7 @@ class _Counts:
 
     def has_failed(self, key: object, now_s: float) -> bool:
         count = self._counts.get(key)
-        return count is not None and self._left(count, now_s) > 0
+        return count is not None and now_s < count.at_s + _REMEMBERED_S
 
     def add(self, key: object, now_s: float) -> None:
         count = self._counts.setdefault(key, _Count())
@@ -114,7 +118,8 @@ class _Counts:
         count.failures, count.at_s = self._left(count, now_s) + 1, now_s
         beyond = count.failures - self._allowance.free
         if beyond > 0:
-            count.until_s = now_s + min(2.0 ** min(beyond, 32.0), self._allowance.longest_s)
+            # A wait makes nothing good, only time after it does: else failures would fade as fast as waits grow.
+            count.at_s = count.until_s = now_s + min(2.0 ** min(beyond, 32.0), self._allowance.longest_s)
         if len(self._counts) > ENTRIES_LIMIT:
             self._counts.popitem(last=False)
 
@@ -122,7 +127,7 @@ class _Counts:
         self._counts.pop(key, None)
 
     def _left(self, count: _Count, now_s: float) -> float:
-        return max(0.0, count.failures - (now_s - count.at_s) / self._allowance.regain_s)
+        return max(0.0, count.failures - max(0.0, now_s - count.at_s) / self._allowance.regain_s)
 
 
 @lru_cache(maxsize=ENTRIES_LIMIT)
