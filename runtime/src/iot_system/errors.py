@@ -31,6 +31,10 @@ class Conflict(IotError):
     """The state has moved on, or the thing exists already: read again, then decide."""
 
 
+class PreconditionFailed(Conflict):
+    """The state is not of the version that the caller named: read again, then decide."""
+
+
 class Retry(IotError):
     """Nothing is wrong with the request: the same one may succeed later.
 

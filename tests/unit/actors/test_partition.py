@@ -7,12 +7,15 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from iot_system.actors.changes import Changes
 from iot_system.actors.device import DeviceActor
-from iot_system.actors.partition import ACTOR_FRAME_BYTES, Changes, PartitionActors
+from iot_system.actors.partition import PartitionActors
+from iot_system.actors.sealing import ACTOR_FRAME_BYTES
+from iot_system.domain.events import EVENTS
 from iot_system.domain.frames import ActorFrame, RoomReadings, decode_frame
 from iot_system.domain.history import Reading
 from iot_system.domain.readings import Telemetry, Value
-from iot_system.domain.registry import Device
+from iot_system.domain.registry import Device, Room
 from iot_system.domain.twin import DeviceState, RoomState
 
 from tests.unit.actors.sample_behaviours import HERE, Counting
@@ -37,17 +40,27 @@ def receive(
     partition: PartitionActors,
     *messages: Telemetry,
     stored: set[tuple[str, str, int]] | None = None,
-    now_s: float = 0.0,
+    now_us: int = 0,
 ) -> Changes:
     changes = Changes()
-    partition.receive_telemetry(messages, changes, stored=set() if stored is None else stored, now_s=now_s)
+    partition.receive_telemetry(messages, changes, stored=set() if stored is None else stored, now_us=now_us)
+    partition.seal(changes)
     return changes
 
 
 def outbox(changes: Changes) -> list[tuple[int, ActorFrame]]:
-    frames = [(target, cast("ActorFrame", decode_frame(data))) for target, _, data in changes.outbox]
-    assert [frame.number for _, frame in frames] == [number for _, number, _ in changes.outbox]
+    """The frames to other partitions, decoded; all of them bear readings for rooms here."""
+    sealed = [(target, number, data) for target, number, data in changes.outbox if target != EVENTS]
+    frames = [(target, cast("ActorFrame", decode_frame(data))) for target, _, data in sealed]
+    assert [frame.number for _, frame in frames] == [number for _, number, _ in sealed]
     return frames
+
+
+def in_rooms(frame: ActorFrame) -> list[RoomReadings]:
+    """The messages of a frame that are all readings for rooms."""
+    readings = [message for message in frame.messages if isinstance(message, RoomReadings)]
+    assert len(readings) == len(frame.messages)
+    return readings
 
 
 def test_a_frame_s_readings_for_a_partition_travel_as_one_message_each_room_s_together() -> None:
@@ -107,7 +120,7 @@ def test_a_room_hears_only_what_is_new() -> None:
 def test_messages_of_devices_that_are_gone_are_counted() -> None:
     partition, changes = actors(device("a")), Changes()
     messages = [Telemetry("gone", 1, {"t": 1}), Telemetry("a", 1, {"t": 1}), Telemetry("gone", 2, {"t": 1})]
-    assert partition.receive_telemetry(messages, changes, stored=set(), now_s=0.0) == 2
+    assert partition.receive_telemetry(messages, changes, stored=set(), now_us=0) == 2
     assert changes.readings == [Reading("a", "t", 1, 1)]
 
 
@@ -139,7 +152,7 @@ def test_each_reading_is_new_exactly_once_whenever_it_comes(
     partition = actors()
     for number, frames in enumerate(batches):
         if passivate_every and number % passivate_every == 0:
-            partition.passivate(idle_since_s=1e9)
+            partition.passivate(idle_since_us=10**9)
         for id_ in ("a", "b"):
             partition.activate_device(device(id_, "r0"), states.get(id_, DeviceState()))
         messages = [[Telemetry(*message) for message in frame] for frame in frames]
@@ -149,7 +162,8 @@ def test_each_reading_is_new_exactly_once_whenever_it_comes(
         stored = {key for one in late if (key := (one.device, one.metric, one.time_us)) in table}
         changes = Changes()
         for frame in messages:
-            partition.receive_telemetry(frame, changes, stored=stored, now_s=0.0)
+            partition.receive_telemetry(frame, changes, stored=stored, now_us=0)
+        partition.seal(changes)
         for one in changes.readings:
             assert (one.device, one.metric, one.time_us) not in table, "doubled"
             table[one.device, one.metric, one.time_us] = one.value
@@ -157,7 +171,7 @@ def test_each_reading_is_new_exactly_once_whenever_it_comes(
         in_room += [
             (id_, time_us, metric, value)
             for _, sent in outbox(changes)
-            for message in sent.messages
+            for message in in_rooms(sent)
             for id_, time_us, values in message.readings
             for metric, value in values.items()
         ]
@@ -178,11 +192,11 @@ def from_actors(source: int, number: int, value: int) -> ActorFrame:
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(1, 6)), max_size=40))
 def test_messages_of_actors_are_taken_once_in_their_order_and_gaps_told(arrivals: list[tuple[int, int]]) -> None:
     partition = actors(received={0: 2})
-    partition.activate_room("r", RoomState())
+    partition.activate_room(Room(id="r"), RoomState())
     last, taken = {0: 2, 1: 0}, 0
     for source, number in arrivals:
         changes = Changes()
-        lost = partition.receive_from_actors(from_actors(source, number, number), changes, now_s=0.0)
+        lost = partition.receive_from_actors(from_actors(source, number, number), changes, now_us=0)
         if number > last[source]:
             assert lost == number - last[source] - 1
             last[source] = number
@@ -210,7 +224,7 @@ def test_frames_to_rooms_stay_below_what_the_broker_takes(devices: int, rooms: i
     frames = [frame for _, frame in outbox(changes)]
     assert [frame.number for frame in frames] == list(range(1, len(frames) + 1))
     assert (len(frames) > 1) == is_split
-    arrived = [id_ for frame in frames for message in frame.messages for id_, _, _ in message.readings]
+    arrived = [id_ for frame in frames for message in in_rooms(frame) for id_, _, _ in message.readings]
     assert sorted(arrived) == sorted(message.device for message in sent)
 
 
@@ -231,7 +245,7 @@ def test_a_behaviour_that_fails_harms_only_its_own_actor_and_no_reading(behaviou
         partition, Telemetry("a", 1, {"bad": 1}), Telemetry("b", 1, {"t": 1}), Telemetry("a", 2, {"bad": 2})
     )
     assert len(changes.readings) == 3
-    assert sum(len(message.readings) for message in outbox(changes)[0][1].messages) == 3
+    assert sum(len(message.readings) for message in in_rooms(outbox(changes)[0][1])) == 3
     assert partition.devices["b"].memory == {"seen": 1}
     # Of a reaction that failed nothing is kept.
     assert partition.devices["a"].state.extra == {}
@@ -265,17 +279,17 @@ def test_a_device_keeps_its_state_when_its_behaviour_or_room_changes() -> None:
 
 def test_idle_actors_leave_and_come_back_with_what_was_committed() -> None:
     partition = actors(device("a", "r0"), device("b", "r0"))
-    partition.activate_room("r", RoomState())
-    receive(partition, Telemetry("a", 1, {"t": 1}), now_s=10.0)
-    states = receive(partition, Telemetry("b", 1, {"t": 1}), now_s=20.0).devices
-    partition.receive_from_actors(from_actors(0, 1, 5), Changes(), now_s=20.0)
-    assert partition.passivate(idle_since_s=10.0) == 0
-    assert partition.passivate(idle_since_s=15.0) == 1
+    partition.activate_room(Room(id="r"), RoomState())
+    receive(partition, Telemetry("a", 1, {"t": 1}), now_us=10)
+    states = receive(partition, Telemetry("b", 1, {"t": 1}), now_us=20).devices
+    partition.receive_from_actors(from_actors(0, 1, 5), Changes(), now_us=20)
+    assert partition.passivate(idle_since_us=10) == 0
+    assert partition.passivate(idle_since_us=15) == 1
     assert partition.devices.keys() == {"b"}
-    assert partition.passivate(idle_since_s=21.0) == 2
+    assert partition.passivate(idle_since_us=21) == 2
     assert (partition.devices, partition.rooms) == ({}, {})
     assert partition.activate_device(device("b", "r0"), states["b"]).late(Telemetry("b", 1, {"t": 1}))
     # What numbers the messages is no actor: it stays.
-    assert partition.receive_from_actors(from_actors(0, 1, 5), Changes(), now_s=30.0) == 0
+    assert partition.receive_from_actors(from_actors(0, 1, 5), Changes(), now_us=30) == 0
     partition.activate_device(device("a", "r0"), DeviceState())
     assert [frame.number for _, frame in outbox(receive(partition, Telemetry("a", 9, {"t": 1})))] == [3]

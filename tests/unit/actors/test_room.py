@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from iot_system.actors.room import RoomActor
 from iot_system.domain.readings import Value
+from iot_system.domain.registry import Room
 from iot_system.domain.twin import Latest, RoomState
 
 readings = st.lists(
@@ -24,7 +25,7 @@ readings = st.lists(
 
 
 def room_after(history: list[tuple[str, int, dict[str, Value]]]) -> RoomState:
-    room = RoomActor("r", RoomState())
+    room = RoomActor(Room(id="r"), RoomState())
     for device, time_us, values in history:
         room.receive(device, time_us, values)
     return room.state
@@ -62,7 +63,7 @@ def test_a_member_was_last_heard_of_at_its_newest_reading(history: list[tuple[st
 def test_a_room_that_left_memory_in_between_is_the_same(history: list[tuple[str, int, dict[str, Value]]]) -> None:
     half = len(history) // 2
     stored = msgspec.json.encode(room_after(history[:half]))
-    room = RoomActor("r", msgspec.json.decode(stored, type=RoomState))
+    room = RoomActor(Room(id="r"), msgspec.json.decode(stored, type=RoomState))
     for device, time_us, values in history[half:]:
         room.receive(device, time_us, values)
     assert room.state == room_after(history)

@@ -2,43 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from msgspec.msgpack import encode
-
-from iot_system.actors.effects import Effect, Remember, Report
+from iot_system.actors.actor import Actor
+from iot_system.actors.effects import Effect
+from iot_system.domain.addresses import Address
+from iot_system.domain.commands import RESEND_AFTER_S, Command
+from iot_system.domain.events import Event, EventKind
 from iot_system.domain.history import Reading
-from iot_system.domain.merge import merge_patch
-from iot_system.domain.readings import Telemetry
+from iot_system.domain.readings import METRICS_LIMIT, Telemetry, Value
 from iot_system.domain.registry import Device
-from iot_system.domain.twin import DeviceState, Latest
+from iot_system.domain.twin import DeviceState, Latest, takes_value
 
 RECENT_IDS = 32
 """How many message ids a device remembers, to recognise a re-send."""
+_SMALL = frozenset({float, int, bool})
+RESEND_AFTER_US = round(RESEND_AFTER_S * 1e6)
 
 
-class DeviceActor:
-    """One device in memory.
+class DeviceActor(Actor):
+    """One device in memory. ``commands`` are those not at their end, in the order of their creation."""
 
-    A behaviour overrides `on_reading`; it never does I/O and changes nothing itself, it returns effects. An actor lives
-    while its device is in use, so what must last goes through `Remember`.
-    """
-
-    __slots__ = ("device", "last_used_s", "state")
+    __slots__ = ("commands", "device")
+    state: DeviceState
 
     def __init__(self, device: Device, state: DeviceState) -> None:
         self.device = device
         self.state = state
-        self.last_used_s = 0.0
+        self.commands: dict[str, Command] = {}
+        self.now_us = 0
 
     def on_reading(self, reading: Reading) -> Iterable[Effect] | None:
         """React to one new reading; called in the order of acknowledgement, never twice for the same reading."""
 
+    def on_reported(self, patch: dict[str, Any]) -> Iterable[Effect] | None:
+        """React to a change of the reported state by the device."""
+
+    def on_command(self, command: Command) -> Iterable[Effect] | None:
+        """React to a command of somebody else before the device gets it.
+
+        A behaviour that answers it by `iot_system.actors.effects.Complete` keeps it from the device.
+        """
+
+    def on_command_result(self, command: Command) -> Iterable[Effect] | None:
+        """React to a command's end: answered by the device, expired or cancelled."""
+
+    def on_connected(self) -> Iterable[Effect] | None:
+        """React to a new connection of the device."""
+
+    def on_disconnected(self, reason: str) -> Iterable[Effect] | None:
+        """React to the end of the connection."""
+
     @property
-    def memory(self) -> Mapping[str, Any]:
-        """What the behaviour remembered."""
-        return self.state.extra
+    def address(self) -> Address:
+        return Address("device", self.device.id)
+
+    def event(self, kind: EventKind, data: dict[str, Any]) -> Event:
+        return Event(kind=kind, time_us=self.now_us, device=self.device.id, room=self.device.room, data=data)
+
+    @property
+    def gets_commands(self) -> bool:
+        """Whether the device is connected and listens to its commands."""
+        connection = self.state.connection
+        return connection is not None and connection.wants_commands
+
+    def restore(self, commands: Sequence[Command]) -> None:
+        """Take over commands that are not at their end, in the order of their creation."""
+        self.commands = {command.id: command for command in commands}
+
+    def due_us(self) -> int | None:
+        """When something happens by time: a timer, the end of a command's life, its repetition. None: never."""
+        times = [*self.state.timers.values(), *(command.expires_us for command in self.commands.values())]
+        if self.commands and self.gets_commands:
+            times += [one.updated_us + RESEND_AFTER_US for one in self.commands.values() if one.status == "sent"]
+        return min(times, default=None)
 
     def is_resent(self, message: Telemetry) -> bool:
         """Whether the device's own numbering, or the message's id, says that this was received before."""
@@ -46,6 +84,10 @@ class DeviceActor:
         if message.id is not None and message.id in state.recent_ids:
             return True
         return message.seq is not None and message.boot == state.boot and message.seq <= state.seq
+
+    def remember_id(self, id_: str) -> None:
+        """Recognise a re-send of the message ``id_`` from now on, until some others have come."""
+        self.state.recent_ids = (*self.state.recent_ids[1 - RECENT_IDS :], id_)
 
     def late(self, message: Telemetry) -> list[Reading]:
         """Readings of ``message`` that are not newer than all known ones, so that only the store knows them."""
@@ -56,11 +98,12 @@ class DeviceActor:
             if (newest := latest.get(metric)) is not None and time_us <= newest.time_us
         ]
 
-    def receive(self, message: Telemetry, stored: set[tuple[str, str, int]]) -> list[Reading]:
+    def receive(self, message: Telemetry, stored: set[tuple[str, str, int]], refused: dict[str, str]) -> list[Reading]:
         """Take a message in and return its new readings.
 
         ``stored`` holds at least those ``(device, metric, time_us)`` of this message that the history has already, or
-        will have with the commit under way; the new ones join them.
+        will have with the commit under way; the new ones join them. ``refused`` gets a sentence for each metric that
+        the device has no room for.
         """
         state, time_us, device = self.state, message.time_us, message.device
         latest = state.latest
@@ -69,6 +112,9 @@ class DeviceActor:
             newest = latest.get(metric)
             key = (device, metric, time_us)
             if newest is None or time_us > newest.time_us:
+                if (newest is None or type(value) not in _SMALL) and (why := self._why_not(metric, value)):
+                    refused[metric] = why
+                    continue
                 latest[metric] = Latest(time_us, value)
             elif key in stored:
                 continue
@@ -77,24 +123,14 @@ class DeviceActor:
         if message.seq is not None:
             state.boot, state.seq = message.boot, message.seq
         if message.id is not None:
-            state.recent_ids = (*state.recent_ids[1 - RECENT_IDS :], message.id)
+            self.remember_id(message.id)
         state.last_seen_us = max(state.last_seen_us, time_us)
         return fresh
 
-    def apply(self, effects: Iterable[Effect]) -> None:
-        """Carry out what a handler returned, all of it or nothing.
-
-        Raises `TypeError` for what is no effect, or cannot be stored: else the commit of everybody else would fail.
-        """
-        state = self.state
-        reported, version, extra = state.reported, state.reported_version, state.extra
-        for effect in effects:
-            match effect:
-                case Report(patch):
-                    reported, version = merge_patch(reported, patch), version + 1
-                case Remember(patch):
-                    extra = merge_patch(extra, patch)
-                case _:
-                    raise TypeError(f"{effect!r} is not an effect")
-            encode(patch)
-        state.reported, state.reported_version, state.extra = reported, version, extra
+    def _why_not(self, metric: str, value: Value) -> str | None:
+        latest = self.state.latest
+        if metric not in latest and len(latest) >= METRICS_LIMIT:
+            return f"metric {metric!r} would be one more than {METRICS_LIMIT}, the limit of a device"
+        if not takes_value(((name, one.value) for name, one in latest.items()), metric, value):
+            return f"the newest texts and objects of the device would be too large with metric {metric!r}"
+        return None

@@ -1,28 +1,78 @@
-"""The room actor: keeps last, min, max, average and count of its devices' readings."""
+"""The room actor: keeps last, min, max, average and count of its devices' readings. Subclass it for a behaviour."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+from iot_system.actors.actor import Actor
+from iot_system.actors.effects import Effect
+from iot_system.domain.addresses import Address
+from iot_system.domain.events import Event, EventKind
+from iot_system.domain.history import Reading
 from iot_system.domain.readings import Value
-from iot_system.domain.twin import Aggregate, Latest, RoomState
+from iot_system.domain.registry import Room
+from iot_system.domain.twin import MEMBERS_LIMIT, ROOM_METRICS_LIMIT, Aggregate, Latest, RoomState, takes_value
+
+_SMALL = frozenset({float, int, bool})
 
 
-class RoomActor:
+class RoomActor(Actor):
     """One room in memory."""
 
-    __slots__ = ("id", "last_used_s", "state")
+    __slots__ = ("room",)
+    state: RoomState
 
-    def __init__(self, id_: str, state: RoomState) -> None:
-        self.id = id_
+    def __init__(self, room: Room, state: RoomState) -> None:
+        self.room = room
         self.state = state
-        self.last_used_s = 0.0
+        self.now_us = 0
 
-    def receive(self, device: str, time_us: int, values: dict[str, Value]) -> None:
-        """Take new readings of one of the room's devices in."""
+    def on_reading(self, device: str, reading: Reading) -> Iterable[Effect] | None:
+        """React to one new reading of a device of the room; in order per device, never twice for the same reading."""
+
+    def on_member(self, device: str, joined: bool) -> Iterable[Effect] | None:
+        """React to a device that has joined the room, or has left it."""
+
+    @property
+    def address(self) -> Address:
+        return Address("room", self.room.id)
+
+    def event(self, kind: EventKind, data: dict[str, Any]) -> Event:
+        return Event(kind=kind, time_us=self.now_us, room=self.room.id, data=data)
+
+    def due_us(self) -> int | None:
+        """When the next timer is due; None: never."""
+        return min(self.state.timers.values(), default=None)
+
+    def join(self, device: str) -> bool:
+        """Keep a device as a member; False where the room is full."""
+        members = self.state.members
+        if device not in members and len(members) >= MEMBERS_LIMIT:
+            return False
+        members.setdefault(device, 0)
+        return True
+
+    def leave(self, device: str) -> None:
+        """Forget a member."""
+        self.state.members.pop(device, None)
+
+    def receive(self, device: str, time_us: int, values: dict[str, Value]) -> str | None:
+        """Take new readings of one of the room's devices in; returns why some of them do not count, if so."""
         state = self.state
-        state.members[device] = max(time_us, state.members.get(device, 0))
+        if (seen_us := state.members.get(device)) is not None:
+            state.members[device] = max(time_us, seen_us)
+        elif not self.join(device):
+            return f"the room has {MEMBERS_LIMIT} devices, the limit; {device!r} does not count"
+        else:
+            state.members[device] = time_us
         metrics = state.metrics
+        refused = None
         for metric, value in values.items():
             aggregate = metrics.get(metric)
+            if (aggregate is None or type(value) not in _SMALL) and (why := self._why_not(metric, value)):
+                refused = why
+                continue
             if aggregate is None:
                 aggregate = metrics[metric] = Aggregate(last=Latest(time_us, value), device=device)
             elif time_us >= aggregate.last.time_us:
@@ -36,3 +86,12 @@ class RoomActor:
                     aggregate.min = value
                 if aggregate.max is None or value > aggregate.max:
                     aggregate.max = value
+        return refused
+
+    def _why_not(self, metric: str, value: Value) -> str | None:
+        metrics = self.state.metrics
+        if metric not in metrics and len(metrics) >= ROOM_METRICS_LIMIT:
+            return f"metric {metric!r} would be one more than {ROOM_METRICS_LIMIT}, the limit of a room"
+        if not takes_value(((name, one.last.value) for name, one in metrics.items()), metric, value):
+            return f"the newest texts and objects of the room would be too large with metric {metric!r}"
+        return None

@@ -11,11 +11,21 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from iot_system.domain.ids import check_id
-from iot_system.errors import InvalidInput, TooLarge
+from iot_system.domain.payloads import plain
+from iot_system.domain.readings import milliseconds
+from iot_system.errors import InvalidInput
 
 CommandStatus: TypeAlias = Literal["queued", "sent", "delivered", "succeeded", "failed", "expired", "cancelled"]
 FINAL: frozenset[CommandStatus] = frozenset({"succeeded", "failed", "expired", "cancelled"})
-_RANK: dict[CommandStatus, int] = {"queued": 0, "sent": 1, "delivered": 2} | dict.fromkeys(FINAL, 3)
+_RANK: dict[CommandStatus, int] = {
+    "queued": 0,
+    "sent": 1,
+    "delivered": 2,
+    "succeeded": 3,
+    "failed": 3,
+    "expired": 3,
+    "cancelled": 3,
+}
 
 OPEN_LIMIT = 100
 """Commands of one device that are not at their end."""
@@ -61,6 +71,24 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return msgspec.structs.replace(self, status=status, updated_us=now_us, result=result, reason=reason)
 
 
+def command_data(command: Command) -> dict[str, Any]:
+    """A command as JSON, in events and in REST; times in milliseconds since 1970."""
+    return {
+        "id": command.id,
+        "device": command.device,
+        "room": command.room,
+        "name": command.name,
+        "payload": command.payload,
+        "status": command.status,
+        "created": milliseconds(command.created_us),
+        "created_by": command.created_by,
+        "updated": milliseconds(command.updated_us),
+        "expires": milliseconds(command.expires_us),
+        "result": command.result,
+        "reason": command.reason,
+    }
+
+
 def check_command(command: Command) -> None:
     """Raises `InvalidInput` with the first rule that a new command breaks."""
     check_id(command.id, field="id")
@@ -72,6 +100,5 @@ def check_command(command: Command) -> None:
 
 
 def check_payload(payload: object, *, field: str) -> None:
-    """Raises `TooLarge` for a payload or a result that is larger than `PAYLOAD_LIMIT`."""
-    if (size := len(msgspec.json.encode(payload))) > PAYLOAD_LIMIT:
-        raise TooLarge(f"{field} has {size} bytes as JSON; the limit is {PAYLOAD_LIMIT}")
+    """Raises `InvalidInput` for what is no JSON, `TooLarge` for more than `PAYLOAD_LIMIT`."""
+    plain(payload, field=field, limit=PAYLOAD_LIMIT)

@@ -8,18 +8,20 @@ import msgspec
 
 from iot_system.domain.readings import Value
 
+EVENTS = -1
+"""The outbox's target that stands for the stream of events."""
 EventKind: TypeAlias = Literal["twin", "command", "connection", "alert", "room", "error"]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that happened to one device or room. ``data`` is JSON by ``kind``:
 
-    - ``twin``: ``{"reported": patch, "version": n}`` or ``{"desired": patch, "version": n}``
-    - ``command``: the command as REST shows it
+    - ``twin``: ``{"reported": patch, "version": n}`` or ``{"desired": patch, "version": n, "by": who}``
+    - ``command``: the command, see `iot_system.domain.commands.command_data`
     - ``connection``: ``{"connected": bool, "reason": text or null}``
     - ``alert``: ``{"name", "severity", "active", "payload"}``, raised by a behaviour
-    - ``room``: ``{"desired": patch, "version": n}``
-    - ``error``: ``{"error": text, "handler": name}``, of a behaviour that raised
+    - ``room``: ``{"desired": patch, "version": n, "by": who}``
+    - ``error``: ``{"error": text, "handler": name}``: a behaviour raised, or a message was refused (handler null)
     """
 
     kind: EventKind

@@ -1,12 +1,26 @@
-"""State of devices and rooms, as their actors hold it and the store keeps it."""
+"""State of devices and rooms, as their actors hold it and the store keeps it; and how large it may become."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from iot_system.domain.readings import Value
+
+STATE_LIMIT = 64 * 1024
+"""Bytes as JSON that reported state, desired state and a behaviour's memory may have, each."""
+LATEST_LIMIT = 1024 * 1024
+"""Bytes that the longer texts and the objects among the newest values of one actor may have."""
+SHORT_TEXT = 1024
+"""Characters of a text that is not worth counting."""
+TIMERS_LIMIT = 64
+"""Timers of one actor."""
+MEMBERS_LIMIT = 10_000
+"""Devices that a room keeps apart."""
+ROOM_METRICS_LIMIT = 1_024
+"""Metrics that a room aggregates."""
 
 
 class Latest(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -49,7 +63,11 @@ class DeviceState(msgspec.Struct, omit_defaults=True, gc=False):
     timers: dict[str, int] = {}
     """Name → when it is due (µs since 1970)."""
     errors: int = 0
-    """How often the behaviour raised."""
+    """How often the behaviour raised, or something was refused that could not be refused to its sender."""
+    version: int = 1
+    """Of the behaviour that wrote ``extra``."""
+    given: int = 0
+    """How many commands the behaviour has given: what makes their ids differ."""
 
 
 class Aggregate(msgspec.Struct, omit_defaults=True, gc=False):
@@ -79,3 +97,21 @@ class RoomState(msgspec.Struct, omit_defaults=True, gc=False):
     extra: dict[str, Any] = {}
     timers: dict[str, int] = {}
     errors: int = 0
+    version: int = 1
+    given: int = 0
+
+
+def takes_value(kept: Iterable[tuple[str, Value]], metric: str, value: Value) -> bool:
+    """Whether the newest values stay within `LATEST_LIMIT` once ``metric`` has this one; ``kept`` are those now."""
+    if _is_short(value):
+        return True
+    others = sum(_size(other) for name, other in kept if name != metric and not _is_short(other))
+    return others + _size(value) <= LATEST_LIMIT
+
+
+def _is_short(value: Value) -> bool:
+    return len(value) <= SHORT_TEXT if isinstance(value, str) else isinstance(value, int | float)
+
+
+def _size(value: Value) -> int:
+    return len(msgspec.msgpack.encode(value))
