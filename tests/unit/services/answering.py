@@ -38,11 +38,13 @@ class Registry:
             await self._requests.serve(number, self._on_question)
         await self._requests.serve(None, self._on_question)
 
-    def register(self, *ids: str, enabled: bool = True) -> None:
+    def register(self, *ids: str, enabled: bool = True, gateway: str | None = None, room: str | None = None) -> None:
         """Each with a token, see `token_of`."""
         for id_ in ids:
             token = Credential(id="c", device=id_, sha256=hashlib.sha256(token_of(id_).encode()).digest(), created_us=0)
-            self.devices[id_] = DeviceAccess(device=Device(id=id_, enabled=enabled), credentials=(token,))
+            self.devices[id_] = DeviceAccess(
+                device=Device(id=id_, enabled=enabled, gateway=gateway, room=room), credentials=(token,)
+            )
 
     async def change(self, id_: str, *, enabled: bool) -> None:
         """Change a registration and announce it, as its owner would."""

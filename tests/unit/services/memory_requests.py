@@ -15,6 +15,9 @@ class Switchboard:
     def __init__(self) -> None:
         self.serving: dict[int | None, list[Handler]] = {}
         self.listeners: list[Callable[[str], None]] = []
+        self.told: dict[str, list[Callable[[bytes], None]]] = {}
+        self.on_alive: list[Callable[[str], None]] = []
+        self.on_listening: list[Callable[[], None]] = []
         self.answering: set[asyncio.Future[bytes | None]] = set()
         self._grown = asyncio.Event()
 
@@ -90,6 +93,33 @@ class MemoryRequests:
     async def on_announcement(self, callback: Callable[[str], None]) -> None:
         """See the port."""
         self._board.listeners.append(callback)
+
+    async def tell(self, gateway: str, data: bytes) -> None:
+        """See the port."""
+        for callback in self._board.told.get(gateway, ()):
+            callback(data)
+
+    async def on_told(self, gateway: str, callback: Callable[[bytes], None]) -> None:
+        """See the port."""
+        self._board.told.setdefault(gateway, []).append(callback)
+
+    async def alive(self, gateway: str) -> None:
+        """See the port."""
+        for callback in self._board.on_alive:
+            callback(gateway)
+
+    async def on_alive(self, callback: Callable[[str], None]) -> None:
+        """See the port."""
+        self._board.on_alive.append(callback)
+
+    async def listening(self) -> None:
+        """See the port."""
+        for callback in self._board.on_listening:
+            callback()
+
+    async def on_listening(self, callback: Callable[[], None]) -> None:
+        """See the port."""
+        self._board.on_listening.append(callback)
 
     def vanish(self) -> None:
         """The client's process ends without a word."""

@@ -18,6 +18,7 @@ from iot_system.services.shard import Shard
 
 from tests.harness.waiting import until
 from tests.unit.services.lifeline import Lifeline
+from tests.unit.services.memory_log import MemoryLog
 from tests.unit.services.memory_requests import MemoryRequests, Switchboard
 from tests.unit.services.memory_stream import MemoryStream
 from tests.unit.services.simulated_loop import SimulatedClock
@@ -65,7 +66,13 @@ class System:
         self.stream_id = "first"
         self.board = Switchboard()
         self.gateway = ActorGateway(
-            self.stream, MemoryRequests(self.board), SimulatedClock(), partitions=PARTITIONS, admin_token=None
+            self.stream,
+            MemoryRequests(self.board),
+            SimulatedClock(),
+            events=MemoryLog(),
+            readings=MemoryLog(),
+            partitions=PARTITIONS,
+            admin_token=None,
         )
         self.processes: list[Process] = []
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from iot_system.domain.frames import DeviceFrame, decode_frame
+from iot_system.domain.access import Scope
+from iot_system.domain.deliveries import Delivery, Desired, encode_deliveries
+from iot_system.domain.frames import ActorFrame, DeviceFrame, Frame, decode_frame
 from iot_system.domain.ids import partition_of
 from iot_system.domain.readings import Telemetry
+from iot_system.domain.signals import Reported, Signal
 from iot_system.errors import Forbidden, NotFound, Overloaded, Unauthenticated, Unavailable
 from iot_system.ports.gateway import Principal
-from iot_system.services.gateway import ActorGateway
+from iot_system.services.gateway import ALIVE_S, ActorGateway
 from iot_system.services.writer import QUEUE_MESSAGES_LIMIT
 
 from tests.harness.waiting import until
 from tests.unit.services.answering import PARTITIONS, Gate, Registry, ids_in_one_partition, token_of
+from tests.unit.services.memory_log import MemoryLog
 from tests.unit.services.memory_requests import MemoryRequests, Switchboard
 from tests.unit.services.memory_stream import MemoryStream
 from tests.unit.services.simulated_loop import SimulatedClock, simulate
@@ -30,11 +35,17 @@ class Served:
     """A gateway between a stream and a registry in memory."""
 
     def __init__(self) -> None:
-        board = Switchboard()
+        self.board = board = Switchboard()
         self.registry = Registry(board)
         self.stream = MemoryStream()
         self.gateway = ActorGateway(
-            self.stream, MemoryRequests(board), SimulatedClock(), partitions=PARTITIONS, admin_token="the-admin-token"
+            self.stream,
+            MemoryRequests(board),
+            SimulatedClock(),
+            events=MemoryLog(),
+            readings=MemoryLog(),
+            partitions=PARTITIONS,
+            admin_token="the-admin-token",
         )
 
     async def start(self) -> Served:
@@ -58,6 +69,11 @@ async def served() -> Served:
 
 def said(device: str, *times: int) -> list[Telemetry]:
     return [Telemetry(device, time_us, {"t": 1.0}) for time_us in times]
+
+
+def messages_of(frame: Frame) -> Sequence[Telemetry | Signal]:
+    assert not isinstance(frame, ActorFrame)
+    return frame.messages if isinstance(frame, DeviceFrame) else frame.signals
 
 
 def kinds(results: list[Exception | None]) -> list[type | None]:
@@ -90,6 +106,57 @@ async def test_a_device_speaks_for_itself_only(served: Served, known: bool) -> N
     results = await served.gateway.ingest(Principal("device", "one"), said("two", 1) + said("one", 2))
     assert kinds(results) == [Forbidden, None]
     assert 1 not in served.stored("two")
+
+
+async def test_a_device_speaks_for_those_that_name_it_as_their_gateway(served: Served) -> None:
+    served.registry.register("hub", "other")
+    served.registry.register("behind", gateway="hub")
+    results = await served.gateway.ingest(Principal("device", "hub"), said("behind", 1) + said("other", 1))
+    assert kinds(results) == [None, Forbidden]
+    assert kinds(await served.gateway.ingest(Principal("device", "other"), said("behind", 2))) == [Forbidden]
+    assert served.stored("behind") == [1]
+
+
+async def test_people_speak_for_devices_as_their_role_and_their_scopes_allow(served: Served) -> None:
+    served.registry.register("one")
+    assert kinds(await served.gateway.ingest(Principal("viewer", "v"), said("one", 1))) == [Forbidden]
+    elsewhere = Principal("operator", "o", (Scope("room", "elsewhere"),))
+    assert kinds(await served.gateway.ingest(elsewhere, said("one", 1))) == [NotFound]
+    assert kinds(await served.gateway.ingest(Principal("operator", "o"), said("one", 1))) == [None]
+
+
+async def test_signals_and_telemetry_of_a_device_stand_in_the_stream_in_their_order(served: Served) -> None:
+    served.registry.register("one")
+    mixed: list[Telemetry | Signal] = [
+        *said("one", 1),
+        Reported("one", {"a": 1}, 2),
+        *said("one", 3, 4),
+        Reported("one", {"b": 1}, 5),
+    ]
+    assert await served.gateway.ingest(Principal("device", "one"), mixed) == [None] * 5
+    frames = [decode_frame(one.data) for one in served.stream.log]
+    assert [[one.time_us for one in messages_of(frame)] for frame in frames] == [[1], [2], [3, 4], [5]]
+
+
+async def test_deliveries_reach_this_process_and_nonsense_disturbs_nobody(served: Served) -> None:
+    got: list[Delivery] = []
+    served.gateway.on_delivery(got.append)
+    delivery = Delivery("one", "c1", Desired(3, {"mode": "on"}, is_whole=True), [])
+    teller = MemoryRequests(served.board)
+    await teller.tell(served.gateway.name, b"nonsense")
+    await teller.tell("another", encode_deliveries([delivery]))
+    await teller.tell(served.gateway.name, encode_deliveries([delivery]))
+    assert got == [delivery]
+
+
+async def test_a_process_says_again_and_again_that_it_lives_under_a_name_of_its_own(served: Served) -> None:
+    heard: list[str] = []
+    await MemoryRequests(served.board).on_alive(heard.append)
+    await asyncio.sleep(10)
+    assert heard
+    assert set(heard) == {served.gateway.name}
+    assert len(heard) >= 10 / ALIVE_S - 1
+    assert (await Served().start()).gateway.name != served.gateway.name
 
 
 async def test_messages_keep_their_order_while_their_device_is_looked_up(served: Served) -> None:
@@ -216,8 +283,8 @@ async def test_tokens_are_who_they_were_issued_to(served: Served) -> None:
     served.registry.register("one", "two")
     authenticate = served.gateway.authenticate
     assert await authenticate("the-admin-token") == ADMIN
-    assert await authenticate(token_of("one")) == Principal("device", "one")
-    assert await authenticate(token_of("one"), device="one") == Principal("device", "one")
+    assert await authenticate(token_of("one")) == Principal("device", "one", credential="c")
+    assert await authenticate(token_of("one"), device="one") == Principal("device", "one", credential="c")
     with pytest.raises(Unauthenticated):
         await authenticate(token_of("one"), device="two")
     with pytest.raises(Unauthenticated):
@@ -247,7 +314,13 @@ async def test_what_cannot_be_a_token_is_refused_without_asking_anybody(served: 
 async def test_without_an_administrators_token_nobody_is_administrator() -> None:
     for admin_token in (None, ""):
         gateway = ActorGateway(
-            MemoryStream(), MemoryRequests(Switchboard()), SimulatedClock(), partitions=1, admin_token=admin_token
+            MemoryStream(),
+            MemoryRequests(Switchboard()),
+            SimulatedClock(),
+            events=MemoryLog(),
+            readings=MemoryLog(),
+            partitions=1,
+            admin_token=admin_token,
         )
         with pytest.raises(Unauthenticated):
             await gateway.authenticate("")

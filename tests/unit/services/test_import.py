@@ -15,6 +15,7 @@ from iot_system.services import gateway as gateway_module
 from iot_system.services.gateway import ActorGateway
 
 from tests.unit.http.serving import SwitchableHealth
+from tests.unit.services.memory_log import MemoryLog
 from tests.unit.services.memory_requests import MemoryRequests
 from tests.unit.services.simulated_loop import SimulatedClock
 from tests.unit.services.system import ALL, PARTITIONS, System, ids_of, running
@@ -31,7 +32,13 @@ async def system() -> AsyncIterator[System]:
 
 async def import_lines(system: System, lines: Sequence[dict[str, Any]]) -> httpx.Response:
     gateway = ActorGateway(
-        system.stream, MemoryRequests(system.board), SimulatedClock(), partitions=PARTITIONS, admin_token=TOKEN
+        system.stream,
+        MemoryRequests(system.board),
+        SimulatedClock(),
+        events=MemoryLog(),
+        readings=MemoryLog(),
+        partitions=PARTITIONS,
+        admin_token=TOKEN,
     )
     transport = httpx.ASGITransport(create_app(gateway, SwitchableHealth()))  # type: ignore[arg-type]  # its own types
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/x-ndjson"}

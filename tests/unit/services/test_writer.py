@@ -8,10 +8,12 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from iot_system.domain.frames import FRAME_MESSAGES, DeviceFrame, decode_frame
+from iot_system.domain.frames import FRAME_MESSAGES, DeviceFrame, SignalFrame, decode_frame, encode_frame
 from iot_system.domain.readings import Telemetry
+from iot_system.domain.signals import Reported
 from iot_system.errors import IotError, Overloaded, TooLarge, Unavailable
-from iot_system.services.writer import PUBLISH_FOR_S, QUEUE_MESSAGES_LIMIT, PartitionWriter
+from iot_system.services.framing import DEVICE, SIGNAL, chunks_of, frame_of
+from iot_system.services.writer import PUBLISH_FOR_S, QUEUE_MESSAGES_LIMIT, PartitionWriter, Room
 
 from tests.harness.waiting import until
 from tests.unit.services.memory_stream import Failing, MemoryStream, no_trouble
@@ -41,8 +43,12 @@ class Held:
         await self.released.wait()
 
 
-def writer_to(stream: MemoryStream, counted: list[int] | None = None) -> PartitionWriter:
-    return PartitionWriter(0, stream, (counted if counted is not None else []).append)
+def reported(number: int) -> Reported:
+    return Reported("d", {"n": number}, number)
+
+
+def writer_to(stream: MemoryStream, counted: list[int] | None = None, room: Room | None = None) -> PartitionWriter:
+    return PartitionWriter(0, stream, (counted if counted is not None else []).append, room or Room())
 
 
 async def test_a_message_is_sent_at_once_when_nothing_is_in_flight() -> None:
@@ -232,3 +238,45 @@ async def test_a_failure_nobody_foresaw_is_told_and_the_next_message_gets_throug
     assert [type(await first), type(await second)] == [Unavailable, Unavailable]
     await writer.drain()
     assert await writer.put([said(2)] * QUEUE_MESSAGES_LIMIT) is None
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 65_535, 65_536])
+def test_a_frame_of_chunks_is_the_frame_of_their_messages(count: int) -> None:
+    messages = [said(number) for number in range(count)]
+    assert frame_of(DEVICE, chunks_of(messages, 1 << 30)) == encode_frame(DeviceFrame(messages))
+    signals = [reported(number) for number in range(count)]
+    parts = chunks_of(signals, 1000)
+    assert frame_of(SIGNAL, parts) == encode_frame(SignalFrame(list(signals)))
+    assert all(len(one.data) <= 1000 for one in parts)
+
+
+async def test_telemetry_and_signals_stay_in_one_order_and_share_no_frame() -> None:
+    stream, held = MemoryStream(), Held()
+    stream.before = held
+    writer = writer_to(stream)
+    first = writer.put([said(0)])
+    await until(lambda: held.started, within_s=DEADLINE_S)
+    later = [writer.put([reported(1)]), writer.put([reported(2)]), writer.put([said(3)]), writer.put([reported(4)])]
+    held.released.set()
+    assert await asyncio.gather(first, *later) == [None] * 5
+    decoded = [decode_frame(message.data) for message in stream.log]
+    assert decoded == [
+        DeviceFrame([said(0)]),
+        SignalFrame([reported(1), reported(2)]),
+        DeviceFrame([said(3)]),
+        SignalFrame([reported(4)]),
+    ]
+
+
+async def test_all_partitions_together_hold_so_many_bytes_and_no_more() -> None:
+    stream, held, room = MemoryStream(), Held(), Room(limit=1000)
+    stream.before = held
+    first, second = writer_to(stream, room=room), PartitionWriter(1, stream, list[int]().append, room)
+    waiting = first.put([said(1, "x" * 900)])
+    with pytest.raises(Overloaded, match="bytes wait for the broker; the limit is 1000"):
+        second.put([said(2, "x" * 900)])
+    held.released.set()
+    assert await waiting is None
+    assert await second.put([said(2, "x" * 900)]) is None
+    await second.drain()
+    assert room.bytes == 0

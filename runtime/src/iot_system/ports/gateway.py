@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from iot_system.domain.access import Principal, Scope
+from iot_system.domain.deliveries import Delivery
 from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.ids import ME
-from iot_system.domain.questions import DeviceView, Explanation, RoomView
+from iot_system.domain.questions import DesiredView, DeviceView, Explanation
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device, Page
+from iot_system.domain.signals import Signal
 from iot_system.errors import InvalidInput, IotError
+from iot_system.ports.administration import Administration
+from iot_system.ports.commanding import Commands
+from iot_system.ports.events import Events
+from iot_system.ports.rooms import Rooms
 
 
 def resolve_me(device: str, principal: Principal) -> str:
@@ -44,32 +50,69 @@ class Imported(msgspec.Struct, frozen=True):
 
 
 class Gateway(Protocol):
-    """Everything a client can want. Raises `iot_system.errors`, each with one sentence for the client."""
+    """Everything a client can want. Raises `iot_system.errors`, each with one sentence for the client.
+
+    ``by`` is who makes a change, for the audit.
+    """
+
+    @property
+    def name(self) -> str:
+        """Of this process, another one after each start: what `iot_system.domain.signals.Connected` names."""
+        ...
+
+    @property
+    def commands(self) -> Commands: ...
+
+    @property
+    def rooms(self) -> Rooms: ...
+
+    @property
+    def administration(self) -> Administration: ...
+
+    @property
+    def events(self) -> Events: ...
+
+    def on_delivery(self, callback: Callable[[Delivery], None]) -> None:
+        """Call ``callback`` with what a device that is connected to this process is to get."""
+        ...
 
     def now_us(self) -> int:
         """The time that telemetry without a timestamp gets: unique and growing."""
         ...
 
-    async def authenticate(self, token: str, *, device: str | None = None) -> Principal:
-        """Whose token this is; with ``device``, it must be that device's. Raises `Unauthenticated`."""
+    async def authenticate(self, token: str, *, device: str | None = None, client: str = "") -> Principal:
+        """Whose token this is; with ``device``, it must be that device's. ``client`` is the address it came from.
+
+        Raises `Unauthenticated`, `Forbidden` where the token is right and allows nothing, and `Overloaded` where this
+        client has given too many wrong ones.
+        """
+        ...
+
+    def watch(self, principal: Principal, on_revoked: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``on_revoked`` with a sentence, once, when what let ``principal`` in is revoked or has expired.
+
+        For what stays open: a connection, a stream of events. Call what it returns when that has ended by itself.
+        """
         ...
 
     async def registered(self, device: str) -> Device | None:
         """A device's registration, or None; some seconds old at most."""
         ...
 
-    async def ingest(self, principal: Principal, messages: Sequence[Telemetry]) -> list[Exception | None]:
+    async def ingest(self, principal: Principal, messages: Sequence[Telemetry | Signal]) -> list[Exception | None]:
         """Store messages durably, in their order per device; returns one entry each: None if durable, or why not.
+
+        A device speaks for itself and for those that name it as their gateway, an operator for those in sight.
 
         Raises `Overloaded` or `Unavailable` where none of them could be stored.
         """
         ...
 
-    async def create_device(self, device: Device) -> Device:
+    async def create_device(self, device: Device, *, by: str = "") -> Device:
         """Register one. Raises `Conflict` where the id exists."""
         ...
 
-    async def import_devices(self, devices: Sequence[Device]) -> Imported:
+    async def import_devices(self, devices: Sequence[Device], *, by: str = "") -> Imported:
         """Register many; what is wrong with one, or with those of one partition, does not affect the others."""
         ...
 
@@ -77,11 +120,18 @@ class Gateway(Protocol):
         """Registration and twin. Raises `NotFound`."""
         ...
 
-    async def patch_device(self, id_: str, patch: dict[str, Any]) -> Device:
-        """Change ``room``, ``behaviour``, ``labels`` or ``enabled`` by a merge patch (RFC 7396)."""
+    async def patch_device(self, id_: str, patch: dict[str, Any], *, by: str = "") -> Device:
+        """Change ``room``, ``behaviour``, ``labels``, ``enabled`` or ``gateway`` by a merge patch (RFC 7396)."""
         ...
 
-    async def delete_device(self, id_: str) -> None:
+    async def patch_desired(self, id_: str, patch: dict[str, Any], *, if_version: int | None, by: str) -> DesiredView:
+        """Merge ``patch`` into a device's desired state.
+
+        Raises `PreconditionFailed` where ``if_version`` is given and is not the version now.
+        """
+        ...
+
+    async def delete_device(self, id_: str, *, by: str = "") -> None:
         """Remove a device with everything known of it."""
         ...
 
@@ -91,11 +141,11 @@ class Gateway(Protocol):
         """Devices by id, those that ``scopes`` leave in sight."""
         ...
 
-    async def issue_token(self, device: str) -> IssuedToken:
+    async def issue_token(self, device: str, *, by: str = "") -> IssuedToken:
         """Make a new token; earlier ones stay valid, so that they can rotate."""
         ...
 
-    async def revoke_credential(self, device: str, credential: str) -> None:
+    async def revoke_credential(self, device: str, credential: str, *, by: str = "") -> None:
         """Raises `NotFound`."""
         ...
 
@@ -109,12 +159,4 @@ class Gateway(Protocol):
 
     async def explain(self, device: str) -> Explanation:
         """Who owns the device's actor now."""
-        ...
-
-    async def room(self, id_: str) -> RoomView:
-        """Raises `NotFound` where nothing was ever heard of the room."""
-        ...
-
-    async def list_rooms(self, *, limit: int, cursor: str | None, scopes: tuple[Scope, ...] = ()) -> Page:
-        """Rooms by id, those that ``scopes`` leave in sight."""
         ...

@@ -12,6 +12,7 @@ from iot_system.adapters.http.app import ASGIApp, Receive, Scope, Send, create_a
 from iot_system.adapters.http.monitoring import create_monitoring_app
 from iot_system.adapters.mqtt.server import MqttServer
 from iot_system.adapters.nats.connection import Client, connect, disconnect
+from iot_system.adapters.nats.events import EVENTS, READINGS, NatsLog
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.adapters.nats.stream import NatsStream
 from iot_system.ports.clock import SystemClock
@@ -57,6 +58,8 @@ class Api:
             stream,
             NatsRequests(client),
             SystemClock(),
+            events=NatsLog(client, EVENTS, partitions=settings.stream.partitions),
+            readings=NatsLog(client, READINGS, partitions=settings.stream.partitions),
             partitions=settings.stream.partitions,
             admin_token=settings.admin_token,
         )

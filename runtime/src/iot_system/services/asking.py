@@ -9,6 +9,7 @@ import msgspec
 from iot_system import errors
 from iot_system.domain.ids import partition_of
 from iot_system.domain.questions import Answer, Question, Refusal
+from iot_system.domain.registry import Page
 from iot_system.errors import IotError, Unavailable
 from iot_system.ports.requests import Requests
 
@@ -43,6 +44,11 @@ class Asking:
         except msgspec.MsgspecError as error:
             raise Unavailable(f"the actor system's answer cannot be read, its version may differ: {error}") from error
         raise error_of(answer)
+
+    async def ask_page(self, partition: int | None, question: Question, item: type) -> Page:
+        """As `ask`, for a page of ``item``."""
+        page = await self.ask(partition, question, Page)
+        return Page(items=msgspec.convert(page.items, list[item]), cursor=page.cursor)  # type: ignore[valid-type]
 
 
 def answer(result: object) -> bytes:

@@ -82,8 +82,8 @@ class Authenticator:
             return _Claim("api", api_token[1])
         if self._jwt is not None and token.startswith(_JWT_START) and token.count(".") == 2:
             return _Claim("jwt", "jwt")
-        owner = token.rpartition(".")[0]
-        return _Claim("device", owner) if is_id(owner) else _Claim("unknown", BOOTSTRAP_ADMIN)
+        owner, _, secret = token.rpartition(".")
+        return _Claim("device", owner) if secret and is_id(owner) else _Claim("unknown", BOOTSTRAP_ADMIN)
 
     async def _verify(self, token: str, claim: _Claim, client: str) -> Principal:
         match claim.kind:

@@ -4,45 +4,81 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import uuid4
 
+import msgspec
 import structlog
 
-from iot_system.domain.frames import FRAME_MESSAGES, DeviceFrame, encode_frame
+from iot_system.domain.frames import FRAME_MESSAGES
 from iot_system.domain.readings import Telemetry
+from iot_system.domain.signals import Signal
 from iot_system.errors import IotError, Overloaded, TooLarge, Unavailable
 from iot_system.ports.stream import Stream
+from iot_system.services.framing import DEVICE, HEAD_BYTES, SIGNAL, Chunk, chunks_of, frame_of
 
 QUEUE_MESSAGES_LIMIT = 50_000
+QUEUE_BYTES_LIMIT = 64 * 1024 * 1024
 PUBLISH_FOR_S = 15.0
 """How long a frame is tried again before its senders hear that it is not stored."""
 RETRY_S = 0.2
 log = structlog.get_logger()
 
-Parcel = tuple[list[Telemetry], asyncio.Future[IotError | None]]
+
+class Room:
+    """The bytes that wait for the broker in one process, all partitions together."""
+
+    def __init__(self, limit: int = QUEUE_BYTES_LIMIT) -> None:
+        self._limit = limit
+        self.bytes = 0
+
+    def take(self, size: int) -> None:
+        """Raises `Overloaded` where ``size`` more bytes would be beyond the limit."""
+        if self.bytes + size > self._limit:
+            raise Overloaded(f"{self.bytes} bytes wait for the broker; the limit is {self._limit}: send more slowly")
+        self.bytes += size
+
+
+class Parcel(msgspec.Struct):
+    """What one sender put in one go, all telemetry or all signals; ``stored`` tells None once all is durable."""
+
+    kind: bytes
+    chunks: Sequence[Chunk]
+    stored: asyncio.Future[IotError | None]
+
+    @property
+    def messages(self) -> int:
+        return sum(chunk.messages for chunk in self.chunks)
+
+    @property
+    def bytes(self) -> int:
+        return sum(len(chunk.data) for chunk in self.chunks)
 
 
 class PartitionWriter:
     """Orders the messages of one partition: one publish in flight, the next frame takes what gathered meanwhile."""
 
-    def __init__(self, partition: int, stream: Stream, on_frame: Callable[[int], None]) -> None:
+    def __init__(self, partition: int, stream: Stream, on_frame: Callable[[int], None], room: Room) -> None:
         self._partition = partition
         self._stream = stream
         self._on_frame = on_frame
+        self._room = room
         self._parcels: deque[Parcel] = deque()
         self._queued = 0
         self._sender: asyncio.Task[None] | None = None
 
-    def put(self, messages: list[Telemetry]) -> asyncio.Future[IotError | None]:
-        """Queue ``messages`` behind all earlier ones; the future tells None once they are durable, or why not.
+    def put(self, messages: Sequence[Telemetry] | Sequence[Signal]) -> asyncio.Future[IotError | None]:
+        """Queue ``messages``, all of one sort, behind all earlier ones.
 
-        Raises `Overloaded` where the queue is full.
+        The future tells None once they are durable, or why not. Raises `Overloaded` where the queue is full.
         """
         if self._queued + len(messages) > QUEUE_MESSAGES_LIMIT:
             raise Overloaded(f"{self._queued} messages wait for partition {self._partition}; send more slowly")
+        chunks = chunks_of(messages, self._stream.frame_limit - HEAD_BYTES)
         stored: asyncio.Future[IotError | None] = asyncio.get_running_loop().create_future()
-        self._parcels.append((messages, stored))
+        parcel = Parcel(DEVICE if isinstance(messages[0], Telemetry) else SIGNAL, chunks, stored)
+        self._room.take(parcel.bytes)
+        self._parcels.append(parcel)
         self._queued += len(messages)
         if self._sender is None:
             self._sender = asyncio.create_task(self._send_all())
@@ -64,52 +100,53 @@ class PartitionWriter:
             while self._parcels:
                 parcels = self._next_parcels()
                 try:
-                    await self._send(parcels)
+                    _tell(parcels, await self._store(parcels))
                 except Exception:
                     log.exception("a frame failed", partition=self._partition)
                     _tell(parcels, Unavailable("the gateway failed to store a frame; its log says why"))
-                self._queued -= sum(len(messages) for messages, _ in parcels)
+                self._forget(parcels)
+                parcels = []
         except asyncio.CancelledError:
-            waiting = (*parcels, *self._parcels)
-            cut = [(parcel, stored) for parcel, stored in waiting if not stored.done() or stored.cancelled()]
-            log.warning("messages cut", partition=self._partition, messages=sum(len(messages) for messages, _ in cut))
+            waiting = [*parcels, *self._parcels]
+            cut = [one for one in waiting if not one.stored.done() or one.stored.cancelled()]
+            log.warning("messages cut", partition=self._partition, messages=sum(one.messages for one in cut))
             self._parcels.clear()
+            self._forget(waiting)
             _tell(cut, Unavailable("the gateway stops before the broker has answered"))
             raise
         finally:
             self._sender = None
 
+    def _forget(self, parcels: Sequence[Parcel]) -> None:
+        self._queued -= sum(one.messages for one in parcels)
+        self._room.bytes -= sum(one.bytes for one in parcels)
+
     def _next_parcels(self) -> list[Parcel]:
-        parcels, count = [self._parcels.popleft()], 0
-        while self._parcels and (count := count + len(parcels[-1][0])) < FRAME_MESSAGES:
+        """Those that make the next frame: of one sort, up to its usual size and the broker's limit.
+
+        What is too large for one frame goes alone: it harms its own sender only.
+        """
+        parcels = [self._parcels.popleft()]
+        count, size = parcels[0].messages, HEAD_BYTES + parcels[0].bytes
+        while self._parcels and count < FRAME_MESSAGES:
+            following = self._parcels[0]
+            size += following.bytes
+            if following.kind is not parcels[0].kind or size > self._stream.frame_limit:
+                break
+            count += following.messages
             parcels.append(self._parcels.popleft())
         return parcels
 
-    async def _send(self, parcels: list[Parcel]) -> None:
-        """Publish as one frame, or as several where the broker's limit demands it, and tell each sender its outcome."""
-        messages = [message for parcel, _ in parcels for message in parcel]
-        data = encode_frame(DeviceFrame(messages))
-        if len(data) > self._stream.frame_limit and len(parcels) > 1:
-            # Between parcels first: what is too large harms its own sender only.
-            half = len(parcels) // 2
-            await self._send(parcels[:half])
-            await self._send(parcels[half:])
-            return
-        _tell(parcels, await self._store(messages, data))
-
-    async def _store(self, messages: list[Telemetry], data: bytes) -> IotError | None:
-        """Publish one parcel or several that fit; None when all is durable."""
-        if len(data) > self._stream.frame_limit and len(messages) > 1:
-            half = len(messages) // 2
-            for part in (messages[:half], messages[half:]):
-                if problem := await self._store(part, encode_frame(DeviceFrame(part))):
-                    return problem
-            return None
-        try:
-            await self._publish(data)
-        except IotError as problem:
-            return problem
-        self._on_frame(len(messages))
+    async def _store(self, parcels: Sequence[Parcel]) -> IotError | None:
+        """Publish as one frame, or one too large for that as several; None when all is durable."""
+        kind, chunks = parcels[0].kind, [chunk for parcel in parcels for chunk in parcel.chunks]
+        frames = [chunks] if len(parcels) > 1 else [[chunk] for chunk in chunks]
+        for frame in frames:
+            try:
+                await self._publish(frame_of(kind, frame))
+            except IotError as problem:
+                return problem
+            self._on_frame(sum(chunk.messages for chunk in frame))
         return None
 
     async def _publish(self, data: bytes) -> None:
@@ -128,8 +165,8 @@ class PartitionWriter:
                 return
 
 
-def _tell(parcels: list[Parcel], outcome: IotError | None) -> None:
+def _tell(parcels: Sequence[Parcel], outcome: IotError | None) -> None:
     """Tell the senders that do not know yet."""
-    for _, stored in parcels:
-        if not stored.done():
-            stored.set_result(outcome)
+    for parcel in parcels:
+        if not parcel.stored.done():
+            parcel.stored.set_result(outcome)

@@ -38,7 +38,8 @@ async def authenticated(connection: Connection, _handler: BaseRouteHandler) -> N
     token = token.strip()
     if scheme.lower() != "bearer" or not token or not token.isascii():
         raise Unauthenticated("this needs the header 'Authorization: Bearer TOKEN'")
-    connection.scope["user"] = await gateway_of(connection).authenticate(token)
+    client = connection.scope["client"]
+    connection.scope["user"] = await gateway_of(connection).authenticate(token, client=client[0] if client else "")
 
 
 def needs(action: Action, *, unscoped: bool = False) -> Guard:
@@ -92,7 +93,7 @@ def needs_for_room(action: Action) -> Guard:
         if principal.sees(room=named, labels={}):
             return
         try:
-            labels = (await gateway_of(connection).room(named)).room.labels
+            labels = (await gateway_of(connection).rooms.get(named)).room.labels
         except NotFound:
             labels = {}
         check_room_in_sight(principal, named, labels)

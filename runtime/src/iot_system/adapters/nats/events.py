@@ -1,0 +1,82 @@
+"""The reading side of the streams of events in JetStream."""
+
+from __future__ import annotations
+
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js.api import StreamInfo
+
+from iot_system.adapters.nats.reader import NatsReader
+from iot_system.errors import Unavailable
+from iot_system.ports.events import LogLost
+
+EVENTS = "IOT_EVENTS"
+READINGS = "IOT_READINGS"
+_SUBJECTS = {EVENTS: "iot.events", READINGS: "iot.readings"}
+TIMEOUT_S = 5.0
+FETCH = 256
+
+
+class NatsLog:
+    """Implements `iot_system.ports.events.Log` over ``stream``, which is `EVENTS` or `READINGS`."""
+
+    def __init__(self, client: Client, stream: str, *, partitions: int) -> None:
+        self._client = client
+        self._jetstream = client.jetstream(timeout=TIMEOUT_S)
+        self._stream = stream
+        self._subject = _SUBJECTS[stream]
+        self._partitions = partitions
+
+    async def end(self) -> int:
+        """See `iot_system.ports.events.Log.end`."""
+        return (await self.info()).state.last_seq
+
+    def read(self, after: int) -> NatsLogReader:
+        """See `iot_system.ports.events.Log.read`."""
+        return NatsLogReader(self, after)
+
+    def reader(self, log_reader: NatsLogReader, after: int) -> NatsReader:
+        """All subjects at once, so that the sequences have no gaps but those of what the stream dropped."""
+        positions = dict.fromkeys(range(self._partitions), after)
+        return NatsReader(
+            self._client, self._stream, self._subject, positions, of=self._partitions, verify=log_reader.verify
+        )
+
+    async def info(self) -> StreamInfo:
+        """Raises `Unavailable`."""
+        try:
+            return await self._jetstream.stream_info(self._stream)
+        except nats.js.errors.NotFoundError as error:
+            raise Unavailable(f"stream {self._stream} does not exist yet; the actor system creates it") from error
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable(f"JetStream does not answer: {error}") from error
+
+
+class NatsLogReader:
+    """Implements `iot_system.ports.events.LogReader`."""
+
+    def __init__(self, log: NatsLog, after: int) -> None:
+        self._log = log
+        self._position = after
+        self._made: str | None = None
+        self._reader = log.reader(self, after)
+
+    async def fetch(self, *, wait_s: float) -> list[tuple[int, bytes]]:
+        """See `iot_system.ports.events.LogReader.fetch`."""
+        messages = await self._reader.fetch(FETCH, wait_s=wait_s)
+        if messages:
+            self._position = messages[-1].sequence
+        return [(message.sequence, message.data) for message in messages]
+
+    async def close(self) -> None:
+        """See `iot_system.ports.events.LogReader.close`."""
+        await self._reader.__aexit__(None, None, None)
+
+    async def verify(self) -> None:
+        """Raises `LogLost` where the stream was made anew, or ends before what was read already."""
+        info = await self._log.info()
+        made = str(info.created)
+        self._made = self._made or made
+        if made != self._made or info.state.last_seq < self._position:
+            raise LogLost("a stream of events is another one now, or has lost what it held")
