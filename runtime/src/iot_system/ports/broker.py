@@ -73,12 +73,13 @@ class Subscription(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class InFlight(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A message of QoS 1 that a client has and did not acknowledge; ``packet_id`` 0: it waits to be sent.
 
-    ``retained`` is its sequence among the retained ones (0: it came from the log).
+    ``retained`` is its sequence among the retained ones (0: it came from the log), ``retain`` the flag it bears.
     """
 
     packet_id: int
     sequence: int
     retained: int = 0
+    retain: bool = False
     identifiers: tuple[int, ...] = ()
 
 
@@ -93,12 +94,14 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """A session as any process can take it up.
 
     It is connected to ``gateway`` by ``connection``, or to none (empty) since ``disconnected_us``. Everything in the
-    log up to ``position`` was sent, and of that ``in_flight`` (in the order of sending) not acknowledged.
-    ``received`` maps packet ids of QoS 2 that were not released to the ids that their messages are stored under.
+    log up to ``position`` was sent, and of that ``in_flight`` (in the order of sending) not acknowledged. ``received``
+    maps packet ids of QoS 2 that were not released to the number of the message, unique within this ``life`` of the
+    session, and whether it is known to be stored.
     """
 
     owner: str
     client_id: str
+    life: str
     gateway: str = ""
     connection: str = ""
     expiry_s: int = 0
@@ -106,7 +109,9 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     position: int = 0
     subscriptions: tuple[Subscription, ...] = ()
     in_flight: tuple[InFlight, ...] = ()
-    received: dict[int, str] = {}
+    received: dict[int, tuple[int, bool]] = {}
+    last_packet_id: int = 0
+    last_number: int = 0
     will: Will | None = None
 
     @property
@@ -249,8 +254,15 @@ class Retained(Protocol):
         """Single messages by their ``retained`` sequences; None for what is gone."""
         ...
 
+    async def of(self, topic: str) -> Stored | None:
+        """The retained message of one topic."""
+        ...
+
     def read(self, filters: Sequence[str], *, after: int) -> MessageReader:
-        """Read what matches ``filters``, and perhaps more, from behind the ``retained`` sequence ``after``."""
+        """Read what matches ``filters``, and perhaps more, from behind the ``retained`` sequence ``after``.
+
+        One with an empty payload says that the topic has none.
+        """
         ...
 
 

@@ -1,0 +1,81 @@
+"""What API processes say to each other, by core NATS: that they live, and who has a session now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from iot_system.errors import IotError, Unavailable
+from iot_system.ports.broker import Release
+
+ALIVE = "iot.alive"
+RELEASE = "iot.gateway.{}.sessions"
+log = structlog.get_logger()
+
+
+class _Request(msgspec.Struct, frozen=True, array_like=True):
+    key: str
+    is_new: bool
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_request = msgspec.msgpack.Decoder(_Request).decode
+_decode_answer = msgspec.msgpack.Decoder(bool).decode
+
+
+class NatsColleagues:
+    """Implements `iot_system.ports.broker.Colleagues`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def release(self, gateway: str, key: str, *, is_new: bool, timeout_s: float) -> bool:
+        """See `iot_system.ports.broker.Colleagues.release`."""
+        data = _encode(_Request(key, is_new))
+        try:
+            reply = await self._client.request(RELEASE.format(gateway), data, timeout=timeout_s)
+        except (nats.errors.Error, TimeoutError) as error:
+            log.info("a gateway did not give a session up", gateway=gateway, error=repr(error))
+            return False
+        return _decode_answer(reply.data)
+
+    async def serve_release(self, gateway: str, release: Release) -> None:
+        """See `iot_system.ports.broker.Colleagues.serve_release`."""
+
+        async def on_request(message: Msg) -> None:
+            # A task each: one that waits for the broker must not hold up the next one.
+            task = asyncio.create_task(_answer(message, release))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+
+        await self._client.subscribe(RELEASE.format(gateway), cb=on_request)
+
+    async def alive(self, gateway: str) -> None:
+        """See `iot_system.ports.broker.Colleagues.alive`."""
+        try:
+            await self._client.publish(ALIVE, gateway.encode())
+        except nats.errors.Error as error:
+            raise Unavailable(f"the broker does not hear: {error}") from error
+
+    async def on_alive(self, callback: Callable[[str], None]) -> None:
+        """See `iot_system.ports.broker.Colleagues.on_alive`."""
+
+        async def on_message(message: Msg) -> None:
+            callback(message.data.decode())
+
+        await self._client.subscribe(ALIVE, cb=on_message)
+
+
+async def _answer(message: Msg, release: Release) -> None:
+    request = _decode_request(message.data)
+    try:
+        await message.respond(_encode(await release(request.key, request.is_new)))
+    except (nats.errors.Error, IotError) as error:
+        log.warning("a session could not be given up", error=repr(error))

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from iot_system.adapters.nats.broker import NatsBroker
+from iot_system.adapters.nats.connection import connect
+from iot_system.ports.clock import SystemClock
+from iot_system.settings import BrokerSettings
+
+from tests.harness.nats import NatsServer, running_nats
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    async with running_nats(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def broker(server: NatsServer) -> AsyncIterator[NatsBroker]:
+    client = await connect(BrokerSettings(urls=server.url), name="test")
+    broker = NatsBroker(client, SystemClock(), replicas=1)
+    await broker.start()
+    yield broker
+    await client.close()
