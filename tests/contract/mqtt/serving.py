@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from iot_system.adapters.mqtt.decoding import Decoder
 from iot_system.adapters.mqtt.encoding import encode
 from iot_system.adapters.mqtt.limits import MqttLimits
-from iot_system.adapters.mqtt.packets import ConnAck, Connect, Packet, PubAck, Publish
+from iot_system.adapters.mqtt.packets import MQTT_3_1_1, ConnAck, Connect, Packet, PubAck, Publish
 from iot_system.adapters.mqtt.protocol import MqttProtocol
 from iot_system.adapters.mqtt.server import MqttServer
 from iot_system.domain.readings import Telemetry
@@ -62,15 +62,16 @@ class HeldGateway(MemoryGateway):
 class RawClient:
     """Sends packets and bytes as they are, reads packets one by one."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, level: int) -> None:
         self.writer = writer
         self._reader = reader
-        self._decoder = Decoder(1 << 20, 1 << 20)
+        self._level = level
+        self._decoder = Decoder(1 << 20, 1 << 20, level)
         self._received: list[Packet] = []
 
     async def send(self, *packets: Packet) -> None:
         """All packets in one write."""
-        await self.send_bytes(b"".join(map(encode, packets)))
+        await self.send_bytes(b"".join(encode(one, self._level) for one in packets))
 
     async def send_bytes(self, data: bytes) -> None:
         self.writer.write(data)
@@ -114,21 +115,28 @@ class Served:
         self.port = server.port
         self._clients: list[RawClient] = []
 
-    def connect(self, device: str = "one", *, client_id: str = "", keep_alive_s: int = 60) -> Connect:
+    def connect(
+        self, device: str = "one", *, client_id: str = "", keep_alive_s: int = 60, level: int = MQTT_3_1_1
+    ) -> Connect:
         """What a device, or the administrator, says to get in."""
-        return Connect(client_id, keep_alive_s=keep_alive_s, username=device, password=self.tokens[device].encode())
+        password = self.tokens[device].encode()
+        return Connect(client_id, level, keep_alive_s=keep_alive_s, username=device, password=password)
 
-    async def open(self) -> RawClient:
+    async def open(self, level: int = MQTT_3_1_1) -> RawClient:
         """A client that has said nothing yet; closed with the server."""
-        client = RawClient(*await asyncio.open_connection("127.0.0.1", self.port))
+        client = RawClient(*await asyncio.open_connection("127.0.0.1", self.port), level)
         self._clients.append(client)
         return client
 
-    async def client(self, device: str = "one", *, client_id: str = "", keep_alive_s: int = 60) -> RawClient:
+    async def client(
+        self, device: str = "one", *, client_id: str = "", keep_alive_s: int = 60, level: int = MQTT_3_1_1
+    ) -> RawClient:
         """A client that is let in."""
-        client = await self.open()
-        await client.send(self.connect(device, client_id=client_id, keep_alive_s=keep_alive_s))
-        assert await client.receive() == ConnAck(0)
+        client = await self.open(level)
+        await client.send(self.connect(device, client_id=client_id, keep_alive_s=keep_alive_s, level=level))
+        answer = await client.receive()
+        assert isinstance(answer, ConnAck)
+        assert answer.reason_code == 0
         return client
 
     async def check_works(self, device: str = "two") -> None:

@@ -8,6 +8,8 @@ import pytest
 from iot_system.adapters.mqtt.encoding import encode
 from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.packets import (
+    MQTT_3_1_1,
+    MQTT_5,
     ConnAck,
     Connect,
     Disconnect,
@@ -15,7 +17,10 @@ from iot_system.adapters.mqtt.packets import (
     PingReq,
     PingResp,
     PubAck,
+    PubComp,
     Publish,
+    PubRec,
+    PubRel,
     SubAck,
     Subscribe,
 )
@@ -82,7 +87,7 @@ async def test_a_bad_message_is_not_acknowledged_its_neighbours_are_and_the_conn
         Publish("v1/devices/two/telemetry", b'{"t":1}', 1, 1),
         Publish("v1/devices/nobody/telemetry", b'{"t":1}', 1, 1),
         Publish("elsewhere", b'{"t":1}', 1, 1),
-        Publish(TELEMETRY, b'{"t":1}', 2, 1),
+        Publish(TELEMETRY, b"{", 2, 1),
     ],
     ids=["json", "utf-8", "empty", "deep", "future", "not-its-own", "unknown", "topic", "qos-2"],
 )
@@ -174,11 +179,56 @@ async def test_who_is_not_let_in_is_told_by_the_return_code(served: Served, conn
     assert await client.receive_rest() == [ConnAck(code)]
 
 
-async def test_a_client_of_mqtt_5_is_told_that_this_is_3_1_1(served: Served) -> None:
+async def test_a_client_of_an_older_protocol_is_told_that_it_is_not_spoken(served: Served) -> None:
     client = await served.open()
-    body = b"\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01c"
+    body = b"\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01c"
     await client.send_bytes(bytes((0x10, len(body))) + body)
     assert await client.receive_rest() == [ConnAck(ConnectCode.PROTOCOL_LEVEL)]
+
+
+async def test_a_client_of_mqtt_5_is_told_why_it_is_not_let_in(served: Served) -> None:
+    client = await served.open(MQTT_5)
+    await client.send(Connect("c", MQTT_5, username="one", password=b"wrong"))
+    (answer,) = await client.receive_rest()
+    assert isinstance(answer, ConnAck)
+    assert answer.reason_code == ReasonCode.NOT_AUTHORIZED
+    assert answer.properties.reason_string
+
+
+async def test_a_bad_message_of_mqtt_5_is_refused_with_its_reason_and_the_connection_lives(served: Served) -> None:
+    client = await served.client(level=MQTT_5)
+    await client.send(reading(1, 1), Publish(TELEMETRY, b"{", 1, 2), Publish("elsewhere", b"{}", 2, 3), reading(4, 4))
+    answers = [await client.receive() for _ in range(4)]
+    assert [(type(one), one.packet_id, one.reason_code) for one in answers if isinstance(one, PubAck | PubRec)] == [
+        (PubAck, 1, ReasonCode.SUCCESS),
+        (PubAck, 2, ReasonCode.PAYLOAD_FORMAT_INVALID),
+        (PubRec, 3, ReasonCode.TOPIC_NAME_INVALID),
+        (PubAck, 4, ReasonCode.SUCCESS),
+    ]
+    assert served.stored("one", "t") == [1, 4]
+
+
+@pytest.mark.parametrize("level", [MQTT_3_1_1, MQTT_5])
+async def test_qos_2_is_stored_once_and_received_after_that(served: Served, level: int) -> None:
+    client = await served.client(level=level)
+    served.gateway.hold()
+    await client.send(Publish(TELEMETRY, b'{"t":1}', 2, 1))
+    await served.gateway.called(1)
+    await client.send(Publish(TELEMETRY, b'{"t":1}', 2, 1, dup=True), PingReq())
+    assert await client.receive() == PingResp()
+    served.gateway.release(0)
+    assert [await client.receive() for _ in range(2)] == [PubRec(1), PubRec(1)]
+    await client.send(PubRel(1))
+    assert await client.receive() == PubComp(1)
+    assert len(served.gateway.calls) == 1
+
+
+async def test_a_client_of_mqtt_5_is_told_why_its_connection_ends(served: Served) -> None:
+    client = await served.client(level=MQTT_5)
+    await client.send_bytes(b"\xf1\x00")
+    (goodbye,) = await client.receive_rest()
+    assert isinstance(goodbye, Disconnect)
+    assert goodbye.reason_code == ReasonCode.MALFORMED_PACKET
 
 
 async def test_a_device_cannot_come_in_with_another_s_token(served: Served) -> None:

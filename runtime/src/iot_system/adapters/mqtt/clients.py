@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Iterator
 from typing import Protocol
 
-from iot_system.adapters.mqtt.connection import Ended
+from iot_system.adapters.mqtt.events import Ended
 from iot_system.adapters.mqtt.observing import CONNECTIONS
+from iot_system.adapters.mqtt.reasons import ReasonCode
 
 
 class Client(Protocol):
@@ -54,7 +55,8 @@ class Clients:
         before = self._named.get((owner, client_id))
         self._named[owner, client_id] = client
         if before is not None:
-            before.finish(Ended("taken_over", "the same client identifier has connected again"))
+            why = "the same client identifier has connected again"
+            before.finish(Ended("taken_over", why, code=ReasonCode.SESSION_TAKEN_OVER))
 
     def remove(self, client: Client, owner: str, client_id: str) -> None:
         self._all.discard(client)

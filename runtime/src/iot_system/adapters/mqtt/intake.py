@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from iot_system.adapters.mqtt.connection import Refusal
+from iot_system.adapters.mqtt.inbound import Refusal
 from iot_system.adapters.mqtt.packets import Publish
+from iot_system.adapters.mqtt.reasons import ReasonCode
 from iot_system.adapters.mqtt.topics import telemetry_device
 from iot_system.domain.readings import JSON_DEPTH_LIMIT, Telemetry, parse_telemetry
 from iot_system.errors import (
@@ -26,15 +27,16 @@ from iot_system.errors import (
 )
 from iot_system.ports.gateway import Gateway, Principal, resolve_me
 
-_REASONS: tuple[tuple[type[Exception], str], ...] = (
-    (TooLarge, "too_large"),
-    (InvalidInput, "payload"),
-    (NotFound, "not_found"),
-    (Forbidden, "forbidden"),
-    (Unauthenticated, "unauthenticated"),
-    (Overloaded, "overloaded"),
-    (Unavailable, "unavailable"),
+_REASONS: tuple[tuple[type[Exception], str, ReasonCode], ...] = (
+    (TooLarge, "too_large", ReasonCode.PAYLOAD_FORMAT_INVALID),
+    (InvalidInput, "payload", ReasonCode.PAYLOAD_FORMAT_INVALID),
+    (NotFound, "not_found", ReasonCode.TOPIC_NAME_INVALID),
+    (Forbidden, "forbidden", ReasonCode.NOT_AUTHORIZED),
+    (Unauthenticated, "unauthenticated", ReasonCode.NOT_AUTHORIZED),
+    (Overloaded, "overloaded", ReasonCode.QUOTA_EXCEEDED),
+    (Unavailable, "unavailable", ReasonCode.IMPLEMENTATION_SPECIFIC_ERROR),
 )
+_UNFORESEEN = ("error", ReasonCode.UNSPECIFIED_ERROR)
 _decode = msgspec.json.Decoder().decode
 
 
@@ -54,7 +56,7 @@ class Intake:
             try:
                 device = resolve_me(telemetry_device(publish.topic), principal)
             except IotError as error:
-                refusals[index] = Refusal("topic", str(error), self._pause_s)
+                refusals[index] = Refusal("topic", str(error), self._pause_s, ReasonCode.TOPIC_NAME_INVALID)
                 continue
             try:
                 self._read(device, publish.payload, messages)
@@ -90,6 +92,7 @@ class Intake:
         into += [parse_telemetry(device, one, now_us=now_us()) for one in body]
 
     def _refusal(self, problem: Exception) -> Refusal:
-        reason = next((word for kind, word in _REASONS if isinstance(problem, kind)), "error")
+        known = ((word, code) for kind, word, code in _REASONS if isinstance(problem, kind))
+        reason, code = next(known, _UNFORESEEN)
         pause_s = max(problem.after_s, self._pause_s) if isinstance(problem, Retry) else self._pause_s
-        return Refusal(reason, str(problem), pause_s)
+        return Refusal(reason, str(problem), pause_s, code)

@@ -6,6 +6,7 @@ import msgspec
 
 HEADERS_BYTES = 16 * 1024
 """What a packet of MQTT 5 may have beyond its payload: topic and properties."""
+_DAY_S = 86_400
 
 
 class MqttLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,8 +19,21 @@ class MqttLimits(msgspec.Struct, frozen=True, kw_only=True):
     in_flight_messages: int = 10_000
     """Received and not yet durable, per connection; past it, or past ``in_flight_bytes``, nothing more is read."""
     in_flight_bytes: int = 512 * 1024
+    receive_maximum: int = 10_000
+    """Messages of QoS 1 and 2 that a client of MQTT 5 may have unacknowledged, and of QoS 2 unreleased in 3.1.1."""
+    topic_aliases: int = 64
+    """In each direction, per connection."""
     write_buffer_bytes: int = 64 * 1024
+    output_bytes: int = 512 * 1024
+    """Messages of QoS 0 that would make more than this wait for one client are dropped."""
+    queued_messages: int = 1000
+    """Per session: QoS 1, sent or waiting, and not acknowledged by the client."""
+    queued_bytes: int = 1024 * 1024
     subscriptions: int = 64
+    session_expiry_s: int = 7 * _DAY_S
+    """The longest that a session outlives its connection; a client of 3.1.1 that wants one gets this."""
+    server_keep_alive_s: int = 0
+    """The longest keep-alive of a client of MQTT 5 (3.2.2.3.14); 0 leaves it to the client."""
     connect_timeout_s: float = 10.0
     packet_timeout_s: float = 60.0
     """The longest that one packet may take from its first byte to its last."""

@@ -38,3 +38,10 @@ class TopicAliasInvalid(ProtocolError):
     """A topic alias that is 0 or above the maximum that the server has told."""
 
     code = ReasonCode.TOPIC_ALIAS_INVALID
+
+
+class ReceiveMaximumExceeded(ProtocolError):
+    """More messages unacknowledged than the server has told that it takes."""
+
+    reason = "receive_maximum"
+    code = ReasonCode.RECEIVE_MAXIMUM_EXCEEDED

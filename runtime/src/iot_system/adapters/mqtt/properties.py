@@ -50,6 +50,8 @@ class Properties(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 NO_PROPERTIES = Properties()
+_PAIR_BYTES = 128
+"""What a user property takes beyond its text."""
 
 
 class _Property(NamedTuple):
@@ -110,6 +112,15 @@ def encode_properties(properties: Properties) -> bytes:
             parts.append(bytes((number,)) + known.encode(value))
     data = b"".join(parts)
     return encode_variable(len(data)) + data
+
+
+def weight(properties: Properties) -> int:
+    """Bytes that they take in memory, roughly."""
+    if properties is NO_PROPERTIES:
+        return 0
+    texts = (properties.content_type, properties.response_topic, properties.correlation_data)
+    pairs = [len(name) + len(value) for name, value in properties.user_property]
+    return sum([len(one) for one in texts if one is not None]) + sum(pairs) + _PAIR_BYTES * len(pairs)
 
 
 def _flag(body: Body, name: str) -> int:

@@ -6,20 +6,27 @@ import asyncio
 import socket
 from collections.abc import Coroutine
 from typing import Any, cast
+from uuid import uuid4
 
 import structlog
 
 from iot_system.adapters.mqtt.admission import NotAdmitted, authenticate, check_connect
 from iot_system.adapters.mqtt.clients import Clients
-from iot_system.adapters.mqtt.connection import Batch, Connection, Ended, Event
+from iot_system.adapters.mqtt.connection import Connection
+from iot_system.adapters.mqtt.events import Ended, Event
+from iot_system.adapters.mqtt.inbound import Batch
 from iot_system.adapters.mqtt.intake import Intake
 from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.observing import BYTES, MESSAGES, Refusals
-from iot_system.adapters.mqtt.packets import Connect
+from iot_system.adapters.mqtt.packets import Connect, Subscribe, Unsubscribe
+from iot_system.adapters.mqtt.reasons import ReasonCode
+from iot_system.adapters.mqtt.session import Session
+from iot_system.adapters.mqtt.subscribing import refused_filters, unsubscribed
+from iot_system.adapters.mqtt.topics import is_own
 from iot_system.ports.gateway import Gateway, Principal
 
 log = structlog.get_logger()
-_QOS_0, _QOS_1 = MESSAGES.labels("0"), MESSAGES.labels("1")
+_QOS_0, _QOS_1, _QOS_2 = (MESSAGES.labels(qos) for qos in "012")
 
 
 class MqttProtocol(asyncio.Protocol):
@@ -70,8 +77,7 @@ class MqttProtocol(asyncio.Protocol):
         self._adjust_reading()
 
     def resume_writing(self) -> None:
-        self._connection.write_unblocked()
-        self._adjust_reading()
+        self._handle(self._connection.write_unblocked(self._loop.time()))
 
     def finish(self, ending: Ended) -> None:
         """See `iot_system.adapters.mqtt.clients.Client.finish`."""
@@ -97,6 +103,10 @@ class MqttProtocol(asyncio.Protocol):
                     self._run(self._store(event))
                 case Connect():
                     self._run(self._admit(event))
+                case Subscribe():
+                    self._run(self._subscribe(event))
+                case Unsubscribe():
+                    self._run(self._unsubscribe(event))
                 case Ended():
                     ended = event
         if not self._transport.is_closing() and (output := self._connection.output()):
@@ -118,19 +128,44 @@ class MqttProtocol(asyncio.Protocol):
         self._principal, self._client_id = principal, connect.client_id
         if connect.client_id:
             self._clients.name(self, principal.id, connect.client_id)
-        self._handle(self._connection.accept(connect, principal))
+        session = Session(connect.client_id or uuid4().hex, uuid4().hex)
+        self._handle(self._connection.accept(connect, session, self._loop.time()))
+
+    async def _subscribe(self, subscribe: Subscribe) -> None:
+        session = self._connection.session
+        assert self._principal is not None
+        assert session is not None
+        codes: list[ReasonCode] = []
+        refused = refused_filters(session, subscribe, self._limits)
+        for index, (filter_, options) in enumerate(subscribe.filters):
+            if index in refused:
+                codes.append(refused[index])
+            elif is_own(filter_, self._principal):
+                codes.append(ReasonCode(min(options.qos, 1)))
+            else:
+                codes.append(ReasonCode.NOT_AUTHORIZED)
+        self._handle(self._connection.answer(codes, self._loop.time()))
+
+    async def _unsubscribe(self, unsubscribe: Unsubscribe) -> None:
+        session = self._connection.session
+        assert session is not None
+        codes = unsubscribed(session, unsubscribe)
+        self._handle(self._connection.answer(codes, self._loop.time()))
 
     async def _store(self, batch: Batch) -> None:
         assert self._principal is not None
         publishes = batch.publishes
-        with_qos_1 = sum([one.qos for one in publishes])
+        with_qos_2 = len(batch.ids)
+        with_qos_1 = sum([one.qos for one in publishes]) - 2 * with_qos_2
+        _QOS_2.inc(with_qos_2)
         _QOS_1.inc(with_qos_1)
-        _QOS_0.inc(len(publishes) - with_qos_1)
+        _QOS_0.inc(len(publishes) - with_qos_1 - with_qos_2)
         refusals = await self._intake.store(self._principal, publishes)
         for index, refusal in refusals.items():
-            one = publishes[index]
-            if not one.qos:
+            if not publishes[index].qos:
                 self._refuse(refusal.reason, f"QoS 0, dropped: {refusal.why}")
+            elif self._connection.tells_refusals:
+                self._refuse(refusal.reason, f"refused: {refusal.why}")
         self._handle(self._connection.settle(batch, refusals))
 
     def _run(self, step: Coroutine[Any, Any, None]) -> None:

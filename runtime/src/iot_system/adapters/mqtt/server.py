@@ -2,22 +2,24 @@
 
 What becomes of a message that cannot be stored
 -----------------------------------------------
-MQTT 3.1.1 has no negative acknowledgement: a server may acknowledge the message nevertheless, or close the connection
-(3.3.5). PUBACK is this system's word that a message is durable, so it is never sent for one that is not:
+A client of MQTT 5 gets a negative acknowledgement, PUBACK or PUBREC with the reason, and stays connected.
 
-- **QoS 1** (bad JSON, a limit exceeded, an unknown topic or device, not allowed, or no room at present): the message is
-  not acknowledged. Everything else that arrived with it is stored and acknowledged, then, after a pause, the connection
-  is closed. A client that keeps the message sends it again when it is back, at that pace; its other messages still get
-  through. A message that will never be accepted so costs its sender a reconnection each time, and no good message.
-- **QoS 0**: the client asked for no answer. The message is dropped, the connection lives on.
+MQTT 3.1.1 has none: a server may acknowledge the message nevertheless, or close the connection (3.3.5 there). PUBACK is
+this system's word that a message is durable, so it is never sent for one that is not:
+
+- **QoS 1 and 2** (bad JSON, a limit exceeded, an unknown topic or device, not allowed, or no room at present): the
+  message is not acknowledged. Everything else that arrived with it is stored and acknowledged, then, after a pause, the
+  connection is closed. A client that keeps the message sends it again when it is back, at that pace; its other messages
+  still get through. A message that will never be accepted so costs its sender a reconnection each time, and no good
+  message.
+- **QoS 0**: the client asked for no answer. The message is dropped, the connection lives on, in MQTT 5 too.
 - A packet that breaks the protocol closes the connection, after what came before it is stored and acknowledged.
 
 Each case adds to ``iot_mqtt_refused_total`` under its reason, and is logged with one sentence. (ThingsBoard closes as
-well, with an option to acknowledge; so does AWS IoT Core. MQTT 5 has reason codes for all of this.)
+well, with an option to acknowledge; so does AWS IoT Core.)
 
-Not yet served, and told so in the log where a client asks for it: QoS 2. Accepted without effect: wills, the retain
-flag, sessions (``session present`` is always 0); subscriptions are granted to a device's own topics, on which nothing
-is sent yet.
+Accepted without effect: wills, the retain flag, sessions (``session present`` is always 0); subscriptions are granted
+to a device's own topics, on which nothing is sent yet.
 """
 
 from __future__ import annotations
@@ -27,10 +29,11 @@ import asyncio
 import structlog
 
 from iot_system.adapters.mqtt.clients import Clients
-from iot_system.adapters.mqtt.connection import Ended
+from iot_system.adapters.mqtt.events import Ended
 from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.observing import Refusals
 from iot_system.adapters.mqtt.protocol import MqttProtocol
+from iot_system.adapters.mqtt.reasons import ReasonCode
 from iot_system.errors import InvalidSetting
 from iot_system.ports.gateway import Gateway
 
@@ -80,7 +83,7 @@ class MqttServer:
         self._server.close()
         self._server = None
         for client in self._clients:
-            client.finish(Ended("shutdown"))
+            client.finish(Ended("shutdown", code=ReasonCode.SERVER_SHUTTING_DOWN))
         try:
             async with asyncio.timeout(deadline_s):
                 await self._clients.gone()

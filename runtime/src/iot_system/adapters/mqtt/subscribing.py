@@ -1,0 +1,43 @@
+"""What can be said of a SUBSCRIBE without asking anybody."""
+
+from __future__ import annotations
+
+from iot_system.adapters.mqtt.limits import MqttLimits
+from iot_system.adapters.mqtt.packets import Subscribe, Unsubscribe
+from iot_system.adapters.mqtt.reasons import ReasonCode
+from iot_system.adapters.mqtt.session import Session
+from iot_system.adapters.mqtt.topics import check_size, is_shared_valid, parse_shared
+from iot_system.errors import InvalidInput
+
+
+def refused_filters(session: Session, subscribe: Subscribe, limits: MqttLimits) -> dict[int, ReasonCode]:
+    """The filters that are refused whoever asks, by index: too long, no valid share, over the session's bound."""
+    refused: dict[int, ReasonCode] = {}
+    filters = set(session.subscriptions)
+    for index, (filter_, _) in enumerate(subscribe.filters):
+        if not _is_valid(filter_):
+            refused[index] = ReasonCode.TOPIC_FILTER_INVALID
+        elif filter_ not in filters and len(filters) >= limits.subscriptions:
+            refused[index] = ReasonCode.QUOTA_EXCEEDED
+        else:
+            filters.add(filter_)
+    return refused
+
+
+def unsubscribed(session: Session, unsubscribe: Unsubscribe) -> list[ReasonCode]:
+    """The answer to an UNSUBSCRIBE: nobody is refused (3.11.3)."""
+    return [
+        ReasonCode.SUCCESS if filter_ in session.subscriptions else ReasonCode.NO_SUBSCRIPTION_EXISTED
+        for filter_ in unsubscribe.filters
+    ]
+
+
+def _is_valid(filter_: str) -> bool:
+    shared = parse_shared(filter_)
+    if shared is not None and not is_shared_valid(shared):
+        return False
+    try:
+        check_size(filter_)
+    except InvalidInput:
+        return False
+    return True
