@@ -77,6 +77,31 @@ def test_the_api_and_the_head_read_theirs() -> None:
     assert read_settings(RayHeadSettings, environ).storage == "/data"
 
 
+def test_an_identity_provider_is_named_whole() -> None:
+    environ = {"IOT_JWT_ISSUER": "https://id.example.org", "IOT_JWT_AUDIENCE": "iot", "IOT_JWT_JWKS": "/keys/jwks.json"}
+    jwt = read_settings(ApiSettings, environ | {"IOT_JWT_ROLE_CLAIM": "role", "IOT_JWT_SCOPE_CLAIM": "rooms"}).jwt
+    assert (jwt.issuer, jwt.audience, jwt.jwks) == tuple(environ.values())
+    assert (jwt.role_claim, jwt.scope_claim) == ("role", "rooms")
+    default = read_settings(ApiSettings, {}).jwt
+    assert (default.issuer, default.role_claim, default.scope_claim) == (None, "iot_role", "iot_scopes")
+
+
+@pytest.mark.parametrize("missing", ["IOT_JWT_ISSUER", "IOT_JWT_AUDIENCE", "IOT_JWT_JWKS"])
+def test_a_part_of_an_identity_provider_is_refused(missing: str) -> None:
+    environ = dict.fromkeys(("IOT_JWT_ISSUER", "IOT_JWT_AUDIENCE", "IOT_JWT_JWKS"), "https://id.example.org")
+    del environ[missing]
+    with pytest.raises(InvalidSetting, match="belong together"):
+        read_settings(ApiSettings, environ)
+
+
+@pytest.mark.parametrize("jwks", ["ftp://host/jwks", "https://", "https://user:secret@host/jwks"])
+def test_keys_come_from_a_file_or_by_http(jwks: str) -> None:
+    environ = dict.fromkeys(("IOT_JWT_ISSUER", "IOT_JWT_AUDIENCE"), "x") | {"IOT_JWT_JWKS": jwks}
+    with pytest.raises(InvalidSetting, match="IOT_JWT_JWKS") as refused:
+        read_settings(ApiSettings, environ)
+    assert "secret" not in str(refused.value)
+
+
 def test_the_process_s_own_environment_is_the_default() -> None:
     with mock.patch.dict(os.environ, {"IOT_HTTP_PORT": "1234"}):
         assert read_settings(ApiSettings).listen.http_port == 1234

@@ -10,6 +10,7 @@ import structlog
 
 from iot_system.adapters.http.app import ASGIApp, Receive, Scope, Send, create_app
 from iot_system.adapters.http.monitoring import create_monitoring_app
+from iot_system.adapters.jwt.verifier import jwt_verifier
 from iot_system.adapters.mqtt.server import MqttServer
 from iot_system.adapters.nats.connection import Client, connect, disconnect
 from iot_system.adapters.nats.events import EVENTS, READINGS, NatsLog
@@ -54,14 +55,16 @@ class Api:
         self._client = client = await wait_for(partial(connect, settings.broker, name="api"), missing=self._say)
         stream = NatsStream(client, settings.stream)
         await wait_for(stream.check, missing=self._say)
+        clock = SystemClock()
         self._gateway = ActorGateway(
             stream,
             NatsRequests(client),
-            SystemClock(),
+            clock,
             events=NatsLog(client, EVENTS, partitions=settings.stream.partitions),
             readings=NatsLog(client, READINGS, partitions=settings.stream.partitions),
             partitions=settings.stream.partitions,
             admin_token=settings.admin_token,
+            jwt=jwt_verifier(settings.jwt, clock.monotonic_s),
         )
         await self._gateway.start()
         self._app = create_app(self._gateway, self)

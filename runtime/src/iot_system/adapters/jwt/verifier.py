@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jwt
 import msgspec
 
-from iot_system.adapters.jwt.keys import ALGORITHMS, Keys
+from iot_system.adapters.jwt.keys import ALGORITHMS, Keys, keys_from
 from iot_system.domain.access import BOOTSTRAP_ADMIN, PERSONS, Principal, Role, Scope, parse_scope
 from iot_system.errors import Forbidden, InvalidInput, Unauthenticated
+from iot_system.settings import JwtSettings
 
 LEEWAY_S = 30
 """How far clocks may be apart."""
@@ -59,6 +60,19 @@ class KeySetVerifier:
             )
         except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as error:
             raise Unauthenticated(f"the token is not valid: {_sentence(error)}") from error
+
+
+def jwt_verifier(settings: JwtSettings, monotonic_s: Callable[[], float]) -> KeySetVerifier | None:
+    """The verifier that the settings ask for, if any."""
+    if settings.issuer is None or settings.audience is None or settings.jwks is None:
+        return None
+    rules = JwtRules(
+        issuer=settings.issuer,
+        audience=settings.audience,
+        role_claim=settings.role_claim,
+        scope_claim=settings.scope_claim,
+    )
+    return KeySetVerifier(rules, keys_from(settings.jwks, monotonic_s))
 
 
 def _principal(claims: Mapping[str, Any], rules: JwtRules) -> Principal:
