@@ -1,23 +1,24 @@
-"""`python -m bench [ingest]`: side-by-side measurements, interleaved, on this machine; nothing is left afterwards."""
+"""`python -m bench [BENCHMARK …]`: measurements side by side, on this machine; nothing is left afterwards."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
+import resource
 import signal
 import sys
-import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 from iot_system.commands.arguments import count
-from iot_system.commands.processes import Children
 from iot_system.errors import IotError
 
 from bench import report
-from bench.ingest import Report, ingest
+from bench.benchmarks import BENCHMARKS
+from bench.context import Context
+from bench.results import Results, on_this_machine
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -25,45 +26,62 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main() -> int:
     """Measure and print; 1 with a sentence where something is missing or failed."""
     parser = argparse.ArgumentParser("bench", description=__doc__)
-    parser.add_argument("benchmark", nargs="?", choices=("ingest",), default="ingest", help="what to measure")
+    names = ", ".join(BENCHMARKS)
+    parser.add_argument("benchmarks", nargs="*", type=_benchmark, metavar="BENCHMARK", help=f"{names} (all)")
     parser.add_argument("--rounds", type=count, default=5, metavar="N", help="how often each side is measured (5)")
     parser.add_argument(
-        "--messages", type=count, default=50_000, metavar="N", help="messages of a side in a round, 6 readings each"
+        "--messages", type=count, default=100_000, metavar="N", help="messages of a side in a round (100,000)"
+    )
+    parser.add_argument(
+        "--devices",
+        type=count,
+        default=1_000_000,
+        metavar="N",
+        help="the most devices that anything is tried with (1,000,000)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     arguments = parser.parse_args()
     try:
-        measured = asyncio.run(_run(arguments.rounds, arguments.messages))
+        results = asyncio.run(_run(arguments, arguments.benchmarks or list(BENCHMARKS)))
     except IotError as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
     except asyncio.CancelledError:
         sys.stderr.write("bench: stopped\n")
         return 130
-    print(report.text(measured))
-    if arguments.json is not None:
-        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(measured), indent=2))
+    print(report.text(results))
     return 0
 
 
-async def _run(rounds: int, messages: int) -> Report:
-    # Short, for the names of Ray's sockets, of which the system allows 107 bytes.
-    folder = Path(tempfile.mkdtemp(prefix="iot-bench-", dir="/tmp"))
-    children = Children(folder)
+async def _run(arguments: argparse.Namespace, benchmarks: Sequence[str]) -> Results:
     measuring = asyncio.current_task()
     assert measuring is not None
     for number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, measuring.cancel)
+    # Ten thousand connections are ten thousand files, for the server that inherits this and for its clients.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     began_s = time.monotonic()
 
     def tell(what: str) -> None:
         print(f"{time.monotonic() - began_s:6.1f} s  {what}", flush=True)
 
-    try:
-        return await ingest(rounds=rounds, messages=messages, folder=folder, children=children, tell=tell)
-    finally:
-        await children.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    minutes = sum(BENCHMARKS[name].minutes for name in benchmarks)
+    tell(f"{', '.join(benchmarks)}: about {minutes} minutes with 5 rounds and all devices, on 2 cores")
+    context = Context(arguments.rounds, arguments.messages, arguments.devices, tell)
+    results = await on_this_machine()
+    for name in benchmarks:
+        tell(f"--- {name}")
+        setattr(results, name, await BENCHMARKS[name].measure(context))
+        if arguments.json is not None:  # after each, so that a later failure takes nothing away
+            arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2))
+    return results
+
+
+def _benchmark(text: str) -> str:
+    if text not in BENCHMARKS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(BENCHMARKS)}")
+    return text
 
 
 if __name__ == "__main__":

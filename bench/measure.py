@@ -14,7 +14,7 @@ from bench.senders.sender import sender
 from bench.sides.side import Side
 from bench.workload import Workload
 
-POLL_S = 0.05
+POLL_S = 0.02
 """How often it is asked whether all is committed, once all is acknowledged: what a figure may be too long by."""
 COMMIT_TIMEOUT_S = 300.0
 
@@ -29,8 +29,7 @@ async def measure(side: Side, workload: Workload, *, round_: int) -> Run:
     async with sender(side.order(workload)) as process:
         before = usage.cpu_s()
         began_s = time.perf_counter()
-        process.go()
-        sent = await process.sent()
+        sent = await process.send()
         await _wait_until_committed(side, workload)
         seconds = time.perf_counter() - began_s
         spent = usage.spent(before, usage.cpu_s()) | {"client": sent.cpu_s}

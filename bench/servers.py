@@ -1,36 +1,44 @@
-"""The servers of both sides: started on free loopback ports, ended as children of this process."""
+"""The servers of all sides: started on free loopback ports, ended as children of this process."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import getpass
-import os
 import secrets
 import shutil
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
-from iot_system.commands.installation import HOST, OURS, free_port, nats_server
+from iot_system.commands.installation import HOST, free_port, nats_server
 from iot_system.commands.processes import Child, Children
 from iot_system.errors import Unavailable
+
+from bench.programs import clean_environment
 
 READY_TIMEOUT_S = 120.0
 POLL_S = 0.05
 
 
 class System:
-    """This system as it is installed, all in one: nats-server, one actor-system process on Ray, and one API."""
+    """This system as it is installed, all in one: nats-server, one actor-system process on Ray, and one API.
 
-    def __init__(self, children: Children, folder: Path, database_url: str) -> None:
+    ``settings`` are variables beside the defaults. ``broker_port`` is known after the start.
+    """
+
+    def __init__(
+        self, children: Children, folder: Path, database_url: str, *, settings: Mapping[str, str] | None = None
+    ) -> None:
         self._children = children
         self._folder = folder
         self._database_url = database_url
+        self._settings = settings or {}
         self._actors_port = free_port()
+        self.broker_port = 0
         self.http_port = free_port()
         self.mqtt_port = free_port()
         self.admin_token = secrets.token_urlsafe(24)
@@ -42,26 +50,19 @@ class System:
 
     async def start(self) -> None:
         """Returns when it is ready. Raises `Unavailable` with the end of the log of what failed."""
-        broker_port = free_port()
-        config = self._folder / "nats.conf"
-        # As the chart has it in production: what is acknowledged is synced to disk before.
-        config.write_text(
-            f'listen: "{HOST}:{broker_port}"\nmax_payload: 8MB\n'
-            f'jetstream {{ store_dir: "{self._folder}", max_file_store: 8GB, sync_interval: always }}\n'
-        )
-        environment = _clean_environment() | {
+        self.broker_port = await start_broker(self._children, self._folder, "nats-server")
+        environment = clean_environment() | {
             "TMPDIR": str(self._folder),
             "RAY_TMPDIR": str(self._folder),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_urlsafe(24),
-            "NATS_URL": f"nats://{HOST}:{broker_port}",
+            "NATS_URL": f"nats://{HOST}:{self.broker_port}",
             "DATABASE_URL": self._database_url,
             "IOT_LISTEN_HOST": HOST,
             "IOT_DRAIN_TIMEOUT_S": "2",
             "IOT_LOG_LEVEL": "warning",
+            **self._settings,
         }
-        broker = self._children.start("nats-server", [nats_server(), "-c", config], environment)
-        await _listening(broker, broker_port)
         await _migrate(environment)
         actors = self._start("actor-system", environment | {"ACTOR_SYSTEM_PORT": str(self._actors_port)})
         ports = {"IOT_HTTP_PORT": str(self.http_port), "IOT_MQTT_PORT": str(self.mqtt_port)}
@@ -80,6 +81,19 @@ class System:
         return self._children.start(subcommand, [sys.executable, "-m", "iot_system", subcommand], environment)
 
 
+async def start_broker(children: Children, folder: Path, name: str) -> int:
+    """A nats-server as the chart has it in production: what is acknowledged is on disk. Returns its port."""
+    port = free_port()
+    config = folder / f"{name}.conf"
+    config.write_text(
+        f'listen: "{HOST}:{port}"\nmax_payload: 8MB\n'
+        f'jetstream {{ store_dir: "{folder / name}", max_file_store: 8GB, sync_interval: always }}\n'
+    )
+    child = children.start(name, [nats_server(), "-c", config], clean_environment())
+    await _listening(child, port)
+    return port
+
+
 def mosquitto() -> Path:
     """The program. Raises `Unavailable` where there is none."""
     # Debian keeps it where only the administrator's path leads.
@@ -89,49 +103,23 @@ def mosquitto() -> Path:
     return Path(found)
 
 
-async def start_mosquitto(children: Children, folder: Path) -> int:
+async def start_mosquitto(children: Children, folder: Path, name: str = "mosquitto") -> int:
     """A mosquitto as its own documentation has it, with persistence and no limits on its queues; returns its port.
 
     It writes its state out from time to time and when it ends. Told to do so with every change, it took a core for that
     and acknowledged no later: slower, and no safer. Raises `Unavailable`.
     """
     port = free_port()
-    config = folder / "mosquitto.conf"
+    (data := folder / f"{name}-data").mkdir()
+    config = folder / f"{name}.conf"
     config.write_text(
         f"listener {port} {HOST}\nuser {getpass.getuser()}\nallow_anonymous true\nset_tcp_nodelay true\n"
-        f"persistence true\npersistence_location {folder}/\n"
+        f"persistence true\npersistence_location {data}/\n"
         "max_queued_messages 0\nmax_inflight_messages 0\n"
     )
-    child = children.start("mosquitto", [mosquitto(), "-c", config], _clean_environment())
+    child = children.start(name, [mosquitto(), "-c", config], clean_environment())
     await _listening(child, port)
     return port
-
-
-@contextlib.asynccontextmanager
-async def subscriber(port: int, database_url: str) -> AsyncIterator[None]:
-    """The naive side's program, subscribed to the mosquitto at ``port``. Raises `Unavailable` where it fails."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bench.sides.subscriber",
-        str(port),
-        env=_clean_environment() | {"DATABASE_URL": database_url},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(READY_TIMEOUT_S):
-            if not await process.stdout.readline():
-                raise Unavailable(f"the subscriber ended with {await process.wait()}")
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-def _clean_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
 
 
 async def _migrate(environment: Mapping[str, str]) -> None:

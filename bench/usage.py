@@ -18,6 +18,8 @@ _PARTS = (
     ("mosquitto", "mosquitto"),
     ("postgres", "postgres"),
     ("bench.sides.subscriber", "subscriber"),
+    ("bench.sides.batcher", "subscriber"),
+    ("bench.sides.consumer", "raw loop"),
     ("ray", "Ray itself"),
 )
 """What a command line holds → the part; the first that fits."""

@@ -23,6 +23,7 @@ def versions() -> dict[str, str]:
         "nats-server": _told_by(nats_server(), "--version"),
         "mosquitto": _told_by(mosquitto(), "-h"),
         "paho-mqtt": version("paho-mqtt"),
+        "gmqtt": version("gmqtt"),
         "psycopg": version("psycopg"),
     } | libraries
 

@@ -18,20 +18,25 @@ _OFFSET = 79
 
 
 class Workload(msgspec.Struct, frozen=True):
-    """``steps`` messages of each device, the first of them at ``start_ms`` (milliseconds since 1970)."""
+    """``steps`` messages of each device, the first of them at ``start_ms`` (milliseconds since 1970).
+
+    Each bears the first ``metrics`` of what a row of the sample has.
+    """
 
     steps: int
     start_ms: int
+    devices: int = DEVICES
+    metrics: int = METRICS
 
     @property
     def messages(self) -> int:
         """Of all devices."""
-        return self.steps * DEVICES
+        return self.steps * self.devices
 
     @property
     def readings(self) -> int:
         """Of all devices: what becomes rows."""
-        return self.messages * METRICS
+        return self.messages * self.metrics
 
     @property
     def end_ms(self) -> int:
@@ -40,7 +45,7 @@ class Workload(msgspec.Struct, frozen=True):
 
     def payloads(self, number: int) -> Iterator[bytes]:
         """What device ``number`` says, in its order, as JSON."""
-        rows = _rows()
+        rows = _rows(self.metrics)
         for step in range(self.steps):
             values = rows[(step + number * _OFFSET) % len(rows)]
             yield b'{"ts":%d,"values":%s}' % (self.start_ms + step * STEP_MS, values)
@@ -57,12 +62,12 @@ def room(number: int) -> str:
 
 
 @cache
-def _rows() -> tuple[bytes, ...]:
-    """All metrics of each row of the sample as one JSON object."""
+def _rows(metrics: int) -> tuple[bytes, ...]:
+    """The first metrics of each row of the sample as one JSON object."""
     rows: list[bytes] = []
     for row in read_sample(shipped_sample()).rows:
         values: dict[str, object] = {}
         for message in row.messages.values():
             values |= message.values
-        rows.append(msgspec.json.encode(values))
+        rows.append(msgspec.json.encode(dict(list(values.items())[:metrics])))
     return tuple(rows)

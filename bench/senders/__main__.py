@@ -7,27 +7,34 @@ that on processors of their own.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 
-import msgspec
 import uvloop
+from iot_system.logs import set_up_logs
 
-from bench.senders import mqtt, rest
+from bench.programs import answer, hear, hear_any
+from bench.senders import frames, mqtt, rest
 from bench.senders.orders import Order, Sent
-from bench.senders.sender import READY
+from bench.senders.sender import Sender
+
+CONNECT: Mapping[str, Callable[[Order], AbstractAsyncContextManager[Sender]]] = {
+    "mqtt": mqtt.connect,
+    "rest": rest.connect,
+    "frames": frames.connect,
+}
 
 
-async def _run(order: Order) -> Sent:
-    make = mqtt.connect if order.protocol == "mqtt" else rest.connect
-    async with make(order) as sender:
-        print(READY, flush=True)
-        await asyncio.to_thread(sys.stdin.readline)
+async def _run(order: Order) -> None:
+    set_up_logs("error")
+    async with CONNECT[order.protocol](order) as sender:
+        answer(None)
+        await asyncio.to_thread(hear_any)
         began_s, cpu_began_s = time.perf_counter(), time.process_time()
         await sender.send()
-        return Sent(time.perf_counter() - began_s, time.process_time() - cpu_began_s)
+        answer(Sent(time.perf_counter() - began_s, time.process_time() - cpu_began_s))
 
 
 if __name__ == "__main__":
-    told = msgspec.json.decode(sys.stdin.readline(), type=Order)
-    print(msgspec.json.encode(uvloop.run(_run(told))).decode(), flush=True)
+    uvloop.run(_run(hear(Order)))

@@ -12,7 +12,7 @@ from bench.workload import Workload
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Send ``workload`` to ``port`` on loopback. ``passwords`` has one for each device, or one for all; or none."""
 
-    protocol: Literal["mqtt", "rest"]
+    protocol: Literal["mqtt", "rest", "frames"]
     port: int
     passwords: list[str]
     workload: Workload

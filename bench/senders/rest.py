@@ -13,7 +13,7 @@ import httpx
 import msgspec
 
 from bench.senders.orders import Order
-from bench.workload import DEVICES, device
+from bench.workload import device
 
 CONNECTIONS = 5
 BULK_MESSAGES = 1000
@@ -61,7 +61,7 @@ async def connect(order: Order) -> AsyncIterator[RestSender]:
 
 def _bodies(order: Order, connection: int) -> list[tuple[int, bytes]]:
     """Requests of one connection: how many messages each has, and its lines."""
-    devices = range(connection, DEVICES, CONNECTIONS)
+    devices = range(connection, order.workload.devices, CONNECTIONS)
     lines = [
         b'{"device":"%s",%s' % (device(number).encode(), payload[1:])
         for at_once in zip(*(order.workload.payloads(number) for number in devices), strict=True)

@@ -11,15 +11,23 @@ from iot_system.errors import Unavailable
 
 from bench.senders.orders import Order
 from bench.servers import System
-from bench.workload import DEVICES, METRICS, Workload, device, room
+from bench.workload import DEVICES, Workload, device, room
 
-TITLES: Mapping[str, str] = {"rest": "ours: REST bulk", "mqtt": "ours: MQTT QoS 1"}
+TITLES: Mapping[str, str] = {
+    "rest": "ours: REST bulk",
+    "mqtt": "ours: MQTT QoS 1",
+    "frames": "ours, from the stream on: frames",
+}
+
+ASKED = 100
+REGISTER_AT_ONCE = 20_000
+TOKENS_AT_ONCE = 50
 
 
 class OurSide:
     """Implements `bench.sides.side.Side`."""
 
-    def __init__(self, system: System, protocol: Literal["mqtt", "rest"], tokens: list[str]) -> None:
+    def __init__(self, system: System, protocol: Literal["mqtt", "rest", "frames"], tokens: list[str]) -> None:
         self._system = system
         self._protocol = protocol
         self._tokens = tokens
@@ -32,10 +40,14 @@ class OurSide:
 
     def order(self, workload: Workload) -> Order:
         """See `bench.sides.side.Side.order`."""
-        if self._protocol == "mqtt":
-            return Order(protocol="mqtt", port=self._system.mqtt_port, passwords=self._tokens, workload=workload)
-        passwords = [self._system.admin_token]
-        return Order(protocol="rest", port=self._system.http_port, passwords=passwords, workload=workload)
+        match self._protocol:
+            case "mqtt":
+                port, passwords = self._system.mqtt_port, self._tokens
+            case "rest":
+                port, passwords = self._system.http_port, [self._system.admin_token]
+            case "frames":
+                port, passwords = self._system.broker_port, []
+        return Order(protocol=self._protocol, port=port, passwords=passwords, workload=workload)
 
     async def prepare(self) -> None:
         """See `bench.sides.side.Side.prepare`."""
@@ -46,22 +58,31 @@ class OurSide:
         return await self._system.applied() - self._before
 
     async def verify(self, workload: Workload) -> None:
-        """See `bench.sides.side.Side.verify`: ask the history of every device."""
+        """See `bench.sides.side.Side.verify`: ask the history of every device, or of about `ASKED` where more speak."""
         async with Rest(self._system.url, self._system.admin_token) as rest:
-            for number in range(DEVICES):
+            for number in range(0, workload.devices, max(1, workload.devices // ASKED)):
                 window: dict[str, str | int | float] = {"from": workload.start_ms, "to": workload.end_ms}
                 parameters = window | {"interval": "1d", "aggregate": "count"}
                 page = await rest.get(f"/v1/devices/{device(number)}/telemetry", parameters)
                 rows = sum(item["count"] for item in page["items"])
-                if rows != workload.steps * METRICS:
-                    raise Unavailable(
-                        f"{self.name}: {rows} readings of {device(number)} are stored, {workload.steps * METRICS} sent"
-                    )
+                if rows != (sent := workload.steps * workload.metrics):
+                    raise Unavailable(f"{self.name}: {rows} readings of {device(number)} are stored, {sent} sent")
 
 
-async def register_devices(system: System) -> list[str]:
-    """Register all devices in their rooms; returns a token of each."""
+async def register_devices(system: System, devices: int = DEVICES) -> None:
+    """Register devices in their rooms."""
     async with Rest(system.url, system.admin_token) as rest:
-        await rest.register([{"id": device(number), "room": room(number)} for number in range(DEVICES)])
-        issued = await asyncio.gather(*(rest.issue_token(device(number)) for number in range(DEVICES)))
-    return [token for _, token in issued]
+        for start in range(0, devices, REGISTER_AT_ONCE):
+            numbers = range(start, min(start + REGISTER_AT_ONCE, devices))
+            await rest.register([{"id": device(number), "room": room(number)} for number in numbers])
+
+
+async def issue_tokens(system: System, devices: int = DEVICES) -> list[str]:
+    """A token of each device."""
+    tokens: list[str] = []
+    async with Rest(system.url, system.admin_token) as rest:
+        for start in range(0, devices, TOKENS_AT_ONCE):
+            numbers = range(start, min(start + TOKENS_AT_ONCE, devices))
+            issued = await asyncio.gather(*(rest.issue_token(device(number)) for number in numbers))
+            tokens += [token for _, token in issued]
+    return tokens

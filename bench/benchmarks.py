@@ -1,0 +1,23 @@
+"""All benchmarks by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from bench.context import Context
+from bench.ingest import ingest
+
+
+class Benchmark(msgspec.Struct, frozen=True):
+    """``measure`` returns what `bench.results.Results` has under the benchmark's name; takes about ``minutes``."""
+
+    measure: Callable[[Context], Awaitable[Any]]
+    minutes: int
+
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "ingest": Benchmark(ingest, 12),
+}

@@ -1,0 +1,31 @@
+"""What one run of the benchmarks found, as it is written to a file."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from bench.context import ground
+from bench.ingest import Ingest
+from bench.machine import Machine, this_machine
+from bench.versions import versions
+
+
+class Results(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A benchmark that was not run is None."""
+
+    date: str
+    machine: Machine
+    versions: dict[str, str]
+    ingest: Ingest | None = None
+
+
+async def on_this_machine() -> Results:
+    """Nothing measured yet but the disk."""
+    async with ground() as on:
+        return Results(
+            date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+            machine=this_machine(on.folder),
+            versions=versions() | {"Postgres": on.postgres.version},
+        )
