@@ -86,12 +86,12 @@ class Changes:
         self._room_readings.clear()  # readings that come now are behind this one
         self.messages.append(message)
 
-    def tell_room(self, room: str, reading: tuple[str, int, dict[str, Value]]) -> None:
-        """Send readings ``(device, time_us, values)`` to a room, together with those that are under way already."""
+    def for_room(self, room: str) -> list[tuple[str, int, dict[str, Value]]]:
+        """Where readings ``(device, time_us, values)`` for a room go, behind those that are under way already."""
         if (readings := self._room_readings.get(room)) is None:
             readings = self._room_readings[room] = []
             self.messages.append(RoomReadings(room, readings))
-        readings.append(reading)
+        return readings
 
     def deliver(self, actor: DeviceActor, desired: Desired | None = None, commands: Sequence[Command] = ()) -> None:
         """Send to the device over its connection; nothing where there is none."""

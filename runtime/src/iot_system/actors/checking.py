@@ -26,6 +26,7 @@ from iot_system.actors.effects import (
     Severity,
     Tell,
 )
+from iot_system.actors.twins import check_fan_out
 from iot_system.domain.addresses import Address
 from iot_system.domain.commands import PAYLOAD_LIMIT, TIMEOUT_LIMIT_S
 from iot_system.domain.ids import check_id
@@ -110,6 +111,9 @@ def _check_outcome(effects: list[Effect], actor: Actor) -> None:
     _check_merged(state.extra, [one.patch for one in effects if isinstance(one, Remember)], "memory")
     own = [one.patch for one in effects if isinstance(one, Desire) and one.device is None]
     _check_merged(state.desired, own, "desired state")
+    given = [one.payload for one in effects if isinstance(one, SendCommand) and one.device is None]
+    if own or given:
+        check_fan_out(actor, [own, given], field="what the handler asks for")
     if any(isinstance(one, SetTimer) for one in effects):
         timers = set(state.timers)
         for effect in effects:

@@ -106,9 +106,7 @@ def expire(actor: DeviceActor, changes: Changes) -> list[Command]:
 
 
 def _keep(actor: DeviceActor, command: Command, changes: Changes) -> None:
-    if command.is_open:
-        actor.commands[command.id] = command
-    else:
-        actor.commands.pop(command.id, None)
+    kept = dict(actor.commands) | {command.id: command}  # at its old place, or behind all others
+    actor.restore([one for one in kept.values() if one.is_open])
     changes.commands[command.device, command.id] = command
     changes.rescheduled.add(actor.address)

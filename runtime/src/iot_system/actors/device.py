@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from iot_system.actors.actor import Actor
@@ -17,6 +18,8 @@ from iot_system.domain.twin import DeviceState, Latest, takes_value
 
 RECENT_IDS = 32
 """How many message ids a device remembers, to recognise a re-send."""
+_NO_COMMANDS: Mapping[str, Command] = MappingProxyType({})
+"""Shared by all that have none: most have none most of the time."""
 _SMALL = frozenset({float, int, bool})
 RESEND_AFTER_US = round(RESEND_AFTER_S * 1e6)
 
@@ -30,7 +33,7 @@ class DeviceActor(Actor):
     def __init__(self, device: Device, state: DeviceState) -> None:
         self.device = device
         self.state = state
-        self.commands: dict[str, Command] = {}
+        self.commands: Mapping[str, Command] = _NO_COMMANDS
         self.now_us = 0
 
     def on_reading(self, reading: Reading) -> Iterable[Effect] | None:
@@ -69,7 +72,7 @@ class DeviceActor(Actor):
 
     def restore(self, commands: Sequence[Command]) -> None:
         """Take over commands that are not at their end, in the order of their creation."""
-        self.commands = {command.id: command for command in commands}
+        self.commands = {command.id: command for command in commands} or _NO_COMMANDS
 
     def due_us(self) -> int | None:
         """When something happens by time: a timer, the end of a command's life, its repetition. None: never."""
@@ -112,7 +115,7 @@ class DeviceActor(Actor):
             newest = latest.get(metric)
             key = (device, metric, time_us)
             if newest is None or time_us > newest.time_us:
-                if (newest is None or type(value) not in _SMALL) and (why := self._why_not(metric, value)):
+                if (type(value) not in _SMALL or newest is None) and (why := self._why_not(metric, value)):
                     refused[metric] = why
                     continue
                 latest[metric] = Latest(time_us, value)

@@ -11,6 +11,7 @@ from iot_system.actors.device import DeviceActor
 from iot_system.actors.inbox import give
 from iot_system.actors.population import Population
 from iot_system.actors.reactions import react
+from iot_system.actors.timing import expire
 from iot_system.domain.addresses import Address
 from iot_system.domain.commands import Command, check_command, command_data
 from iot_system.domain.frames import Membership
@@ -70,6 +71,7 @@ class DirectChanges(Population):
     def take_commands(self, device: str, changes: Changes, *, now_us: int) -> list[Command]:
         """All open commands, in the order of their creation; they count as delivered from now on."""
         actor = self._device(device, now_us)
+        expire(actor, changes)
         for id_ in list(actor.commands):
             commands.delivered(actor, id_, changes)
         return list(actor.commands.values())
@@ -126,6 +128,7 @@ def _desire(actor: Actor, patch: dict[str, Any], changes: Changes, *, if_version
     if if_version is not None and if_version != state.desired_version:
         raise PreconditionFailed(f"the desired state has version {state.desired_version}, not {if_version}")
     patch = twins.checked_patch(patch, state.desired, field="desired")
+    twins.check_fan_out(actor, patch, field="desired")
     if twins.desire(actor, patch, by, changes):
         react(actor, actor.on_desired, patch, changes=changes)
     return DesiredView(state.desired, state.desired_version)

@@ -35,7 +35,6 @@ def receive(
             actor = devices.get(to.id) if to.kind == "device" else rooms.get(to.id)
             if actor is not None:
                 actor.now_us = now_us
-                changes.touch(actor)
                 react(actor, actor.on_message, sender, name, payload, changes=changes)
         case DesiredChange(id_, patch, by):
             if device_actor := devices.get(id_):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from hashlib import sha256
-from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -29,6 +28,7 @@ from iot_system.actors.effects import (
     Tell,
 )
 from iot_system.actors.room import RoomActor
+from iot_system.domain.addresses import Address
 from iot_system.domain.commands import Command
 from iot_system.domain.frames import DesiredChange, NewCommand, Told
 from iot_system.domain.history import Reading
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 SHORTEST_TIMER_S = 0.1
 ERROR_LIMIT = 1024
 """Bytes of a failure's error, and four times as many of its message."""
+_OWN = ("iot_system.actors.", "iot_system.domain.")
 log: FilteringBoundLogger = structlog.get_logger()
 
 
@@ -118,7 +119,9 @@ def command_id(actor: Actor, number: int) -> str:
 
 def _own(argument: Any) -> Any:
     """What a handler may change and keep, for all that it does to anybody else."""
-    if isinstance(argument, str) or (isinstance(argument, Reading) and isinstance(argument.value, float | int | str)):
+    if isinstance(argument, str | bool | Address):
+        return argument
+    if isinstance(argument, Reading) and isinstance(argument.value, float | int | str):
         return argument
     return copy.deepcopy(argument)
 
@@ -137,14 +140,22 @@ def _fail(actor: Actor, handler: str, args: tuple[Any, ...], error: BaseExceptio
 
 
 def _sentence(error: BaseException) -> str:
-    """The error, and the line of the behaviour (or of what it called) that raised it."""
+    """The error, and the line of the behaviour, or of what it called, that raised it."""
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - the user's code, again
         text = "(cannot be told)"
-    frames = extract_tb(error.__traceback__)
-    place = f" ({frames[-1].filename.rpartition('/')[2]}, line {frames[-1].lineno})" if frames else ""
-    return _cut(f"{type(error).__name__}: {text}", ERROR_LIMIT) + place
+    return _cut(f"{type(error).__name__}: {text}", ERROR_LIMIT) + _place(error)
+
+
+def _place(error: BaseException) -> str:
+    """The last line outside of this package's own machinery, if there is one."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        if not trace.tb_frame.f_globals.get("__name__", "").startswith(_OWN):
+            place = f" ({trace.tb_frame.f_code.co_filename.rpartition('/')[2]}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return place
 
 
 def _cut(text: str, limit: int) -> str:

@@ -6,6 +6,7 @@ from iot_system.actors import commands, twins
 from iot_system.actors.changes import Changes
 from iot_system.actors.device import DeviceActor
 from iot_system.actors.reactions import react
+from iot_system.actors.timing import expire
 from iot_system.domain.commands import check_payload
 from iot_system.domain.signals import (
     CommandAnswer,
@@ -99,6 +100,7 @@ def _connected(actor: DeviceActor, signal: Connected, changes: Changes) -> None:
         state.connection = changes.connections[actor.device.id] = now
         changes.touch(actor)
     changes.rescheduled.add(actor.address)
+    expire(actor, changes)
     if now.wants_desired and not (had and had.wants_desired):
         changes.deliver(actor, twins.whole_desired(actor))
     if now.wants_commands and not (had and had.wants_commands) and actor.commands:

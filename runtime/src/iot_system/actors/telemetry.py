@@ -43,7 +43,7 @@ def receive(
         if len(fresh) < len(values):
             values = {reading.metric: reading.value for reading in fresh}
         if (room := actor.device.room) is not None:
-            changes.tell_room(room, (message.device, message.time_us, values))
+            changes.for_room(room).append((message.device, message.time_us, values))
         if changes.listening:
             changes.heard.append(NewReadings(message.device, room, message.time_us, values))
         if type(actor).on_reading is not DeviceActor.on_reading:

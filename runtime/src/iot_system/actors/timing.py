@@ -15,8 +15,7 @@ def fire(actor: DeviceActor | RoomActor, changes: Changes) -> None:
     A timer that is set while others go off waits for the next time.
     """
     if isinstance(actor, DeviceActor):
-        for command in commands.expire(actor, changes):
-            react(actor, actor.on_command_result, command, changes=changes)
+        expire(actor, changes)
         commands.send_again(actor, changes)
     timers = actor.state.timers
     over = sorted((due_us, name) for name, due_us in timers.items() if due_us <= actor.now_us)
@@ -25,3 +24,9 @@ def fire(actor: DeviceActor | RoomActor, changes: Changes) -> None:
             actor.state.timers = {other: time_us for other, time_us in actor.state.timers.items() if other != name}
             changes.touch(actor)
             react(actor, actor.on_timer, name, changes=changes)
+
+
+def expire(actor: DeviceActor, changes: Changes) -> None:
+    """End the commands whose life is over."""
+    for command in commands.expire(actor, changes):
+        react(actor, actor.on_command_result, command, changes=changes)

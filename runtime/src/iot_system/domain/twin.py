@@ -17,6 +17,8 @@ SHORT_TEXT = 1024
 """Characters of a text that is not worth counting."""
 TIMERS_LIMIT = 64
 """Timers of one actor."""
+FAN_OUT_LIMIT = 32 * 1024 * 1024
+"""Bytes as JSON that one change of a room may bring to all its devices together."""
 MEMBERS_LIMIT = 10_000
 """Devices that a room keeps apart."""
 ROOM_METRICS_LIMIT = 1_024
