@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Literal
 
-from iot_system.commands.rest import Rest
+from iot_system.client import IotClient, NewDevice
 from iot_system.errors import Unavailable
 
 from bench.senders.orders import Order
@@ -59,30 +59,27 @@ class OurSide:
 
     async def verify(self, workload: Workload) -> None:
         """See `bench.sides.side.Side.verify`: ask the history of every device, or of about `ASKED` where more speak."""
-        async with Rest(self._system.url, self._system.admin_token) as rest:
+        async with IotClient(self._system.url, self._system.admin_token) as iot:
             for number in range(0, workload.devices, max(1, workload.devices // ASKED)):
-                window: dict[str, str | int | float] = {"from": workload.start_ms, "to": workload.end_ms}
-                parameters = window | {"interval": "1d", "aggregate": "count"}
-                page = await rest.get(f"/v1/devices/{device(number)}/telemetry", parameters)
-                rows = sum(item["count"] for item in page["items"])
+                rows = await iot.history.count(device(number), start=workload.start_ms, end=workload.end_ms)
                 if rows != (sent := workload.steps * workload.metrics):
                     raise Unavailable(f"{self.name}: {rows} readings of {device(number)} are stored, {sent} sent")
 
 
 async def register_devices(system: System, devices: int = DEVICES) -> None:
     """Register devices in their rooms."""
-    async with Rest(system.url, system.admin_token) as rest:
+    async with IotClient(system.url, system.admin_token) as iot:
         for start in range(0, devices, REGISTER_AT_ONCE):
             numbers = range(start, min(start + REGISTER_AT_ONCE, devices))
-            await rest.register([{"id": device(number), "room": room(number)} for number in numbers])
+            await iot.devices.register(NewDevice(id=device(number), room=room(number)) for number in numbers)
 
 
 async def issue_tokens(system: System, devices: int = DEVICES) -> list[str]:
     """A token of each device."""
     tokens: list[str] = []
-    async with Rest(system.url, system.admin_token) as rest:
+    async with IotClient(system.url, system.admin_token) as iot:
         for start in range(0, devices, TOKENS_AT_ONCE):
             numbers = range(start, min(start + TOKENS_AT_ONCE, devices))
-            issued = await asyncio.gather(*(rest.issue_token(device(number)) for number in numbers))
-            tokens += [token for _, token in issued]
+            issued = await asyncio.gather(*(iot.devices.issue_token(device(number)) for number in numbers))
+            tokens += [one.token for one in issued]
     return tokens

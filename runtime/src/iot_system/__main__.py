@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from iot_system import __version__
@@ -86,32 +87,22 @@ def _migrate(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _replay(arguments: Sequence[str]) -> int:
-    """Send the readings of a CSV file."""
-    from iot_system.commands.replay import main as replay
+def _command(module: str, summary: str) -> Callable[[Sequence[str]], int]:
+    """A command of its own module, which is imported when it runs: services need none of what these do."""
 
-    return replay(list(arguments))
+    def run(arguments: Sequence[str]) -> int:
+        try:
+            main: Callable[[list[str]], int] = import_module(f"iot_system.commands.{module}").main
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("iot_system"):
+                raise
+            raise InvalidSetting(
+                f"{error.name} is not installed; `pip install 'iot-system[client]'` brings it"
+            ) from None
+        return main(list(arguments))
 
-
-def _demo(arguments: Sequence[str]) -> int:
-    """Run the whole system here, on real readings."""
-    from iot_system.commands.demo import main as demo
-
-    return demo(list(arguments))
-
-
-def _check(arguments: Sequence[str]) -> int:
-    """Send a reading through an installation and read it back."""
-    from iot_system.commands.check import main as check
-
-    return check(list(arguments))
-
-
-def _secrets(arguments: Sequence[str]) -> int:
-    """Make the Kubernetes secrets that do not exist yet."""
-    from iot_system.commands.secrets import main as secrets
-
-    return secrets(list(arguments))
+    run.__doc__ = summary
+    return run
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
@@ -119,10 +110,19 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "actor-system": _actor_system,
     "ray-head": _ray_head,
     "migrate": _migrate,
-    "replay": _replay,
-    "demo": _demo,
-    "check": _check,
-    "secrets": _secrets,
+    "demo": _command("demo", "Run the whole system here, on real readings."),
+    "devices": _command("devices", "List, show, create, import and delete devices, and make their tokens."),
+    "rooms": _command("rooms", "List, show, set and delete rooms; desired state and commands for all devices of one."),
+    "send": _command("send", "Store values of a device."),
+    "twin": _command("twin", "Show what a device says of itself; change what is wanted of it."),
+    "commands": _command("device_commands", "Give a device a command, wait for its answer, list, cancel."),
+    "watch": _command("watch", "Print what happens as it happens."),
+    "export": _command("exporting", "Write history as CSV, NDJSON or Parquet."),
+    "import": _command("importing", "Store telemetry from CSV, NDJSON or Parquet."),
+    "tokens": _command("tokens", "Make, list and delete tokens of people and programs."),
+    "replay": _command("replay", "Send the readings of a CSV file in the sample's form."),
+    "check": _command("check", "Send a reading through an installation and read it back."),
+    "secrets": _command("secrets", "Make the Kubernetes secrets that do not exist yet."),
 }
 
 

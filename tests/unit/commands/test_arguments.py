@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 
 import pytest
 from iot_system.commands import arguments
+from iot_system.errors import InvalidInput
 
 
 def test_addresses_are_taken_apart() -> None:
@@ -30,3 +32,29 @@ def test_what_is_no_host_and_port_is_refused(text: str) -> None:
 def test_what_is_no_count_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number from 1"):
         arguments.count(text)
+
+
+def test_words_and_objects_are_merged_to_values() -> None:
+    words = ["a=1.5", "b=true", "c=open", 'd="2"', "e=", '{"f": {"g": null}}', "a=null"]
+    assert arguments.assignments(words) == {
+        "a": None,
+        "b": True,
+        "c": "open",
+        "d": "2",
+        "e": "",
+        "f": {"g": None},
+    }
+
+
+@pytest.mark.parametrize("word", ["a", "=1", '{"a"', "[1]", "{}x"])
+def test_a_word_that_names_no_value_is_refused(word: str) -> None:
+    with pytest.raises(InvalidInput):
+        arguments.assignments([word])
+
+
+def test_times_are_milliseconds_or_bear_their_zone() -> None:
+    assert arguments.moment("1700000000000") == 1.7e12
+    assert arguments.moment("2026-01-31T12:00:00+01:00") == datetime(2026, 1, 31, 11, tzinfo=UTC)
+    for text in ("2026-01-31T12:00:00", "noon", ""):
+        with pytest.raises(argparse.ArgumentTypeError, match="must be milliseconds"):
+            arguments.moment(text)

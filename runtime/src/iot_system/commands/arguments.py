@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import TypeAlias
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
 
 import httpx
+import msgspec
 
+from iot_system.errors import InvalidInput
+
+_SHOWN = 80
 Address: TypeAlias = tuple[str, int]
 
 
@@ -41,3 +47,59 @@ def count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1")
     return int(text)
+
+
+def assignments(words: Sequence[str]) -> dict[str, Any]:
+    """``name=value`` words and JSON objects, merged; a value is JSON, and text where it is none.
+
+    Raises `InvalidInput`.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        if word.startswith("{"):
+            found |= json_object(word)
+            continue
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise InvalidInput(f"{word!r} is neither NAME=VALUE nor a JSON object")
+        found[name] = json_or_text(value)
+    return found
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Raises `InvalidInput`."""
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"{text[:_SHOWN]!r} is not a JSON object: {error}") from None
+
+
+def json_or_text(text: str) -> Any:
+    """The JSON that ``text`` is, else the text itself."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+def moment(text: str) -> datetime | float:
+    """Milliseconds since 1970, or a time with its zone as in RFC 3339."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} must be milliseconds since 1970, or like 2026-01-31T12:00:00Z")
+    return found
+
+
+def label(text: str) -> tuple[str, str]:
+    """``NAME=VALUE``."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} must be like floor=2")
+    return name, value

@@ -9,18 +9,18 @@ import os
 import random
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
-
+from iot_system.client import DeviceConnection, IotClient, NewDevice
 from iot_system.commands.arguments import Address, address, url
-from iot_system.commands.mqtt import MqttSender
 from iot_system.commands.output import complain, step
-from iot_system.commands.rest import Rest
 from iot_system.errors import IotError, NotFound, Unavailable
 
 DEADLINE_S = 60.0
 POLL_S = 0.2
+PATIENCE_S = 120.0
+"""How long one step may be tried again: an installation may only be starting."""
 
 
 def main(argv: list[str]) -> int:
@@ -43,53 +43,47 @@ def main(argv: list[str]) -> int:
 async def check(url: str, token: str, mqtt: Address | None) -> None:
     """Raises an `IotError` at the first step that fails. The device that it makes is removed in any case."""
     device = f"helm-test-{secrets.token_hex(4)}"
-    async with Rest(url, token) as rest:
+    async with IotClient(url, token, patience_s=PATIENCE_S) as iot:
         with step(f"registered {device}"):
-            await rest.post("/v1/devices", {"id": device})
+            await iot.devices.register([NewDevice(id=device)])
         try:
-            await _send_and_read_back(rest, device, mqtt)
+            await _send_and_read_back(iot, device, mqtt)
         finally:
             with step(f"removed {device}"), contextlib.suppress(NotFound):
-                await rest.delete(f"/v1/devices/{device}")
+                await iot.devices.delete(device)
 
 
-async def _send_and_read_back(rest: Rest, device: str, mqtt: Address | None) -> None:
+async def _send_and_read_back(iot: IotClient, device: str, mqtt: Address | None) -> None:
     sent = {"by_rest": random.random()}  # noqa: S311 - only to be recognised
     with step("sent a reading by REST, acknowledged"):
-        await rest.post(f"/v1/devices/{device}/telemetry", sent)
+        await iot.telemetry.send(device, sent)
     if mqtt is not None:
         by_mqtt = {"by_mqtt": random.random()}  # noqa: S311
         with step("sent a reading by MQTT, acknowledged"):
-            await _publish(rest, device, mqtt, by_mqtt)
+            await _publish(iot, device, mqtt, by_mqtt)
         sent |= by_mqtt
     with step("read back from the history"):
-        await _until(lambda: _history(rest, device), sent, "history")
+        await _until(lambda: _history(iot, device), sent, "history")
     with step("read back from the twin"):
-        await _until(lambda: _twin(rest, device), sent, "twin")
+        await _until(lambda: _twin(iot, device), sent, "twin")
 
 
-async def _publish(rest: Rest, device: str, mqtt: Address, values: dict[str, float]) -> None:
-    _, token = await rest.issue_token(device)
-    sender = MqttSender(*mqtt, device=device, token=token, on_acknowledged=lambda: None)
-    sender.start()
-    try:
-        await sender.send(msgspec.json.encode(values))
-        await sender.drain()
-    finally:
-        await sender.stop()
+async def _publish(iot: IotClient, device: str, mqtt: Address, values: dict[str, float]) -> None:
+    issued = await iot.devices.issue_token(device)
+    async with DeviceConnection(*mqtt, device, issued.token, patience_s=PATIENCE_S) as connection:
+        await connection.send(values)
 
 
-async def _history(rest: Rest, device: str) -> dict[str, Any]:
-    page = await rest.get(f"/v1/devices/{device}/telemetry")
-    return {one["metric"]: one["value"] for one in page["items"]}
+async def _history(iot: IotClient, device: str) -> dict[str, Any]:
+    return {one.metric: one.value async for one in iot.history.readings(device)}
 
 
-async def _twin(rest: Rest, device: str) -> dict[str, Any]:
-    twin = await rest.get(f"/v1/devices/{device}/twin")
-    return {metric: latest["value"] for metric, latest in twin["latest"].items()}
+async def _twin(iot: IotClient, device: str) -> dict[str, Any]:
+    twin = await iot.twins.get(device)
+    return {metric: latest.value for metric, latest in twin.latest.items()}
 
 
-async def _until(read: Any, sent: dict[str, float], what: str) -> None:
+async def _until(read: Callable[[], Awaitable[dict[str, Any]]], sent: dict[str, float], what: str) -> None:
     deadline_s = time.monotonic() + DEADLINE_S
     while (found := await read()) != sent:
         if time.monotonic() > deadline_s:

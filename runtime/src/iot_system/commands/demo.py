@@ -10,14 +10,13 @@ from pathlib import Path
 
 import msgspec
 
+from iot_system.client import IotClient
 from iot_system.commands.arguments import port
 from iot_system.commands.figures import Figures, read_figures, show_figures, wait_until_applied
 from iot_system.commands.installation import HOST, Installation
-from iot_system.commands.mqtt import TOPIC
 from iot_system.commands.occupancy import DEVICES, ROOM, read_sample, shipped_sample
 from iot_system.commands.output import complain, say, step
 from iot_system.commands.replay import Target, replay, report
-from iot_system.commands.rest import Rest
 from iot_system.errors import InvalidInput, IotError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -79,13 +78,13 @@ async def _show(arguments: argparse.Namespace, installation: Installation) -> No
     mqtt = (HOST, installation.mqtt_port)
     outcome = await replay(Target(installation.url, installation.admin_token, mqtt), sample.rows)
     report(sample, outcome)
-    async with Rest(installation.url, installation.admin_token) as rest:
+    async with IotClient(installation.url, installation.admin_token) as iot:
         with step("everything is applied"):
             expected = {metric: len(sample.rows) for columns in DEVICES.values() for metric in columns.values()}
-            await wait_until_applied(rest, expected, installation.check)
-        figures = await read_figures(rest)
+            await wait_until_applied(iot, expected, installation.check)
+        figures = await read_figures(iot)
         show_figures(figures)
-        commands = await _commands_to_try(rest, installation)
+        commands = await _commands_to_try(iot, installation)
     say(f"Done in {time.monotonic() - began_s:.1f} s.")
     if arguments.json is not None:
         _write(arguments.json, figures)
@@ -98,18 +97,18 @@ async def _show(arguments: argparse.Namespace, installation: Installation) -> No
             say(f"\n  # {what}\n  {command}")
 
 
-async def _commands_to_try(rest: Rest, installation: Installation) -> list[tuple[str, str]]:
+async def _commands_to_try(iot: IotClient, installation: Installation) -> list[tuple[str, str]]:
     """What it shows, and the command line."""
     device, air = "office-climate", "office-air"
-    _, token = await rest.issue_token(device)
+    issued = await iot.devices.issue_token(device)
     curl = f"curl -s -H 'Authorization: Bearer {installation.admin_token}' '{installation.url}/v1"
     query = "metric=co2&interval=1d&aggregate=avg,min,max,count"
     return [
         ("the room's twin", f"{curl}/rooms/{ROOM}/twin'"),
         (
             f"a reading of your own, as device {device}",
-            f"mosquitto_pub -h {HOST} -p {installation.mqtt_port} -u {device} -P {token} -q 1 -t {TOPIC} "
-            "-m '{\"temperature\": 21.5}'",
+            f"mosquitto_pub -h {HOST} -p {installation.mqtt_port} -u {device} -P {issued.token} -q 1 "
+            "-t v1/devices/me/telemetry -m '{\"temperature\": 21.5}'",
         ),
         ("CO2 by day", f"{curl}/devices/{air}/telemetry?{query}'"),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,15 +14,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from iot_system.client import IotClient
+from iot_system.client.records import RoomTwin, Twin
 from iot_system.commands.occupancy import DEVICES, ROOM
-from iot_system.commands.rest import Rest
-from iot_system.errors import Unavailable
+from iot_system.errors import NotFound, Unavailable
 
 APPLY_TIMEOUT_S = 60.0
 POLL_S = 0.05
 HOURS_SHOWN = 4
 """At the beginning and at the end."""
-BUCKETS_LIMIT = 10_000
 DIGITS = {"humidity_ratio": 5}
 
 
@@ -37,25 +38,25 @@ class Hour(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """Twins as REST gives them, and every hour that has readings; ``readings`` counts the room's."""
+    """Twins, and every hour that has readings; ``readings`` counts the room's."""
 
     readings: int
-    room: dict[str, Any]
-    devices: dict[str, dict[str, Any]]
+    room: RoomTwin
+    devices: dict[str, Twin]
     hours: list[Hour]
 
 
-async def wait_until_applied(rest: Rest, expected: Mapping[str, int], check: Callable[[], None]) -> None:
+async def wait_until_applied(iot: IotClient, expected: Mapping[str, int], check: Callable[[], None]) -> None:
     """Return when the room has so many readings of each metric: acknowledged means durable, and applied soon after.
 
     ``check`` is called now and then and may raise. Raises `Unavailable` at the deadline.
     """
     deadline_s = time.monotonic() + APPLY_TIMEOUT_S
+    counts: dict[str, int] = {}
     while True:
         check()
-        response = await rest.request("GET", f"/v1/rooms/{ROOM}/twin")
-        metrics = msgspec.json.decode(response.content)["metrics"] if response.is_success else {}
-        counts = {metric: one["count"] for metric, one in metrics.items()}
+        with contextlib.suppress(NotFound):
+            counts = {metric: one.count for metric, one in (await iot.rooms.twin(ROOM)).metrics.items()}
         if all(counts.get(metric, 0) >= number for metric, number in expected.items()):
             return
         if time.monotonic() > deadline_s:
@@ -63,49 +64,38 @@ async def wait_until_applied(rest: Rest, expected: Mapping[str, int], check: Cal
         await asyncio.sleep(POLL_S)
 
 
-async def read_figures(rest: Rest) -> Figures:
-    """Raises as `Rest.get`."""
-    room = await rest.get(f"/v1/rooms/{ROOM}/twin")
-    devices = {id_: await rest.get(f"/v1/devices/{id_}/twin") for id_ in DEVICES}
+async def read_figures(iot: IotClient) -> Figures:
+    """Raises as the client does."""
+    room = await iot.rooms.twin(ROOM)
+    devices = {id_: await iot.twins.get(id_) for id_ in DEVICES}
     hours: dict[int, Hour] = {}
     for id_ in DEVICES:
-        for bucket in await _buckets(rest, id_):
-            hour = hours.setdefault(int(bucket["ts"]), Hour(int(bucket["ts"]), {}, {}))
-            hour.count[bucket["metric"]] = bucket["count"]
-            if bucket["avg"] is not None:
-                hour.avg[bucket["metric"]] = bucket["avg"]
+        async for bucket in iot.history.buckets(id_, interval="1h", aggregates=("avg", "count")):
+            hour = hours.setdefault(int(bucket.ts), Hour(int(bucket.ts), {}, {}))
+            hour.count[bucket.metric] = bucket.count or 0
+            if bucket.avg is not None:
+                hour.avg[bucket.metric] = bucket.avg
     return Figures(
-        readings=sum(one["count"] for one in room["metrics"].values()),
+        readings=sum(one.count for one in room.metrics.values()),
         room=room,
         devices=devices,
         hours=[hours[ts] for ts in sorted(hours)],
     )
 
 
-async def _buckets(rest: Rest, device: str) -> list[dict[str, Any]]:
-    parameters: dict[str, str | int | float] = {"interval": "1h", "aggregate": "avg,count", "limit": BUCKETS_LIMIT}
-    items: list[dict[str, Any]] = []
-    while True:
-        page = await rest.get(f"/v1/devices/{device}/telemetry", parameters)
-        items += page["items"]
-        if page["cursor"] is None:
-            return items
-        parameters["cursor"] = page["cursor"]
-
-
 def show_figures(figures: Figures) -> None:
     """Print three tables: the room, its devices, and the first and last hours."""
     console = Console(width=100, highlight=False)
     room = _table(f"Room {ROOM}: {figures.readings:,} readings", "metric", "last", "min", "max", "average", "count")
-    for metric, one in sorted(figures.room["metrics"].items()):
-        numbers = (one["last"]["value"], one["min"], one["max"], one["avg"])
-        room.add_row(metric, *(_text(metric, value) for value in numbers), f"{one['count']:,}")
+    for metric, one in sorted(figures.room.metrics.items()):
+        numbers = (one.last.value, one.min, one.max, one.avg)
+        room.add_row(metric, *(_text(metric, value) for value in numbers), f"{one.count:,}")
     console.print(room)
 
     devices = _table("Devices", "device", "last seen (UTC)", "latest readings")
     for id_, twin in figures.devices.items():
-        latest = ", ".join(f"{metric} {_text(metric, one['value'])}" for metric, one in sorted(twin["latest"].items()))
-        devices.add_row(id_, _time(twin["last_seen"]), latest, style=None)
+        latest = ", ".join(f"{metric} {_text(metric, one.value)}" for metric, one in sorted(twin.latest.items()))
+        devices.add_row(id_, _time(twin.last_seen), latest, style=None)
     console.print(devices)
 
     metrics = sorted({metric for hour in figures.hours for metric in hour.avg})

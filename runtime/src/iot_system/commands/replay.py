@@ -7,23 +7,23 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-import httpx
 import msgspec
 
+from iot_system.client import DeviceConnection, IotClient, Message, NewDevice
 from iot_system.commands.arguments import Address, address, count, url
-from iot_system.commands.mqtt import MqttSender
 from iot_system.commands.occupancy import DEVICES, ROOM, Row, Sample, read_sample, shipped_sample
 from iot_system.commands.output import Progress, complain, say
-from iot_system.commands.rest import Rest, checked
 from iot_system.domain.readings import Telemetry, milliseconds
-from iot_system.errors import IotError
+from iot_system.errors import InvalidInput, IotError
 
 BULK_ROWS = 500
 """Rows in one bulk request."""
-RETRYABLE = ("/problems/overloaded", "/problems/unavailable")
+IN_FLIGHT = 200
+"""Messages of a device that wait for their PUBACK."""
+PATIENCE_S = 120.0
 LINES_SHOWN = 10
 
 
@@ -65,8 +65,8 @@ class Outcome(msgspec.Struct):
 class _Replay:
     """One run. Each device's messages leave in the order of the file."""
 
-    def __init__(self, rest: Rest, rows: Sequence[Row], rate: int | None, advance: Callable[[int], None]) -> None:
-        self._rest = rest
+    def __init__(self, iot: IotClient, rows: Sequence[Row], rate: int | None, advance: Callable[[int], None]) -> None:
+        self._iot = iot
         self._rows = rows
         self._rate = rate
         self._advance = advance
@@ -78,43 +78,39 @@ class _Replay:
         size = min(BULK_ROWS, self._rate or BULK_ROWS)
         for start in range(0, len(self._rows), size):
             await self._pace(start)
-            waiting = [(row.line, row.messages[id_]) for row in self._rows[start : start + size] for id_ in devices]
-            while waiting:
-                waiting = await self._bulk(waiting)
+            pairs = [(row.line, row.messages[id_]) for row in self._rows[start : start + size] for id_ in devices]
+            sent = await self._iot.telemetry.send_many(_message(one) for _, one in pairs)
+            refused = {one.index: str(one.error) for one in sent.refused}
+            for index, (line, message) in enumerate(pairs):
+                self._settle(line, message.device, refused.get(index))
 
     async def by_mqtt(self, mqtt: Address, device: str) -> None:
         """With a token of its own, as the device itself would."""
-        async with self._token(device) as token:
-            sender = MqttSender(*mqtt, device=device, token=token, on_acknowledged=lambda: self._acknowledge(device))
-            sender.start()
-            try:
-                for index, row in enumerate(self._rows):
-                    await self._pace(index)
-                    await sender.send(msgspec.json.encode(_body(row.messages[device])))
-                await sender.drain()
-            finally:
-                await sender.stop()
+        room = asyncio.Semaphore(IN_FLIGHT)
+        async with (
+            self._token(device) as token,
+            DeviceConnection(*mqtt, device, token, patience_s=PATIENCE_S) as connection,
+            asyncio.TaskGroup() as sending,
+        ):
+            for index, row in enumerate(self._rows):
+                await self._pace(index)
+                await room.acquire()
+                sending.create_task(self._send(connection, row, room))
 
-    async def _bulk(self, messages: list[tuple[int, Telemetry]]) -> list[tuple[int, Telemetry]]:
-        """Send messages and return those that must be sent again."""
-        body = b"\n".join(msgspec.json.encode({"device": one.device, **_body(one)}) for _, one in messages)
-        response = await self._rest.request("POST", "/v1/telemetry", body=body, media_type="application/x-ndjson")
-        bad = _rejections(response)
-        if not bad:
-            checked(response)
-        again = []
-        for number, (line, message) in enumerate(messages, 1):
-            if number not in bad:
-                self._acknowledge(message.device)
-            elif bad[number]["type"] in RETRYABLE:
-                again.append((line, message))
-            else:
-                self.outcome.refused.append(Refused(line, message.device, bad[number]["detail"]))
-                self._advance(1)
-        return again
+    async def _send(self, connection: DeviceConnection, row: Row, room: asyncio.Semaphore) -> None:
+        message, why = row.messages[connection.device], None
+        try:
+            await connection.send(message.values, ts=milliseconds(message.time_us))
+        except InvalidInput as error:
+            why = str(error)
+        self._settle(row.line, message.device, why)
+        room.release()
 
-    def _acknowledge(self, device: str) -> None:
-        self.outcome.acknowledged[device] += 1
+    def _settle(self, line: int, device: str, refused: str | None) -> None:
+        if refused is None:
+            self.outcome.acknowledged[device] += 1
+        else:
+            self.outcome.refused.append(Refused(line, device, refused))
         self._advance(1)
 
     async def _pace(self, index: int) -> None:
@@ -125,11 +121,11 @@ class _Replay:
     @contextlib.asynccontextmanager
     async def _token(self, device: str) -> AsyncIterator[str]:
         """A credential for the time of the replay."""
-        credential, token = await self._rest.issue_token(device)
+        issued = await self._iot.devices.issue_token(device)
         try:
-            yield token
+            yield issued.token
         finally:
-            await self._rest.delete(f"/v1/devices/{device}/credentials/{credential}")
+            await self._iot.devices.revoke(device, issued.credential)
 
 
 async def replay(target: Target, rows: Sequence[Row], *, rate: int | None = None) -> Outcome:
@@ -140,10 +136,10 @@ async def replay(target: Target, rows: Sequence[Row], *, rate: int | None = None
     began_s = time.monotonic()
     ids = list(DEVICES)
     by_mqtt = ids[::2] if target.mqtt else []
-    async with Rest(target.url, target.token) as rest:
-        await rest.register([{"id": id_, "room": ROOM} for id_ in ids])
+    async with IotClient(target.url, target.token, patience_s=PATIENCE_S) as iot:
+        await iot.devices.register(NewDevice(id=id_, room=ROOM) for id_ in ids)
         with Progress("messages acknowledged", len(rows) * len(ids)) as progress:
-            run = _Replay(rest, rows, rate, progress.advance)
+            run = _Replay(iot, rows, rate, progress.advance)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(run.by_rest([id_ for id_ in ids if id_ not in by_mqtt]))
@@ -151,7 +147,7 @@ async def replay(target: Target, rows: Sequence[Row], *, rate: int | None = None
                         assert target.mqtt is not None
                         tasks.create_task(run.by_mqtt(target.mqtt, id_))
             except ExceptionGroup as problems:
-                raise problems.exceptions[0] from None
+                raise _first(problems) from None
     run.outcome.seconds = time.monotonic() - began_s
     return run.outcome
 
@@ -209,14 +205,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _rejections(response: httpx.Response) -> dict[int, dict[str, str]]:
-    """Line of a bulk request → why it was refused; empty where the answer is about the request as a whole."""
-    try:
-        answer = msgspec.json.decode(response.content)
-        return {one["line"]: one for one in answer.get("rejected" if response.is_success else "errors", ())}
-    except (msgspec.DecodeError, AttributeError, KeyError, TypeError):
-        return {}
+def _message(telemetry: Telemetry) -> Message:
+    return Message(device=telemetry.device, ts=milliseconds(telemetry.time_us), values=telemetry.values)
 
 
-def _body(message: Telemetry) -> Mapping[str, object]:
-    return {"ts": milliseconds(message.time_us), "values": message.values}
+def _first(problems: ExceptionGroup[Exception]) -> Exception:
+    first = problems.exceptions[0]
+    return _first(first) if isinstance(first, ExceptionGroup) else first

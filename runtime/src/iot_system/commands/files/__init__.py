@@ -1,0 +1,1 @@
+"""Files of telemetry: CSV, NDJSON and Parquet, chosen by name."""

@@ -1,0 +1,58 @@
+"""What all verbs of the command line have in common: where the system is, how the answer is told, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from iot_system.client import IotClient
+from iot_system.commands.arguments import url
+from iot_system.commands.output import complain
+from iot_system.commands.tables import Output
+from iot_system.errors import IotError, Retry
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+REFUSED, LATER, STOPPED = 1, 3, 130
+"""Exit codes beside 0 and argparse's 2: it cannot be done so; the same may succeed later; Ctrl-C."""
+PATIENCE_S = 30.0
+Action: TypeAlias = Callable[[IotClient, argparse.Namespace, Output], Awaitable[int | None]]
+
+
+def verb(name: str, summary: str | None) -> argparse.ArgumentParser:
+    """The parser of ``iot-system NAME``."""
+    return argparse.ArgumentParser(f"iot-system {name}", description=summary)
+
+
+def add_access(parser: argparse.ArgumentParser, action: Action) -> None:
+    """Let ``parser`` take where the system is; ``action`` is what it does, and may return an exit code."""
+    there = os.environ.get("IOT_URL")
+    parser.add_argument(
+        "--url", type=url, default=there or DEFAULT_URL, help=f"REST interface; by default IOT_URL, or {DEFAULT_URL}"
+    )
+    token = os.environ.get("IOT_TOKEN")
+    parser.add_argument("--token", default=token, required=not token, help="your token; by default from IOT_TOKEN")
+    parser.add_argument("--json", action="store_true", help="answer with one JSON object a line")
+    parser.set_defaults(action=action)
+
+
+def run(name: str, parser: argparse.ArgumentParser, argv: list[str]) -> int:
+    """Run a verb → its exit code; errors are told in one sentence."""
+    arguments = parser.parse_args(argv)
+    try:
+        return asyncio.run(_run(arguments))
+    except Retry as error:
+        complain(name, error)
+        return LATER
+    except IotError as error:
+        complain(name, error)
+        return REFUSED
+    except KeyboardInterrupt:
+        return STOPPED
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    async with IotClient(arguments.url, arguments.token, patience_s=PATIENCE_S) as iot:
+        return await arguments.action(iot, arguments, Output(is_json=arguments.json)) or 0

@@ -1,0 +1,92 @@
+"""Answers of verbs: a table for people, or a JSON object a line for programs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from iot_system.commands.output import say
+
+WIDTH = 120
+"""Where standard output is no terminal."""
+_TIMES = frozenset({"ts", "created", "updated", "expires", "last_seen"})
+
+
+class Output:
+    """Where a verb's answer goes."""
+
+    def __init__(self, *, is_json: bool) -> None:
+        self.is_json = is_json
+        self._console = Console(highlight=False)
+        if not self._console.is_terminal:
+            self._console = Console(highlight=False, width=WIDTH)
+
+    def record(self, record: msgspec.Struct) -> None:
+        """One thing: its fields below each other."""
+        if self.is_json:
+            self.line(record)
+            return
+        table = Table(box=None, show_header=False)
+        for name, value in msgspec.structs.asdict(record).items():
+            table.add_row(Text(name, "bold"), Text(shown(name, value)))
+        self._console.print(table)
+
+    async def records(self, records: AsyncIterator[Any], columns: Sequence[str]) -> None:
+        """Many things, a line each, with these of their fields."""
+        table = Table(box=box.SIMPLE_HEAD)
+        for name in columns:
+            table.add_column(name.replace("_", " "), overflow="fold")
+        async for one in records:
+            if self.is_json:
+                self.line(one)
+            else:
+                table.add_row(*(Text(shown(name, getattr(one, name))) for name in columns))
+        if not self.is_json:
+            self._console.print(table)
+
+    def rows(self, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Many things that are told to people only."""
+        if self.is_json or not rows:
+            return
+        table = Table(box=box.SIMPLE_HEAD)
+        for name in columns:
+            table.add_column(name.replace("_", " "), overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(shown(name, row.get(name))) for name in columns))
+        self._console.print(table)
+
+    def line(self, value: object) -> None:
+        """A value as one line of JSON."""
+        say(msgspec.json.encode(value).decode())
+
+    def done(self, sentence: str) -> None:
+        """Tell people that it is done; programs have the exit code."""
+        if not self.is_json:
+            say(sentence)
+
+
+def shown(name: str, value: Any) -> str:
+    """A field's value for people; ``name`` tells which numbers are times (ms since 1970)."""
+    if value is None:
+        return "-"
+    if name in _TIMES and isinstance(value, int | float):
+        return time_text(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and name == "labels":
+        return ", ".join(f"{key}={one}" for key, one in sorted(value.items())) or "-"
+    return msgspec.json.encode(value).decode()
+
+
+def time_text(ts: float) -> str:
+    """Milliseconds since 1970 as a time in UTC."""
+    return datetime.fromtimestamp(ts / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
