@@ -144,6 +144,9 @@ class Installation:
         return self.name
 
 
+IDENTITY_PROVIDER = {
+    "api.jwt": {"issuer": "https://id.example.org", "audience": "iot-system", "jwks": '{"keys": []}'},
+}
 GIVEN_SECRETS = {
     "global.database.existingSecret": "my-database",
     "global.api.existingSecret": "my-api",
@@ -159,6 +162,7 @@ INSTALLATIONS = (
     Installation("production", (PRODUCTION,)),
     Installation("prefixed", (TESTING,), {"global.namePrefix": "site-a-"}),
     Installation("given-secrets", (TESTING,), GIVEN_SECRETS),
+    Installation("identity-provider", (TESTING,), IDENTITY_PROVIDER),
     Installation(
         "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}
     ),

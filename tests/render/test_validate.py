@@ -65,6 +65,11 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
         "actor-system.autoscaling.maxReplicas is 3, below actor-system.replicas, which is 4.",
     ),
     (
+        TESTING,
+        {"api.jwt.issuer": "https://id.example.org"},
+        "api.jwt.issuer, api.jwt.audience and api.jwt.jwks belong together: give all three, or none.",
+    ),
+    (
         DEVELOPMENT,
         {"global.stream.replicas": 3},
         "global.stream.replicas is 3, but nats.replicas is 1: each copy of the stream needs a server of its own.",
