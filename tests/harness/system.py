@@ -1,0 +1,102 @@
+"""The whole system in this process, over a real broker: API pods as they run, and one shard that owns everything."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import httpx
+from iot_system.adapters.http.server import HttpServer
+from iot_system.services.api import Api
+from iot_system.services.hosting import RunningShard, start_shard
+from iot_system.settings import ApiSettings, BrokerSettings, JwtSettings, ListenSettings, ShardSettings, StreamSettings
+
+from tests.harness.nats import NatsServer, running_nats
+
+ADMIN_TOKEN = "the-administrator-of-these-tests"
+PARTITIONS = 4
+STOP_S = 5.0
+
+
+class Pod:
+    """An API pod: REST on ``url``, MQTT on ``mqtt_port``. ``admin`` sends the administrator's token."""
+
+    def __init__(self, api: Api, http: HttpServer) -> None:
+        self._api = api
+        self.url = f"http://127.0.0.1:{http.port}"
+        self.admin = self.client(ADMIN_TOKEN)
+        self.clients = [self.admin]
+
+    @property
+    def mqtt_port(self) -> int:
+        assert self._api._mqtt is not None
+        return self._api._mqtt.port
+
+    def client(self, token: str | None) -> httpx.AsyncClient:
+        """A client with ``token``; the caller closes it."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30)
+
+    async def token_of(self, device: str) -> str:
+        """A new token of a registered device."""
+        issued = await self.admin.post(f"/v1/devices/{device}/credentials")
+        assert issued.status_code == 201, issued.text
+        return str(issued.json()["token"])
+
+    async def api_token(self, role: str, *scopes: str) -> tuple[str, str]:
+        """The id of a new API token, and the token."""
+        issued = await self.admin.post("/v1/tokens", json={"name": "test", "role": role, "scopes": scopes})
+        assert issued.status_code == 201, issued.text
+        return str(issued.json()["id"]), str(issued.json()["token"])
+
+
+class System:
+    """``pods`` API pods, ``shard``, and ``broker``."""
+
+    def __init__(self, broker: NatsServer, shard: RunningShard, pods: list[Pod]) -> None:
+        self.broker = broker
+        self.shard = shard
+        self.pods = pods
+
+    @property
+    def pod(self) -> Pod:
+        return self.pods[0]
+
+
+@asynccontextmanager
+async def running_system(folder: Path, *, pods: int = 1, jwt: JwtSettings | None = None) -> AsyncIterator[System]:
+    """Start everything in ``folder``, and stop it."""
+    stream = StreamSettings(partitions=PARTITIONS)
+    async with AsyncExitStack() as opened:
+        nats = await opened.enter_async_context(running_nats(folder))
+        broker = BrokerSettings(urls=nats.url)
+        database = f"sqlite:///{folder / 'iot.db'}"
+        shard = await start_shard(ShardSettings(broker=broker, stream=stream, database_url=database), "shard", "node")
+        opened.push_async_callback(shard.stop)
+        await shard.claim(range(PARTITIONS))
+        settings = ApiSettings(
+            broker=broker,
+            stream=stream,
+            listen=ListenSettings(host="127.0.0.1", http_port=0, mqtt_port=0),
+            admin_token=ADMIN_TOKEN,
+            jwt=jwt or JwtSettings(),
+        )
+        started = [await opened.enter_async_context(_running_pod(settings)) for _ in range(pods)]
+        yield System(nats, shard, started)
+
+
+@asynccontextmanager
+async def _running_pod(settings: ApiSettings) -> AsyncIterator[Pod]:
+    api = Api(settings)
+    http = HttpServer(api.app, "127.0.0.1", 0)
+    await http.start()
+    pod = Pod(api, http)
+    try:
+        await api.start()
+        yield pod
+    finally:
+        for client in pod.clients:
+            await client.aclose()
+        await http.stop(STOP_S)
+        await api.stop()
