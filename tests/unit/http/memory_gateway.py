@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
 
 import msgspec
 from iot_system.domain.access import Scope
+from iot_system.domain.deliveries import Delivery
 from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.ids import partition_of
 from iot_system.domain.permissions import check_speaks
-from iot_system.domain.questions import DeviceView, Explanation, RoomView
+from iot_system.domain.questions import DesiredView, DeviceView, Explanation
 from iot_system.domain.readings import Telemetry
-from iot_system.domain.registry import Device, Page, Room
+from iot_system.domain.registry import Device, Page
+from iot_system.domain.signals import CommandAnswer, Signal
 from iot_system.domain.twin import Aggregate, DeviceState, Latest, RoomState
 from iot_system.errors import Conflict, IotError, NotFound, Unauthenticated
 from iot_system.ports.clock import SystemClock
 from iot_system.ports.gateway import Imported, IssuedToken, Principal
+
+from tests.unit.http.memory_parts import (
+    MemoryAdministration,
+    MemoryCommands,
+    MemoryEvents,
+    MemoryRooms,
+    merge_desired,
+    page_of,
+)
 
 ADMIN_TOKEN = "the-administrator-of-these-tests"
 
@@ -33,18 +44,40 @@ class MemoryGateway:
         self.refusals: dict[str, Exception] = {}
         self.devices: dict[str, Device] = {}
         self.states: dict[str, DeviceState] = {}
-        self.rooms: dict[str, RoomState] = {}
         self.history: dict[tuple[str, str, int], Reading] = {}
         self.tokens: dict[str, tuple[str, str]] = {}
+        self.principals: dict[str, Principal] = {}
         self.messages = 0
+        self.signals: list[Signal] = []
+        self.name = "memory"
+        self.rooms = MemoryRooms(self._fail, self.devices)
+        self.commands = MemoryCommands(self._fail, self.devices, self.rooms)
+        self.administration = MemoryAdministration(self._fail, self.now_us)
+        self.events = MemoryEvents(self._fail)
+        self.revoked: list[Callable[[str], None]] = []
+        self._deliver: list[Callable[[Delivery], None]] = []
         self._clock = SystemClock()
+
+    def on_delivery(self, callback: Callable[[Delivery], None]) -> None:
+        self._deliver.append(callback)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """As the owner of a device would."""
+        for callback in self._deliver:
+            callback(delivery)
+
+    def watch(self, principal: Principal, on_revoked: Callable[[str], None]) -> Callable[[], None]:
+        self.revoked.append(on_revoked)
+        return lambda: self.revoked.remove(on_revoked)
 
     def now_us(self) -> int:
         return self._clock.now_us()
 
-    async def authenticate(self, token: str, *, device: str | None = None) -> Principal:
+    async def authenticate(self, token: str, *, device: str | None = None, client: str = "") -> Principal:
         if token == ADMIN_TOKEN and device is None:
             return Principal("admin", "admin")
+        if device is None and token in self.principals:
+            return self.principals[token]
         owner = self.tokens.get(token, (None, ""))[0]
         if owner is None or device not in (None, owner):
             raise Unauthenticated("the token is not valid")
@@ -54,17 +87,32 @@ class MemoryGateway:
         self._fail()
         return self.devices.get(device)
 
-    async def ingest(self, principal: Principal, messages: Sequence[Telemetry]) -> list[Exception | None]:
+    async def ingest(self, principal: Principal, messages: Sequence[Telemetry | Signal]) -> list[Exception | None]:
         self._fail()
         return [self._store(principal, message) for message in messages]
 
-    def _store(self, principal: Principal, message: Telemetry) -> Exception | None:
+    def _store(self, principal: Principal, message: Telemetry | Signal) -> Exception | None:
         try:
             check_speaks(principal, message.device, self.devices.get(message.device))
         except IotError as error:
             return error
         if refusal := self.refusals.get(message.device):
             return refusal
+        if isinstance(message, Telemetry):
+            self._store_telemetry(message)
+        else:
+            self._store_signal(message)
+        return None
+
+    def _store_signal(self, signal: Signal) -> None:
+        self.signals.append(signal)
+        if isinstance(signal, CommandAnswer) and (
+            command := self.commands.commands.get((signal.device, signal.command))
+        ):
+            moved = command.moved(signal.status, now_us=signal.time_us, result=signal.payload)
+            self.commands.commands[signal.device, signal.command] = moved
+
+    def _store_telemetry(self, message: Telemetry) -> None:
         self.messages += 1
         state = self.states[message.device]
         room = self.devices[message.device].room
@@ -77,10 +125,9 @@ class MemoryGateway:
                 state.latest[metric] = latest
             if room is not None:
                 self._store_in_room(room, reading, latest)
-        return None
 
     def _store_in_room(self, room: str, reading: Reading, latest: Latest) -> None:
-        state = self.rooms.setdefault(room, RoomState(metrics={}, members={}))
+        state = self.rooms.states.setdefault(room, RoomState(metrics={}, members={}))
         state.members[reading.device] = reading.time_us
         one = state.metrics.setdefault(reading.metric, Aggregate(last=latest, device=reading.device))
         one.count += 1
@@ -93,7 +140,7 @@ class MemoryGateway:
             one.min = value if one.min is None else min(one.min, value)
             one.max = value if one.max is None else max(one.max, value)
 
-    async def create_device(self, device: Device) -> Device:
+    async def create_device(self, device: Device, *, by: str = "") -> Device:
         self._fail()
         if device.id in self.devices:
             raise Conflict(f"device {device.id!r} exists already")
@@ -102,7 +149,7 @@ class MemoryGateway:
         self.devices[device.id], self.states[device.id] = device, DeviceState()
         return device
 
-    async def import_devices(self, devices: Sequence[Device]) -> Imported:
+    async def import_devices(self, devices: Sequence[Device], *, by: str = "") -> Imported:
         self._fail()
         existing = []
         for device in devices:
@@ -115,7 +162,7 @@ class MemoryGateway:
     async def device(self, id_: str) -> DeviceView:
         return DeviceView(self._device(id_), self.states[id_])
 
-    async def patch_device(self, id_: str, patch: dict[str, Any]) -> Device:
+    async def patch_device(self, id_: str, patch: dict[str, Any], *, by: str = "") -> Device:
         device = self._device(id_)
         changes = dict(patch)
         if "labels" in changes:
@@ -124,7 +171,14 @@ class MemoryGateway:
         self.devices[id_] = msgspec.structs.replace(device, updated_us=self.now_us(), **changes)
         return self.devices[id_]
 
-    async def delete_device(self, id_: str) -> None:
+    async def patch_desired(self, id_: str, patch: dict[str, Any], *, if_version: int | None, by: str) -> DesiredView:
+        self._device(id_)
+        state = self.states[id_]
+        view = merge_desired(state.desired, state.desired_version, patch, if_version)
+        state.desired, state.desired_version = view.desired, view.version
+        return view
+
+    async def delete_device(self, id_: str, *, by: str = "") -> None:
         self._device(id_)
         del self.devices[id_], self.states[id_]
         self.history = {key: reading for key, reading in self.history.items() if key[0] != id_}
@@ -134,25 +188,22 @@ class MemoryGateway:
         self, *, room: str | None, label: str | None, limit: int, cursor: str | None, scopes: tuple[Scope, ...] = ()
     ) -> Page:
         self._fail()
-        chosen = (device for _, device in sorted(self.devices.items()) if _is_seen(scopes, device.room, device.labels))
+        seer = Principal("viewer", "v", scopes)
+        chosen = [one for one in self.devices.values() if seer.sees(room=one.room, labels=one.labels)]
         if room is not None:
-            chosen = (device for device in chosen if device.room == room)
+            chosen = [device for device in chosen if device.room == room]
         if label is not None:
             name, _, value = label.partition("=")
-            chosen = (device for device in chosen if device.labels.get(name) == value)
-        return _page(
-            [device for device in chosen if cursor is None or device.id > cursor],
-            limit,
-            lambda one: one.id,
-        )
+            chosen = [device for device in chosen if device.labels.get(name) == value]
+        return page_of(chosen, limit, cursor, lambda one: one.id)
 
-    async def issue_token(self, device: str) -> IssuedToken:
+    async def issue_token(self, device: str, *, by: str = "") -> IssuedToken:
         self._device(device)
         issued = IssuedToken(secrets.token_hex(8), device, secrets.token_urlsafe(32))
         self.tokens[issued.token] = (device, issued.credential)
         return issued
 
-    async def revoke_credential(self, device: str, credential: str) -> None:
+    async def revoke_credential(self, device: str, credential: str, *, by: str = "") -> None:
         self._device(device)
         for token, owner in self.tokens.items():
             if owner == (device, credential):
@@ -179,20 +230,6 @@ class MemoryGateway:
         partition = partition_of(device, 64)
         return Explanation(partition, "memory", "localhost", 1, self.messages, 0, None)
 
-    async def room(self, id_: str) -> RoomView:
-        self._fail()
-        if id_ not in self.rooms:
-            raise NotFound(f"nothing was ever heard of room {id_!r}")
-        return RoomView(Room(id=id_), self.rooms[id_])
-
-    async def list_rooms(self, *, limit: int, cursor: str | None, scopes: tuple[Scope, ...] = ()) -> Page:
-        self._fail()
-        return _page(
-            [id_ for id_ in sorted(self.rooms) if cursor is None or id_ > cursor],
-            limit,
-            lambda one: one,
-        )
-
     def _device(self, id_: str) -> Device:
         self._fail()
         if id_ not in self.devices:
@@ -206,13 +243,6 @@ class MemoryGateway:
 
 def _is_seen(scopes: tuple[Scope, ...], room: str | None, labels: dict[str, str]) -> bool:
     return Principal("viewer", "anyone", scopes).sees(room=room, labels=labels)
-
-
-def _page(items: list[Any], limit: int, id_of: Any) -> Page:
-    return Page(
-        items=items[:limit],
-        cursor=id_of(items[limit - 1]) if len(items) > limit else None,
-    )
 
 
 def _asked_for(one: Reading, query: HistoryQuery) -> bool:

@@ -21,6 +21,7 @@ async def test_a_device_is_created_read_changed_and_removed(served: Served) -> N
     assert device == new | {
         "behaviour": "iot_system.actors.device:DeviceActor",
         "enabled": True,
+        "gateway": None,
     }
 
     patch = {"room": None, "labels": {"side": None, "wing": "b"}, "enabled": False}
@@ -68,7 +69,7 @@ async def test_an_id_that_exists_is_a_conflict(served: Served) -> None:
             {"id": "one", "labels": {"a=b": "c"}},
             "label 'a=b' must have 1 to 128 printable characters without '='",
         ),
-        ({"id": "one", "labels": {"a": "\0"}}, "label 'a' is '\\x00'; "),
+        ({"id": "one", "labels": {"a": "\0"}}, "labels has a NUL character; text cannot hold it"),
         (
             {"id": "one", "labels": {str(n): "" for n in range(65)}},
             "labels has 65 entries; the limit is 64",

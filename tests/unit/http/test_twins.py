@@ -29,7 +29,11 @@ async def test_a_device_twin_tells_state_versions_and_latest_readings(
         "reported": {"firmware": "1.2"},
         "desired": {"mode": {"fan": "on"}},
         "version": {"reported": 3, "desired": 7},
+        "delivered": 0,
+        "connected": False,
         "last_seen": TS + 1,
+        "left": None,
+        "left_reason": None,
         "latest": {"a": {"ts": TS + 1, "value": 2}, "b": {"ts": TS, "value": "x"}},
     }
 
@@ -58,14 +62,15 @@ async def test_a_room_twin_tells_members_and_aggregates(served: Served) -> None:
         {"device": "one", "ts": TS + 1, "values": {"a": 1}},
     ]
     await served.admin.post("/v1/telemetry", json=items)
-    assert (await served.admin.get("/v1/rooms")).json() == {
-        "items": [{"id": "office"}],
-        "cursor": None,
-    }
+    listed = (await served.admin.get("/v1/rooms")).json()
+    assert ([room["id"] for room in listed["items"]], listed["cursor"]) == (["office"], None)
     state_last = {"ts": TS, "value": "on", "device": "one"}
     assert (await served.admin.get("/v1/rooms/office/twin")).json() == {
         "room": "office",
-        "members": {"one": TS + 1, "two": TS + 2},
+        "members": {
+            "one": {"last_seen": TS + 1, "stale": True},
+            "two": {"last_seen": TS + 2, "stale": True},
+        },
         "metrics": {
             "a": {
                 "last": {"ts": TS + 2, "value": 4, "device": "two"},
@@ -82,6 +87,8 @@ async def test_a_room_twin_tells_members_and_aggregates(served: Served) -> None:
                 "count": 1,
             },
         },
+        "desired": {},
+        "version": 0,
     }
 
 

@@ -98,6 +98,10 @@ class Listening(Protocol):
         """End it; idempotent. What is queued may still be taken."""
         ...
 
+    async def leave(self) -> None:
+        """`close`, and release what was held to catch up."""
+        ...
+
 
 class Events(Protocol):
     """All events of the system, for any number of readers in this process."""

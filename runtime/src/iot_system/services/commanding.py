@@ -180,7 +180,7 @@ class ActorCommands:
                     break
             return answer
         finally:
-            listening.close()
+            await listening.leave()
 
 
 async def _woken(listening: Listening, wakes: Callable[[Occurrence], bool], deadline_s: float) -> bool:

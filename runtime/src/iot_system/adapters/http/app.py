@@ -6,7 +6,19 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from iot_system.adapters.http import auth, devices, history, problems, rooms, telemetry, twins
+from iot_system.adapters.http import (
+    administration,
+    auth,
+    commands,
+    devices,
+    events,
+    history,
+    problems,
+    room_commands,
+    rooms,
+    telemetry,
+    twins,
+)
 from iot_system.adapters.http.bodies import bounded
 from iot_system.adapters.http.monitoring import monitoring_routes
 from iot_system.adapters.http.observe import observed
@@ -36,9 +48,29 @@ def create_app(gateway: Gateway, health: Health) -> Litestar:
             telemetry.send_bulk_telemetry,
             history.get_history,
             twins.get_device_twin,
+            twins.patch_desired,
             twins.explain_device_twin,
+            commands.send_command,
+            commands.list_commands,
+            commands.get_command,
+            commands.cancel_command,
+            commands.answer_command,
             rooms.list_rooms,
+            rooms.get_room,
+            rooms.put_room,
+            rooms.patch_room,
+            rooms.delete_room,
             rooms.get_room_twin,
+            rooms.patch_room_desired,
+            room_commands.send_room_command,
+            room_commands.get_room_command,
+            events.listen,
+            administration.issue_api_token,
+            administration.list_api_tokens,
+            administration.revoke_api_token,
+            administration.list_audit,
+            administration.list_failures,
+            administration.list_room_failures,
         ],
         guards=[auth.authenticated, no_unknown_parameters],
     )

@@ -15,8 +15,10 @@ from litestar.params import PathParameter
 from iot_system.adapters.http.openapi import ID_SCHEMA
 from iot_system.domain.access import Action
 from iot_system.domain.ids import ME, check_id, is_id
+from iot_system.domain.merge import merge_patch
 from iot_system.domain.permissions import (
     check_device_in_sight,
+    check_registration,
     check_role,
     check_room_in_sight,
     check_unscoped,
@@ -106,6 +108,15 @@ async def sends(connection: Connection, _handler: BaseRouteHandler) -> None:
     principal = principal_of(connection)
     if principal.role != "device":
         check_role(principal, Action.OPERATE)
+
+
+async def check_stays_in_sight(connection: Connection, device: str, patch: dict[str, Any]) -> None:
+    """Raises `Forbidden` where a merge patch would take a device out of the sight of who sends it."""
+    principal = principal_of(connection)
+    registered = await gateway_of(connection).registered(device) if principal.scopes else None
+    if registered is not None:
+        changed = merge_patch({"room": registered.room, "labels": registered.labels}, patch)
+        check_registration(principal, room=changed.get("room"), labels=changed.get("labels") or {})
 
 
 async def _check_person(connection: Connection, action: Action) -> None:

@@ -10,7 +10,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
 from iot_system.adapters.http import problems
-from iot_system.adapters.http.auth import DevicePath, itself_or, needs, needs_for_device
+from iot_system.adapters.http.auth import DevicePath, check_stays_in_sight, itself_or, needs, needs_for_device
 from iot_system.adapters.http.batches import BatchReader, check
 from iot_system.adapters.http.bodies import Form
 from iot_system.adapters.http.openapi import ID_PATTERN, ImportOperation
@@ -27,6 +27,15 @@ PAGE_LIMIT = 1000
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN, max_length=ID_LENGTH_LIMIT, examples=["sensor-1"])]
 RoomId = Annotated[str, Meta(pattern=ID_PATTERN, max_length=ID_LENGTH_LIMIT, examples=["office"])]
+GatewayId = Annotated[
+    str,
+    Meta(
+        pattern=ID_PATTERN,
+        max_length=ID_LENGTH_LIMIT,
+        description="The device that may speak for this one.",
+        examples=["gateway-1"],
+    ),
+]
 Behaviour = Annotated[
     str,
     Meta(
@@ -54,15 +63,17 @@ class NewDevice(msgspec.Struct, forbid_unknown_fields=True):
     behaviour: Behaviour = DEFAULT_BEHAVIOUR
     labels: Annotated[dict[str, str], Meta(examples=[{"floor": "2"}])] = {}
     enabled: bool = True
+    gateway: GatewayId | None = None
 
 
 class DevicePatch(msgspec.Struct, forbid_unknown_fields=True):
-    """A merge patch (RFC 7396): null removes a room or a label."""
+    """A merge patch (RFC 7396): null removes a room, a label or a gateway."""
 
     room: RoomId | UnsetType | None = UNSET
     behaviour: Behaviour | UnsetType = UNSET
     labels: Annotated[dict[str, str | None], Meta(examples=[{"floor": None}])] | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
+    gateway: GatewayId | UnsetType | None = UNSET
 
 
 class DeviceRecord(msgspec.Struct):
@@ -73,6 +84,7 @@ class DeviceRecord(msgspec.Struct):
     behaviour: Behaviour
     labels: dict[str, str]
     enabled: bool
+    gateway: GatewayId | None
     created: Milliseconds
     updated: Milliseconds
 
@@ -109,11 +121,11 @@ _new_devices: BatchReader[NewDevice] = BatchReader(NewDevice)
     summary="Register a device",
     tags=["devices"],
     guards=[needs(Action.ADMINISTER)],
-    responses=problems.documented(400, 401, 403, 409, 413, 429, 503),
+    responses=problems.documented(400, 401, 403, 409, 413, 415, 429, 503),
 )
 async def create_device(request: ApiRequest, data: JSONBody[NewDevice]) -> Response[DeviceRecord]:
     """Register a device."""
-    record = _record(await request.gateway.create_device(_checked(data, request.principal)))
+    record = _record(await request.gateway.create_device(_checked(data, request.principal), by=request.by))
     return Response(record, headers={"Location": f"/v1/devices/{record.id}"})
 
 
@@ -142,7 +154,7 @@ async def import_devices(request: ApiRequest) -> Imported:
     devices, bad = await check(items, once)
     if not devices:
         raise problems.AllRefused(bad, items.rejections(bad))
-    imported = await request.gateway.import_devices(devices)
+    imported = await request.gateway.import_devices(devices, by=request.by)
     good = [position for position in items.positions if position not in bad]
     bad |= {
         position: imported.refused[device.id]
@@ -199,13 +211,14 @@ async def get_device(request: ApiRequest, device: DevicePath) -> DeviceRecord:
     summary="Change a device",
     tags=["devices"],
     guards=[needs_for_device(Action.ADMINISTER)],
-    responses=problems.documented(400, 401, 403, 404, 409, 413, 429, 503),
+    responses=problems.documented(400, 401, 403, 404, 409, 413, 415, 429, 503),
 )
 async def patch_device(request: ApiRequest, device: DevicePath, data: JSONBody[DevicePatch]) -> DeviceRecord:
     """Change a device's registration by a merge patch."""
     _check(data)
-    changes: dict[str, Any] = msgspec.to_builtins(data)
-    return _record(await request.gateway.patch_device(request.device_id(device), changes))
+    device_id, changes = request.device_id(device), msgspec.to_builtins(data)
+    await check_stays_in_sight(request, device_id, changes)
+    return _record(await request.gateway.patch_device(device_id, changes, by=request.by))
 
 
 @delete(
@@ -218,7 +231,7 @@ async def patch_device(request: ApiRequest, device: DevicePath, data: JSONBody[D
 )
 async def delete_device(request: ApiRequest, device: DevicePath) -> None:
     """Remove a device with its twin, its credentials and its history."""
-    await request.gateway.delete_device(request.device_id(device))
+    await request.gateway.delete_device(request.device_id(device), by=request.by)
 
 
 @post(
@@ -231,7 +244,7 @@ async def delete_device(request: ApiRequest, device: DevicePath) -> None:
 )
 async def issue_token(request: ApiRequest, device: DevicePath) -> NewToken:
     """Make a token for a device. Earlier ones stay valid until they are revoked."""
-    issued = await request.gateway.issue_token(request.device_id(device))
+    issued = await request.gateway.issue_token(request.device_id(device), by=request.by)
     return NewToken(issued.credential, issued.device, issued.token)
 
 
@@ -245,7 +258,7 @@ async def issue_token(request: ApiRequest, device: DevicePath) -> NewToken:
 )
 async def revoke_credential(request: ApiRequest, device: DevicePath, credential: CredentialId) -> None:
     """Make a token invalid."""
-    await request.gateway.revoke_credential(request.device_id(device), credential)
+    await request.gateway.revoke_credential(request.device_id(device), credential, by=request.by)
 
 
 def _checked(new: NewDevice, principal: Principal) -> Device:
@@ -253,13 +266,22 @@ def _checked(new: NewDevice, principal: Principal) -> Device:
     check_id(new.id, field="id")
     _check(new)
     check_registration(principal, room=new.room, labels=new.labels)
-    return Device(id=new.id, room=new.room, behaviour=new.behaviour, labels=new.labels, enabled=new.enabled)
+    return Device(
+        id=new.id,
+        room=new.room,
+        behaviour=new.behaviour,
+        labels=new.labels,
+        enabled=new.enabled,
+        gateway=new.gateway,
+    )
 
 
 def _check(device: NewDevice | DevicePatch) -> None:
     """What a schema cannot say. Raises `InvalidInput`."""
     if isinstance(device.room, str):
         check_id(device.room, field="room")
+    if isinstance(device.gateway, str):
+        check_id(device.gateway, field="gateway")
     if isinstance(device.behaviour, str) and not device.behaviour.isprintable():
         raise InvalidInput(f"behaviour {device.behaviour!r} has a character that cannot be printed")
     if isinstance(device.labels, dict):
@@ -273,6 +295,7 @@ def _record(device: Device) -> DeviceRecord:
         behaviour=device.behaviour,
         labels=device.labels,
         enabled=device.enabled,
+        gateway=device.gateway,
         created=milliseconds(device.created_us),
         updated=milliseconds(device.updated_us),
     )

@@ -66,7 +66,7 @@ def openapi_config() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="IoT system",
         version=__version__,
-        summary="Registry, telemetry, history and twins of devices and rooms",
+        summary="Registry, telemetry, history, twins, commands and events of devices and rooms",
         description=(
             "Times are milliseconds since 1970 (UTC). `me` stands for the caller's own device id. "
             "Every refusal is a problem detail (RFC 9457) whose `type` is stable."
@@ -77,7 +77,7 @@ def openapi_config() -> OpenAPIConfig:
         components=Components(
             security_schemes={
                 _SCHEME: SecurityScheme(
-                    type="http", scheme="bearer", description="The administrator's token, or a device's own."
+                    type="http", scheme="bearer", description="An API token, a JWT, or a device's own token."
                 )
             }
         ),
@@ -86,8 +86,12 @@ def openapi_config() -> OpenAPIConfig:
             Tag("devices", "The registry"),
             Tag("credentials", "Tokens of devices; several live at a time, so that they rotate"),
             Tag("telemetry", "Readings in, history out"),
-            Tag("twins", "What devices are now"),
-            Tag("rooms", "What rooms are now"),
+            Tag("twins", "What devices are now, and what is wanted of them"),
+            Tag("commands", "Requests to devices, each with a life of its own"),
+            Tag("rooms", "Rooms, and what they are now"),
+            Tag("events", "What happens"),
+            Tag("tokens", "Tokens of people and programs"),
+            Tag("audit", "Who changed what"),
             Tag("monitoring", "Probes and metrics; no token"),
         ],
     )

@@ -66,6 +66,7 @@ _KINDS: Mapping[type[Exception], Kind] = {
     errors.Unauthenticated: Kind(401, "unauthenticated"),
     errors.Forbidden: Kind(403, "forbidden"),
     errors.NotFound: Kind(404, "not-found"),
+    errors.PreconditionFailed: Kind(412, "precondition-failed"),
     errors.Conflict: Kind(409, "conflict"),
     errors.Overloaded: Kind(429, "overloaded"),
     errors.Retry: Kind(503, "unavailable"),

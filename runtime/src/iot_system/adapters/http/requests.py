@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from litestar import Request
 
 from iot_system.adapters.http.auth import gateway_of, principal_of
-from iot_system.adapters.http.bodies import Form, decode_json, form_of
+from iot_system.adapters.http.bodies import Form, form_of
+from iot_system.adapters.http.strict import check_media_type, decode_strictly
 from iot_system.domain.ids import check_id
 from iot_system.ports.gateway import Gateway, Principal, resolve_me
 
@@ -36,6 +36,12 @@ class ApiRequest(Request[Any, Any, Any]):
         """The device that a path means: ``named``, or the caller for ``me``. Raises `InvalidInput`."""
         return check_id(resolve_me(named, self.principal), field="device")
 
+    @property
+    def by(self) -> str:
+        """Who is asking, for the audit: ``role:id``, for a device's id may be a person's too."""
+        return f"{self.principal.role}:{self.principal.id}"
+
     async def json(self) -> Any:
+        check_media_type(self.content_type[0])
         declared = self.route_handler.parsed_fn_signature.parameters["data"].annotation
-        return decode_json(await self.body(), msgspec.json.Decoder(declared))
+        return decode_strictly(await self.body(), declared)

@@ -40,6 +40,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes: int = 64 * 1024 * 1024
     header_timeout_s: float = 10.0
     request_timeout_s: float = 120.0
+    write_timeout_s: float = 30.0
     keep_alive_s: int = 75
 
 
@@ -47,15 +48,25 @@ _STANDARD = Bounds()
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. A request must arrive whole in time and within its limits; so must its headers, and sooner."""
+    """One connection. A request must arrive whole in time and within its limits; so must its headers, and sooner.
+
+    What is answered must be read in time. ``stopping`` is done when the server stops: an answer without an end ends
+    then; it is in the state of each request's scope.
+    """
 
     def __init__(
-        self, config: uvicorn.Config, state: ServerState, bounds: Bounds, on_last_lost: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        state: ServerState,
+        bounds: Bounds,
+        on_last_lost: Callable[[], None],
+        stopping: asyncio.Future[None],
     ) -> None:
-        super().__init__(config, state, app_state={})
+        super().__init__(config, state, app_state={"stopping": stopping})
         self._bounds = bounds
         self._on_last_lost = on_last_lost
         self._timer: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self._in_headers = False
         self._received = 0
 
@@ -72,6 +83,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect_within(None)
+        self._read_again()
         super().connection_lost(exc)
         if not self.connections:
             self._on_last_lost()
@@ -104,6 +116,19 @@ class BoundedProtocol(HttpToolsProtocol):
         self._expect_within(None)
         super().on_message_complete()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(self._bounds.write_timeout_s, self._cut, "the client does not read")
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read_again()
+
+    def _read_again(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
     def _expect_within(self, timeout_s: float | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -129,6 +154,7 @@ class HttpServer:
         self._listening: asyncio.Server | None = None
         self._clock: asyncio.TimerHandle | None = None
         self._drained = asyncio.Event()
+        self._stopping: asyncio.Future[None] | None = None
 
     @property
     def port(self) -> int:
@@ -151,8 +177,9 @@ class HttpServer:
             timeout_keep_alive=self._bounds.keep_alive_s,
         )
         config.load()
+        self._stopping = stopping = asyncio.get_running_loop().create_future()
         self._listening = await asyncio.get_running_loop().create_server(
-            lambda: BoundedProtocol(config, self._state, self._bounds, self._drained.set),
+            lambda: BoundedProtocol(config, self._state, self._bounds, self._drained.set, stopping),
             sock=listener,
             backlog=_BACKLOG,
         )
@@ -164,6 +191,8 @@ class HttpServer:
             return
         listening, self._listening = self._listening, None
         listening.close()
+        if self._stopping is not None and not self._stopping.done():
+            self._stopping.set_result(None)
         for connection in list(self._state.connections):
             connection.shutdown()
         if self._state.connections:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Response, get
+from litestar import Response, get, patch
+from litestar.params import JSONBody
 from msgspec import Meta
 
 from iot_system.adapters.http import problems
 from iot_system.adapters.http.auth import DevicePath, itself_or, needs_for_device
+from iot_system.adapters.http.devices import Milliseconds
+from iot_system.adapters.http.preconditions import IfMatch, etag, version_of
 from iot_system.adapters.http.requests import ApiRequest
 from iot_system.domain.access import Action
 from iot_system.domain.questions import DeviceView
@@ -33,15 +36,30 @@ class Versions(msgspec.Struct):
 
 
 class DeviceTwin(msgspec.Struct):
-    """A device's state. ``last_seen`` is in milliseconds since 1970, null before the first message."""
+    """A device's state.
+
+    ``last_seen`` is null before the first message; ``left`` and ``left_reason`` tell of the end of its last connection.
+    ``delivered`` is the version of the desired state that the device has confirmed.
+    """
 
     device: str
     room: str | None
     reported: dict[str, Any]
     desired: dict[str, Any]
     version: Versions
-    last_seen: float | None
+    delivered: Annotated[int, Meta(examples=[1])]
+    connected: bool
+    last_seen: Milliseconds | None
+    left: Milliseconds | None
+    left_reason: str | None
     latest: dict[str, LatestValue]
+
+
+class DesiredState(msgspec.Struct):
+    """Desired state as it is now."""
+
+    desired: dict[str, Any]
+    version: Annotated[int, Meta(examples=[2])]
 
 
 class Ownership(msgspec.Struct):
@@ -68,7 +86,25 @@ class Ownership(msgspec.Struct):
 async def get_device_twin(request: ApiRequest, device: DevicePath) -> Response[DeviceTwin]:
     """A device's twin. The `ETag` is the version of the desired state."""
     view = await request.gateway.device(request.device_id(device))
-    return Response(_twin(view), headers={"ETag": f'"{view.state.desired_version}"'})
+    return Response(_twin(view), headers=etag(view.state.desired_version))
+
+
+@patch(
+    "/devices/{device:str}/twin/desired",
+    operation_id="patchDesired",
+    summary="Change a device's desired state",
+    tags=["twins"],
+    guards=[needs_for_device(Action.OPERATE)],
+    responses=problems.documented(400, 401, 403, 404, 409, 412, 413, 415, 429, 503),
+)
+async def patch_desired(
+    request: ApiRequest, device: DevicePath, data: JSONBody[dict[str, Any]], if_match: IfMatch = None
+) -> Response[DesiredState]:
+    """Merge a patch (RFC 7396) into the desired state: null removes a member, objects merge, all else replaces."""
+    view = await request.gateway.patch_desired(
+        request.device_id(device), data, if_version=version_of(if_match), by=request.by
+    )
+    return Response(DesiredState(view.desired, view.version), headers=etag(view.version))
 
 
 @get(
@@ -94,6 +130,10 @@ def _twin(view: DeviceView) -> DeviceTwin:
         reported=state.reported,
         desired=state.desired,
         version=Versions(state.reported_version, state.desired_version),
+        delivered=state.desired_delivered,
+        connected=state.connection is not None,
         last_seen=milliseconds(state.last_seen_us) if state.last_seen_us else None,
+        left=milliseconds(state.left_us) if state.left_us else None,
+        left_reason=state.left_reason,
         latest={metric: LatestValue(milliseconds(one.time_us), one.value) for metric, one in state.latest.items()},
     )
