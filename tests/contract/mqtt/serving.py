@@ -15,6 +15,7 @@ from iot_system.adapters.mqtt.protocol import MqttProtocol
 from iot_system.adapters.mqtt.server import MqttServer
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device
+from iot_system.domain.signals import Signal
 from iot_system.ports.gateway import Principal
 
 from tests.unit.http.memory_gateway import ADMIN_TOKEN, MemoryGateway
@@ -28,7 +29,7 @@ class HeldGateway(MemoryGateway):
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[list[Telemetry]] = []
+        self.calls: list[list[Telemetry | Signal]] = []
         self._releases: list[asyncio.Event] | None = None
         self._changed = asyncio.Condition()
 
@@ -46,7 +47,7 @@ class HeldGateway(MemoryGateway):
         async with asyncio.timeout(DEADLINE_S), self._changed:
             await self._changed.wait_for(lambda: len(self.calls) >= count)
 
-    async def ingest(self, principal: Principal, messages: Sequence[Telemetry]) -> list[Exception | None]:
+    async def ingest(self, principal: Principal, messages: Sequence[Telemetry | Signal]) -> list[Exception | None]:
         self.calls.append(list(messages))
         release = asyncio.Event()
         if self._releases is None:

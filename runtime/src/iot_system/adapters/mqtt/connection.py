@@ -239,7 +239,8 @@ class Connection:
                             break
                         case Subscribe() | Unsubscribe() as asked:
                             batch = self._begin(batch, events)
-                            events.append(asked)
+                            events += [*self._done(done), asked]
+                            done = []
                 elif packet.properties is NO_PROPERTIES and packet.qos < 2:
                     batch.publishes.append(packet)
                 else:
