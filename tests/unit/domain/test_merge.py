@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from iot_system.domain.merge import merge_patch
+from iot_system.domain.merge import merge_patch, would_change
 
 from tests.unit.domain.strategies import json, texts
 
@@ -93,3 +94,16 @@ def test_members_that_a_patch_does_not_name_stay(target: dict[str, Any], patch: 
         key: target[key] for key in target.keys() - patch.keys()
     }
     assert merged.keys() <= target.keys() | patch.keys()
+
+
+scalars = st.sampled_from([0, 0.0, False, 1, 1.0, True, "", [], [1], [True], {}, {"b": 1}, {"b": 1.0}, None])
+
+
+@given(
+    documents | st.dictionaries(st.sampled_from("ab"), scalars),
+    documents | st.dictionaries(st.sampled_from("ab"), scalars),
+)
+def test_whether_a_patch_would_change_anything_is_known_before(target: dict[str, Any], patch: dict[str, Any]) -> None:
+    """By the bytes: 1, 1.0 and true are equal to Python, and differ."""
+    is_other = msgspec.json.encode(merge_patch(target, patch)) != msgspec.json.encode(target)
+    assert would_change(target, patch) == is_other
