@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from iot_system.commands.arguments import count
 from iot_system.errors import IotError
+from iot_system.logs import set_up_logs
 
 from bench import report
 from bench.benchmarks import BENCHMARKS
@@ -41,6 +42,7 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     arguments = parser.parse_args()
+    set_up_logs("error")
     try:
         results = asyncio.run(_run(arguments, arguments.benchmarks or list(BENCHMARKS)))
     except IotError as error:

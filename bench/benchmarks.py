@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from bench.actors.benchmark import actors
+from bench.commands.benchmark import commands
 from bench.context import Context
 from bench.ingest import ingest
 
@@ -20,4 +22,6 @@ class Benchmark(msgspec.Struct, frozen=True):
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "ingest": Benchmark(ingest, 12),
+    "actors": Benchmark(actors, 8),
+    "commands": Benchmark(commands, 2),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
+from typing import Protocol
 
 import msgspec
 
@@ -30,6 +31,17 @@ class Run(msgspec.Struct, frozen=True):
         return self.readings / self.seconds
 
 
+class Rated(Protocol):
+    """Something that a side did in a round."""
+
+    @property
+    def side(self) -> str: ...
+    @property
+    def round(self) -> int: ...
+    @property
+    def rate(self) -> float: ...
+
+
 class Spread(msgspec.Struct, frozen=True):
     """What several rounds gave."""
 
@@ -43,12 +55,12 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(median(values), min(values), max(values))
 
 
-def rates(runs: Sequence[Run], side: str) -> Spread:
-    """Readings per second of one side."""
+def rates(runs: Sequence[Rated], side: str) -> Spread:
+    """Of one side, over all rounds."""
     return spread([run.rate for run in runs if run.side == side])
 
 
-def ratios(runs: Sequence[Run], side: str, reference: str) -> Spread:
+def ratios(runs: Sequence[Rated], side: str, reference: str) -> Spread:
     """How many times the rate of ``reference`` a side reached, round by round."""
     by_round = {run.round: run.rate for run in runs if run.side == reference}
     return spread([run.rate / by_round[run.round] for run in runs if run.side == side])

@@ -10,7 +10,8 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
-from typing import TypeVar
+from functools import cache
+from typing import IO, TypeVar
 
 import msgspec
 from iot_system.commands.installation import OURS
@@ -74,6 +75,7 @@ def clean_environment() -> dict[str, str]:
 
 def hear(kind: type[T]) -> T:
     """Within a program: the next question. Ends the program where nobody asks any more."""
+    _answers()
     line = sys.stdin.readline()
     if not line:
         os._exit(0)  # from whichever thread
@@ -87,4 +89,12 @@ def hear_any() -> None:
 
 def answer(what: object) -> None:
     """Within a program: the answer to the last question."""
-    print(msgspec.json.encode(what).decode(), flush=True)
+    print(msgspec.json.encode(what).decode(), file=_answers(), flush=True)
+
+
+@cache
+def _answers() -> IO[str]:
+    """Where answers go. Whatever else is printed, by libraries for example, goes to standard error from now on."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return answers

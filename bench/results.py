@@ -6,6 +6,8 @@ import time
 
 import msgspec
 
+from bench.actors.benchmark import Actors
+from bench.commands.benchmark import Commands
 from bench.context import ground
 from bench.ingest import Ingest
 from bench.machine import Machine, this_machine
@@ -19,6 +21,8 @@ class Results(msgspec.Struct, kw_only=True, omit_defaults=True):
     machine: Machine
     versions: dict[str, str]
     ingest: Ingest | None = None
+    actors: Actors | None = None
+    commands: Commands | None = None
 
 
 async def on_this_machine() -> Results:

@@ -1,4 +1,4 @@
-"""Processor time of what this process has started, by part (Linux); a client tells its own."""
+"""Processor time of what this process has started, by part, and memory (Linux); a client tells its own time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from iot_system.commands.processes import descendants
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _PARTS = (
     ("ray::Host", "shard and coordinator"),
     ("iot_system api", "api"),
@@ -39,6 +40,11 @@ def cpu_s() -> dict[str, float]:
             part = next((part for text, part in _PARTS if text in command), "others")
             totals[part] = totals.get(part, 0.0) + (int(fields[11]) + int(fields[12])) / TICKS_PER_S
     return totals
+
+
+def resident_bytes(pid: int | None = None) -> int:
+    """The memory that a process has in use, this one's if none is named."""
+    return int(Path(f"/proc/{pid or os.getpid()}/statm").read_text().split()[1]) * PAGE_BYTES
 
 
 def spent(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
