@@ -69,6 +69,7 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     partitions: Annotated[Partitions, _env("IOT_PARTITIONS")] = 64
     replicas: Annotated[Literal[1, 3, 5], _env("IOT_STREAM_REPLICAS")] = 1
     max_bytes: Annotated[int, Meta(ge=1 << 20), _env("IOT_STREAM_MAX_BYTES")] = 1 << 30
+    events_max_bytes: Annotated[int, Meta(ge=1 << 20), _env("IOT_EVENTS_MAX_BYTES")] = 256 << 20
 
 
 class ListenSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,7 +153,7 @@ class RayHeadSettings(msgspec.Struct, frozen=True, kw_only=True):
     storage: Annotated[str | None, _env("IOT_RAY_STORAGE")] = None
 
 
-_FOREIGN = frozenset({"IOT_CACHE", "IOT_SECRETS", "IOT_SECRETS_NAMESPACE"})
+_FOREIGN = frozenset({"IOT_CACHE", "IOT_SECRETS", "IOT_SECRETS_NAMESPACE", "IOT_TOKEN", "IOT_URL"})
 """Variables with our prefix that belong to commands, not to services."""
 _ALL = (ApiSettings, ActorSystemSettings, RayHeadSettings)
 

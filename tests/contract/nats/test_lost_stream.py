@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from iot_system.adapters.nats.connection import connect
+from iot_system.adapters.nats.events import EVENTS, READINGS, NatsLog
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.adapters.nats.stream import STREAM, NatsStream
 from iot_system.adapters.sqlite.store import SqliteStore
@@ -65,7 +66,13 @@ async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
         client = await connect(one.settings.broker, name="test")
         one.stream = NatsStream(client, SETTINGS)
         one.gateway = ActorGateway(
-            one.stream, NatsRequests(client), SystemClock(), partitions=SETTINGS.partitions, admin_token=None
+            one.stream,
+            NatsRequests(client),
+            SystemClock(),
+            events=NatsLog(client, EVENTS, partitions=SETTINGS.partitions),
+            readings=NatsLog(client, READINGS, partitions=SETTINGS.partitions),
+            partitions=SETTINGS.partitions,
+            admin_token=None,
         )
         await one.gateway.start()
         await one.store.start()

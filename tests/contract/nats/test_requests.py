@@ -62,7 +62,15 @@ async def test_a_list_of_large_devices_comes_in_as_many_answers_as_it_takes(requ
     )
     await shard.start()
     await shard.claim([0])
-    gateway = ActorGateway(stream, requests, SystemClock(), partitions=1, admin_token=None)
+    gateway = ActorGateway(
+        stream,
+        requests,
+        SystemClock(),
+        events=stream.events,
+        readings=stream.readings,
+        partitions=1,
+        admin_token=None,
+    )
     labels = {f"{number:0128}": "x" * 128 for number in range(64)}
     ids = [f"d{number:04}" for number in range(600)]
     for start in range(0, len(ids), 200):

@@ -63,7 +63,7 @@ async def test_an_api_stops_in_time_while_the_broker_is_away_and_work_waits_for_
             assert await asyncio.wait_for(read.readexactly(4), DEADLINE_S) == b"\x20\x02\x00\x00"
             write.write(encode(Publish("v1/devices/one/telemetry", b'{"ts": 2, "values": {"t": 8}}', 1, 1)))
             assert api._gateway is not None
-            queued = api._gateway._writers
+            queued = api._gateway._intake._writers
             await until(lambda: sum(writer._queued for writer in queued) == 2, within_s=DEADLINE_S)
 
             started_s = time.monotonic()

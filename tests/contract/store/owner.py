@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Self
 
+from iot_system.domain.addresses import Address
 from iot_system.domain.history import Reading
 from iot_system.domain.registry import Device
 from iot_system.ports.store import Claim, Guard, PartitionCommit, Store
+from msgspec import structs
 
 STREAM = "stream-1"
 
@@ -19,6 +21,7 @@ class Owner:
         self.store = store
         self.claim = claim
         self.position = claim.applied
+        self.revision = claim.revision
 
     @classmethod
     async def of(cls, store: Store, partition: int = 0, *, name: str = "owner", stream: str = STREAM) -> Self:
@@ -27,7 +30,7 @@ class Owner:
 
     @property
     def guard(self) -> Guard:
-        """For writes outside the stream."""
+        """For writes outside its commits."""
         return Guard(self.claim.partition, self.claim.epoch)
 
     def frame(self, readings: Iterable[Reading] = (), **changes: Any) -> PartitionCommit:
@@ -35,7 +38,7 @@ class Owner:
         return PartitionCommit(
             partition=self.claim.partition,
             epoch=self.claim.epoch,
-            before=self.position,
+            revision=self.revision + 1,
             applied=self.position + 1,
             readings=list(readings),
             **changes,
@@ -45,9 +48,24 @@ class Owner:
         """Commit the next frame."""
         commit = self.frame(readings, **changes)
         await self.store.commit([commit])
-        self.position = commit.applied
+        self.took(commit)
         return commit
 
-    async def register(self, *ids: str, **fields: Any) -> list[str]:
-        """Devices without anything else than ``fields``; returns those that existed."""
-        return await self.store.put_devices(self.guard, [Device(id=id_, **fields) for id_ in ids])
+    def took(self, commit: PartitionCommit) -> None:
+        """The next one follows ``commit``."""
+        self.position, self.revision = commit.applied, commit.revision
+
+    async def change(self, **changes: Any) -> PartitionCommit:
+        """Commit what a user changed: no frame."""
+        commit = structs.replace(self.frame(**changes), applied=self.position)
+        await self.store.commit([commit])
+        self.took(commit)
+        return commit
+
+    async def register(self, *ids: str, **fields: Any) -> None:
+        """Devices without anything else than ``fields``."""
+        await self.change(registered_devices=[Device(id=id_, **fields) for id_ in ids])
+
+    async def remove(self, *actors: Address) -> None:
+        """Forget them."""
+        await self.change(removed=list(actors))

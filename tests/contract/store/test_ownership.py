@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from iot_system.domain.history import HistoryQuery, Reading
-from iot_system.domain.registry import Credential, Device
+from iot_system.domain.registry import Credential, Device, Room
 from iot_system.domain.twin import Aggregate, DeviceState, Latest, RoomState
 from iot_system.errors import Conflict, Fenced
 from iot_system.ports.store import Guard, OutboxMessage, PartitionCommit, Store
@@ -83,9 +83,9 @@ async def test_the_same_commit_again_changes_nothing(owner: Owner) -> None:
     )
     await owner.commit(devices={"d": changed}, rooms={"r": RoomState(members={"d": 2})}, published={5: 1})
     await owner.store.commit([commit])
-    (_, stored) = (await owner.store.load_devices(["d"]))["d"]
+    (_, stored, _) = (await owner.store.load_devices(["d"]))["d"]
     assert stored == changed
-    assert (await owner.store.load_rooms(["r"]))["r"].members == {"d": 2}
+    assert (await owner.store.load_rooms(["r"]))["r"][1].members == {"d": 2}
     assert await times_of(owner.store, "d") == [10]
     claim = (await Owner.of(owner.store)).claim
     assert (claim.applied, list(claim.outbox), claim.received) == (2, [], {3: 1})
@@ -100,10 +100,10 @@ async def test_a_repeated_commit_lets_the_new_ones_beside_it_through(store: Stor
     assert (await times_of(store, "a"), await times_of(store, "b")) == ([1], [2])
 
 
-async def test_a_commit_that_leaves_frames_out_is_refused(owner: Owner) -> None:
+async def test_a_commit_that_leaves_a_revision_out_is_refused(owner: Owner) -> None:
     await owner.commit()
-    gap = PartitionCommit(partition=0, epoch=owner.claim.epoch, before=5, applied=6)
-    with pytest.raises(Conflict, match="partition 0 is at 1"):
+    gap = PartitionCommit(partition=0, epoch=owner.claim.epoch, revision=3, applied=6)
+    with pytest.raises(Conflict, match="partition 0 is at revision 1; commit 3 does not fit"):
         await owner.store.commit([gap])
     assert await owner.store.applied(STREAM) == {0: 1}
 
@@ -111,7 +111,7 @@ async def test_a_commit_that_leaves_frames_out_is_refused(owner: Owner) -> None:
 async def test_an_old_owner_writes_nothing_and_hears_which_partitions_it_lost(store: Store, another: Opener) -> None:
     old = [await Owner.of(store, number, name="old") for number in (1, 2, 3)]
     await old[0].register("a")
-    await store.put_devices(old[1].guard, [Device(id="b")])
+    await old[1].register("b")
     new = await Owner.of(await another(), 2, name="new")
     with pytest.raises(Fenced) as fenced:
         await store.commit(
@@ -134,9 +134,6 @@ async def test_an_old_owner_writes_nothing_outside_the_stream_either(owner: Owne
     await Owner.of(owner.store, name="new")
     store, credential = owner.store, Credential(id="c", device="d", sha256=b"x", created_us=1)
     for write in (
-        store.put_devices(old, [Device(id="e")]),
-        store.save_device(old, Device(id="d", room="r")),
-        store.delete_device(old, "d"),
         store.add_credential(old, credential),
         store.delete_credential(old, "d", "c"),
     ):
@@ -148,9 +145,9 @@ async def test_an_old_owner_writes_nothing_outside_the_stream_either(owner: Owne
 
 async def test_a_partition_that_was_never_claimed_belongs_to_nobody(store: Store) -> None:
     with pytest.raises(Fenced):
-        await store.commit([PartitionCommit(partition=8, epoch=1, before=0, applied=1)])
+        await store.commit([PartitionCommit(partition=8, epoch=1, revision=1, applied=1)])
     with pytest.raises(Fenced):
-        await store.put_devices(Guard(8, 1), [Device(id="d")])
+        await store.add_credential(Guard(8, 1), Credential(id="c", device="d", sha256=b"x", created_us=1))
 
 
 async def test_of_two_racing_owners_every_frame_is_applied_once(store: Store, another: Opener) -> None:
@@ -211,9 +208,9 @@ async def test_states_come_back_as_they_were(owner: Owner, another: Opener) -> N
     await owner.commit(devices={"d": device}, rooms={"r": room})
     store = await another()
     devices = await store.load_devices(["d", "fresh", "unknown"])
-    assert devices == {"d": (Device(id="d"), device), "fresh": (Device(id="fresh"), DeviceState())}
+    assert devices == {"d": (Device(id="d"), device, []), "fresh": (Device(id="fresh"), DeviceState(), [])}
     assert type(devices["d"][1].latest["n"].value) is int
-    assert await store.load_rooms(["r", "unknown"]) == {"r": room}
+    assert await store.load_rooms(["r", "unknown"]) == {"r": (Room(id="r"), room)}
 
 
 async def test_states_and_readings_of_devices_that_are_not_registered_are_left_out(owner: Owner) -> None:
@@ -224,7 +221,7 @@ async def test_states_and_readings_of_devices_that_are_not_registered_are_left_o
     )
     assert (await times_of(owner.store, "d"), await times_of(owner.store, "gone")) == ([1], [])
     await owner.register("gone")
-    assert (await owner.store.load_devices(["gone"]))["gone"] == (Device(id="gone"), DeviceState())
+    assert (await owner.store.load_devices(["gone"]))["gone"] == (Device(id="gone"), DeviceState(), [])
 
 
 async def test_a_large_commit_is_whole(owner: Owner) -> None:

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from iot_system.adapters.postgres import database, days
+from iot_system.adapters.postgres import database, days, schema
 from iot_system.adapters.stores import migrate_store, open_store
+from iot_system.domain.addresses import Address
 from iot_system.domain.history import HistoryQuery, Reading
-from iot_system.domain.registry import Device
+from iot_system.domain.registry import Room
 from iot_system.domain.twin import DeviceState, RoomState
 from iot_system.errors import InvalidSetting, Unavailable
 from iot_system.ports.store import PartitionCommit, Store
@@ -81,7 +82,7 @@ async def test_a_crash_in_the_middle_of_commits_loses_nothing_and_doubles_nothin
             except Unavailable as error:
                 troubles.append(str(error))
                 await patiently(store, commit)
-            owner.position = commit.applied
+            owner.took(commit)
             if number == 20:
                 begun.set()
 
@@ -197,16 +198,16 @@ async def test_a_store_that_was_stopped_says_so(store: Store) -> None:
 async def test_a_database_without_schema_says_what_to_do(postgres: PostgresServer) -> None:
     await postgres.clear()
     with pytest.raises(
-        Unavailable, match=r"127\.0\.0\.1:[0-9]+ has no schema, schema 1 is needed: run iot-system migrate"
+        Unavailable, match=r"127\.0\.0\.1:[0-9]+ has no schema, schema 2 is needed: run iot-system migrate"
     ):
         await open_store(postgres.url).start()
 
 
 async def test_an_older_or_newer_schema_says_what_to_do(postgres: PostgresServer, postgres_url: str) -> None:
-    await postgres.execute("insert into schema_versions (version) values (2)")
-    with pytest.raises(Unavailable, match="has schema 2, which a newer version made"):
+    await postgres.execute("insert into schema_versions (version) values (3)")
+    with pytest.raises(Unavailable, match="has schema 3, which a newer version made"):
         await open_store(postgres_url).start()
-    with pytest.raises(InvalidSetting, match="has schema 2, which a newer version made"):
+    with pytest.raises(InvalidSetting, match="has schema 3, which a newer version made"):
         await migrate_store(postgres_url)
     await postgres.execute("delete from schema_versions")
     with pytest.raises(Unavailable, match="run iot-system migrate"):
@@ -220,6 +221,30 @@ async def test_migrations_that_run_at_once_or_again_change_nothing_more(postgres
     store = open_store(postgres.url)
     await store.start()
     assert await store.applied(STREAM) == {}
+    await store.stop()
+
+
+async def test_a_schema_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_has(
+    postgres: PostgresServer,
+) -> None:
+    await postgres.clear()
+    (_, first), *_ = schema._migrations()
+    await postgres.execute(
+        first,
+        "insert into schema_versions values (1)",
+        "insert into partitions values (0, 4, 'owner', 'stream-1', 9, '\\x80', '\\x80')",
+        "insert into devices (id, room, behaviour, labels, enabled, created_us, updated_us) "
+        "values ('d', 'lab', 'x:Y', '{}', true, 1, 2)",
+        "insert into rooms values ('lab', '\\x80')",
+    )
+    await migrate_store(postgres.url)
+    store = open_store(postgres.url)
+    await store.start()
+    owner = await Owner.of(store)
+    assert (owner.claim.epoch, owner.claim.applied, owner.claim.revision) == (5, 9, 0)
+    await owner.commit([Reading("d", "m", 1, 1.0)])
+    assert (await store.load_devices(["d"]))["d"][0].room == "lab"
+    assert await store.load_rooms(["lab"]) == {"lab": (Room(id="lab"), RoomState())}
     await store.stop()
 
 
@@ -270,7 +295,7 @@ async def test_the_history_of_a_deleted_device_leaves_the_disk_with_the_next_mai
 ) -> None:
     await owner.register("e")
     await owner.commit([Reading(id_, "m", time_us, 1.0) for id_ in "de" for time_us in (IN_2015_US, NOW_US)])
-    await owner.store.delete_device(owner.guard, "d")
+    await owner.remove(Address("device", "d"))
     await owner.store.maintain(now_us=NOW_US, retention_days=0)
     assert sum((await tables(postgres)).values()) == 2
     assert len((await owner.store.readings(HistoryQuery(device="e"))).items) == 2
@@ -291,7 +316,7 @@ async def test_two_owners_may_meet_the_same_new_day(postgres: PostgresServer, st
     await other.start()
     owners = [await Owner.of(one, number) for number, one in enumerate((store, other))]
     for number, one in enumerate(owners):
-        await one.store.put_devices(one.guard, [Device(id=f"d{number}")])
+        await one.register(f"d{number}")
     await asyncio.gather(
         *(one.commit([Reading(f"d{n}", "m", day * DAY_US, 1.0) for day in range(20)]) for n, one in enumerate(owners))
     )

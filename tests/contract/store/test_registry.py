@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from iot_system.domain.addresses import Address
 from iot_system.domain.history import HistoryQuery, Reading
-from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
+from iot_system.domain.registry import Credential, Device, DeviceAccess, Page, Room
 from iot_system.domain.twin import DeviceState, RoomState
 from iot_system.errors import NotFound
 from iot_system.ports.store import Store
@@ -20,6 +21,7 @@ FULL = Device(
     behaviour="x.y:Z",
     labels={"floor": "2", "näme": "wért 'quoted' \"twice\""},
     enabled=False,
+    gateway="the-gateway",
     created_us=1,
     updated_us=2,
 )
@@ -36,39 +38,23 @@ async def ids_of(store: Store, **filters: Any) -> list[str]:
 
 
 async def test_a_registration_comes_back_as_it_was(owner: Owner) -> None:
-    assert await owner.store.put_devices(owner.guard, [FULL]) == []
-    assert (await owner.store.load_devices([FULL.id]))[FULL.id] == (FULL, DeviceState())
+    await owner.change(registered_devices=[FULL])
+    assert (await owner.store.load_devices([FULL.id]))[FULL.id] == (FULL, DeviceState(), [])
+    assert await owner.store.access([FULL.id]) == [DeviceAccess(device=FULL, credentials=())]
     assert (await page_of(owner.store)).items == [FULL]
-
-
-async def test_what_exists_stays_as_it_was_and_is_told(owner: Owner) -> None:
-    await owner.register("a", room="first")
-    assert await owner.register("a", "b", room="second") == ["a"]
-    assert [device.room for device in (await page_of(owner.store)).items] == ["first", "second"]
-
-
-async def test_a_device_twice_in_one_import_is_registered_once(owner: Owner) -> None:
-    assert await owner.register("a", "b", "a") == ["a"]
-    assert await ids_of(owner.store) == ["a", "b"]
-
-
-async def test_importing_nothing_does_nothing(owner: Owner) -> None:
-    assert await owner.register() == []
 
 
 async def test_a_saved_device_is_changed_and_keeps_its_state(owner: Owner) -> None:
     await owner.register("d")
     await owner.commit(devices={"d": DeviceState(seq=4)})
     changed = msgspec.structs.replace(FULL, id="d")
-    await owner.store.save_device(owner.guard, changed)
-    assert (await owner.store.load_devices(["d"]))["d"] == (changed, DeviceState(seq=4))
+    await owner.change(registered_devices=[changed])
+    assert (await owner.store.load_devices(["d"]))["d"] == (changed, DeviceState(seq=4), [])
 
 
-async def test_what_is_not_registered_can_be_neither_saved_nor_deleted(owner: Owner) -> None:
+async def test_what_is_not_registered_has_no_credentials(owner: Owner) -> None:
     store, credential = owner.store, Credential(id="c", device="no", sha256=b"x", created_us=1)
     for write in (
-        store.save_device(owner.guard, Device(id="no")),
-        store.delete_device(owner.guard, "no"),
         store.add_credential(owner.guard, credential),
         store.delete_credential(owner.guard, "no", "c"),
     ):
@@ -82,14 +68,14 @@ async def test_a_deleted_device_leaves_nothing_to_the_next_one_of_its_name(owner
     await store.add_credential(owner.guard, Credential(id="c", device="d", sha256=b"x", created_us=1))
     readings = [Reading("d", "t", 1, 1.0), Reading("other", "t", 1, 1.0)]
     await owner.commit(readings, devices={"d": DeviceState(seq=9)})
-    await store.delete_device(owner.guard, "d")
+    await owner.remove(Address("device", "d"))
     assert await store.load_devices(["d"]) == {}
     assert await store.access(["d"]) == []
     assert await store.known(readings) == {("other", "t", 1)}
     await owner.register("d")
     assert (await store.readings(HistoryQuery(device="d"))).items == []
     assert await store.access(["d"]) == [DeviceAccess(device=Device(id="d"), credentials=())]
-    assert (await store.load_devices(["d"]))["d"] == (Device(id="d"), DeviceState())
+    assert (await store.load_devices(["d"]))["d"] == (Device(id="d"), DeviceState(), [])
     await owner.commit([Reading("d", "t", 1, 2.0)])
     await store.maintain(now_us=10, retention_days=0)
     assert (await store.readings(HistoryQuery(device="d"))).items == [Reading("d", "t", 1, 2.0)]
@@ -156,8 +142,8 @@ async def test_rooms_that_were_heard_of_are_listed_in_pages(owner: Owner) -> Non
     await owner.register("d", room="never heard of")
     await owner.commit(rooms={id_: RoomState() for id_ in ("r2", "R", "r10", "r1")})
     first = await owner.store.list_rooms(limit=3, cursor=None)
-    assert first == Page(items=["R", "r1", "r10"], cursor="r10")
-    assert await owner.store.list_rooms(limit=3, cursor=first.cursor) == Page(items=["r2"], cursor=None)
+    assert first == Page(items=[Room(id=id_) for id_ in ("R", "r1", "r10")], cursor="r10")
+    assert await owner.store.list_rooms(limit=3, cursor=first.cursor) == Page(items=[Room(id="r2")], cursor=None)
 
 
 async def test_nobody_is_found_among_no_ids(store: Store) -> None:

@@ -8,8 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Self, TypeAlias
 
+from iot_system.domain.events import EVENTS
 from iot_system.errors import Unavailable
 from iot_system.ports.stream import StreamLost, StreamMessage
+
+from tests.unit.services.memory_log import MemoryLog
 
 Trouble: TypeAlias = Callable[[int, bytes], Awaitable[None]]
 """(partition, data): may wait, or raise what `Stream.publish` raises."""
@@ -20,7 +23,7 @@ async def no_trouble(partition: int, data: bytes) -> None:
 
 
 class MemoryStream:
-    """One log for all partitions, and what it held ``ever``.
+    """One log for all partitions, and what it held ``ever``, with the streams of ``events`` and of ``readings``.
 
     ``before`` and ``after`` the moment a frame is durable, a test may interfere.
     """
@@ -30,6 +33,8 @@ class MemoryStream:
         self.identity = "first"
         self.log: list[StreamMessage] = []
         self.ever: list[StreamMessage] = []
+        self.events = MemoryLog()
+        self.readings = MemoryLog()
         self.before: Trouble = no_trouble
         self.after: Trouble = no_trouble
         self.before_fetch: Callable[[], Awaitable[None]] = _at_once
@@ -52,6 +57,17 @@ class MemoryStream:
         finally:
             self.in_flight[partition] -= 1
         return sequence
+
+    async def publish_events(self, source: int, data: bytes, *, message_id: str) -> None:
+        """See the port; a message id seen before is not appended again."""
+        await self.before(EVENTS, data)
+        if message_id not in self._ids:
+            self._ids[message_id] = self.events.append(data)
+        await self.after(EVENTS, data)
+
+    async def publish_readings(self, source: int, data: bytes) -> None:
+        """See the port."""
+        self.readings.append(data)
 
     def append(self, partition: int, data: bytes) -> int:
         """Append without any trouble."""

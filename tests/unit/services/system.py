@@ -6,19 +6,19 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from iot_system.adapters.sqlite.store import SqliteStore
-from iot_system.domain.frames import ActorFrame, decode_frame
+from iot_system.domain.frames import ActorFrame, RoomReadings, decode_frame
 from iot_system.domain.history import HistoryQuery
 from iot_system.domain.ids import partition_of
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device
 from iot_system.domain.twin import RoomState
 from iot_system.ports.gateway import Imported, Principal
+from iot_system.services.asking import Asking
 from iot_system.services.gateway import ActorGateway
 from iot_system.services.shard import Shard
 
 from tests.harness.waiting import until
 from tests.unit.services.lifeline import Lifeline
-from tests.unit.services.memory_log import MemoryLog
 from tests.unit.services.memory_requests import MemoryRequests, Switchboard
 from tests.unit.services.memory_stream import MemoryStream
 from tests.unit.services.simulated_loop import SimulatedClock
@@ -58,7 +58,7 @@ class Process:
 
 
 class System:
-    """``store``, ``stream`` and ``gateway`` live on, processes come and go."""
+    """``store``, ``stream`` and ``gateway`` live on, processes come and go; ``asking`` asks as the gateway does."""
 
     def __init__(self) -> None:
         self.store = SqliteStore(":memory:")
@@ -69,11 +69,12 @@ class System:
             self.stream,
             MemoryRequests(self.board),
             SimulatedClock(),
-            events=MemoryLog(),
-            readings=MemoryLog(),
+            events=self.stream.events,
+            readings=self.stream.readings,
             partitions=PARTITIONS,
             admin_token=None,
         )
+        self.asking = Asking(MemoryRequests(self.board), PARTITIONS)
         self.processes: list[Process] = []
 
     async def process(self, name: str, partitions: Sequence[int] = (), *, passivate_after_s: float = 300.0) -> Process:
@@ -98,7 +99,8 @@ class System:
         return [one.time_us for one in readings]
 
     async def room(self, id_: str) -> RoomState:
-        return (await self.store.load_rooms([id_])).get(id_, RoomState())
+        found = await self.store.load_rooms([id_])
+        return found[id_][1] if id_ in found else RoomState()
 
     async def count(self, room: str) -> int:
         """How many readings the room has taken in."""
@@ -126,9 +128,10 @@ class System:
         return is_published and all(applied.get(number, 0) >= last for number, last in newest.items())
 
     def between_actors(self) -> list[tuple[int, int]]:
-        """(source, number) of all frames between actors that the stream got, in their order."""
+        """(source, number) of all frames between actors that brought readings to the stream, in their order."""
         frames = [decode_frame(one.data) for one in self.stream.ever]
-        return [(frame.source, frame.number) for frame in frames if isinstance(frame, ActorFrame)]
+        between = [frame for frame in frames if isinstance(frame, ActorFrame)]
+        return [(one.source, one.number) for one in between if isinstance(one.messages[0], RoomReadings)]
 
 
 @asynccontextmanager

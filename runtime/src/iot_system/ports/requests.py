@@ -1,4 +1,4 @@
-"""Request-reply between gateways and the owners of partitions, and announcements to all gateways."""
+"""Request-reply between gateways and the owners of partitions, and words that nobody answers, lost at worst."""
 
 from __future__ import annotations
 
@@ -28,6 +28,30 @@ class Requests(Protocol):
 
     async def unserve(self, partition: int | None) -> None:
         """Stop answering; questions already taken are still answered."""
+        ...
+
+    async def tell(self, gateway: str, data: bytes) -> None:
+        """Hand ``data`` to the gateway of this name, if it is there. Raises `Unavailable`, `TooLarge`."""
+        ...
+
+    async def on_told(self, gateway: str, callback: Callable[[bytes], None]) -> None:
+        """Call ``callback`` with what `tell` hands to ``gateway`` from now on."""
+        ...
+
+    async def alive(self, gateway: str) -> None:
+        """Tell all shards that the gateway of this name is there."""
+        ...
+
+    async def on_alive(self, callback: Callable[[str], None]) -> None:
+        """Call ``callback`` with the name of each gateway that says it is alive from now on."""
+        ...
+
+    async def listening(self) -> None:
+        """Tell all shards that somebody listens to readings."""
+        ...
+
+    async def on_listening(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` whenever somebody says so from now on."""
         ...
 
     async def announce(self, device: str) -> None:

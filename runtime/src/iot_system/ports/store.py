@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
+from iot_system.domain.access import Scope
+from iot_system.domain.addresses import Address
+from iot_system.domain.commands import Command, CommandStatus
 from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
-from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
+from iot_system.domain.questions import Failure
+from iot_system.domain.registry import ApiToken, AuditEntry, Credential, Device, DeviceAccess, Page, Room
 from iot_system.domain.twin import DeviceState, RoomState
+
+FAILURES_KEPT = 20
+"""Of one actor, the newest."""
+COMMANDS_KEPT_DAYS = 30
+"""A command that is at its end is forgotten so long after it."""
+AUDIT_KEPT_DAYS = 365
 
 
 class OutboxMessage(msgspec.Struct, frozen=True):
-    """An encoded `ActorFrame` for partition ``target``, the ``number``-th from its source (from 1, without gaps)."""
+    """What is to be published after its commit, the ``number``-th from its source to ``target`` (from 1, no gaps).
+
+    ``data`` is an encoded `ActorFrame` for partition ``target``, or events where that is
+    `iot_system.domain.events.EVENTS`.
+    """
 
     target: int
     number: int
@@ -23,30 +37,36 @@ class OutboxMessage(msgspec.Struct, frozen=True):
 class Claim(msgspec.Struct, frozen=True):
     """A partition as its new owner takes it over.
 
-    ``applied`` is the stream sequence of the last committed frame (0: none yet); ``received`` the last number per
-    source partition, ``sent`` the last number per target partition; ``outbox`` what may not have been published yet,
-    in the order of its numbers.
+    ``revision`` numbers the last commit (0: none yet), ``applied`` is the stream sequence of the last committed frame;
+    ``received`` the last number per source partition, ``sent`` the last number per target; ``outbox`` what may not
+    have been published yet, in the order of its numbers. ``timers`` is when actors are due (µs since 1970), and
+    ``connections`` names the devices that are connected, by gateway.
     """
 
     partition: int
     epoch: int
+    revision: int
     applied: int
     received: Mapping[int, int]
     sent: Mapping[int, int]
     outbox: Sequence[OutboxMessage]
+    timers: Mapping[Address, int] = {}
+    connections: Mapping[str, Sequence[str]] = {}
 
 
 class PartitionCommit(msgspec.Struct, kw_only=True):
-    """What one or more frames changed in one partition.
+    """What one turn changed in one partition: by frames, by users, by time.
 
-    ``before`` and ``applied`` are the stream sequences of the last frame committed earlier and now. ``readings`` are
-    new by the owner's knowledge (see `Store.known`). ``received`` and ``outbox`` hold what changed only;
-    ``published`` names, per target, the outbox number through which the broker has everything.
+    ``revision`` is one more than that of the commit before, ``applied`` the stream sequence of the last frame that was
+    taken in, the same as before where there was none. ``readings`` are new by the owner's knowledge (see
+    `Store.known`). ``received`` and ``outbox`` hold what changed only; ``published`` names, per target, the outbox
+    number through which all is published. ``timers`` and ``connections`` map to None where there is none any more;
+    ``connections`` holds the gateway. What is removed in a commit is removed after everything else in it.
     """
 
     partition: int
     epoch: int
-    before: int
+    revision: int
     applied: int
     readings: list[Reading] = []
     devices: dict[str, DeviceState] = {}
@@ -54,17 +74,28 @@ class PartitionCommit(msgspec.Struct, kw_only=True):
     received: dict[int, int] = {}
     outbox: list[OutboxMessage] = []
     published: dict[int, int] = {}
+    commands: list[Command] = []
+    timers: dict[Address, int | None] = {}
+    connections: dict[str, str | None] = {}
+    failures: list[Failure] = []
+    registered_devices: list[Device] = []
+    registered_rooms: list[Room] = []
+    removed: list[Address] = []
+    audit: list[AuditEntry] = []
 
 
 class Guard(msgspec.Struct, frozen=True):
-    """The owner's proof for a write outside the stream: raises `Fenced` where ``epoch`` is not the newest."""
+    """The owner's proof for a write outside its commits: raises `Fenced` where ``epoch`` is not the newest."""
 
     partition: int
     epoch: int
 
 
 class Store(Protocol):
-    """Contract of all stores. Every method may raise `Unavailable`; writes raise `Fenced` for an old epoch."""
+    """Contract of all stores. Every method may raise `Unavailable`; writes raise `Fenced` for an old epoch.
+
+    Pages begin behind ``cursor``, which is one that an earlier page gave; another raises `InvalidInput`.
+    """
 
     async def start(self) -> None:
         """Connect; returns when the database answers and has this version's schema, else raises `Unavailable`."""
@@ -86,7 +117,8 @@ class Store(Protocol):
         """Write all of ``commits`` in one transaction, or nothing.
 
         Idempotent: the same commit again (after an answer that got lost) changes nothing. Raises `Fenced` with the
-        partitions that a newer epoch owns. Readings of devices that are no longer registered are left out.
+        partitions that a newer epoch owns, `Conflict` where a revision was left out. What belongs to devices that are
+        not registered (any more) is left out.
         """
         ...
 
@@ -98,31 +130,22 @@ class Store(Protocol):
         """The committed sequence of every partition that was ever claimed; 0 where that was with another stream."""
         ...
 
-    async def load_devices(self, ids: Sequence[str]) -> dict[str, tuple[Device, DeviceState]]:
-        """Registered devices among ``ids`` with their states (a fresh one where nothing was heard yet)."""
+    async def load_devices(self, ids: Sequence[str]) -> dict[str, tuple[Device, DeviceState, list[Command]]]:
+        """Registered devices among ``ids`` with their states (a fresh one where nothing was heard yet) and those of
+        their commands that are not at their end, in the order of their creation."""
         ...
 
-    async def load_rooms(self, ids: Sequence[str]) -> dict[str, RoomState]:
-        """Known rooms among ``ids``."""
+    async def load_rooms(self, ids: Sequence[str]) -> dict[str, tuple[Room, RoomState]]:
+        """Rooms among ``ids`` that are registered or were heard of; what there is not is as at first."""
         ...
 
-    async def put_devices(self, guard: Guard, devices: Sequence[Device]) -> list[str]:
-        """Register new devices of one partition; returns the ids that existed already, which stay as they were."""
+    async def add_credential(self, guard: Guard, credential: Credential, audit: AuditEntry | None = None) -> None:
+        """Raises `NotFound` where the device is not registered; one that is there already stays as it is."""
         ...
 
-    async def save_device(self, guard: Guard, device: Device) -> None:
-        """Overwrite a registration. Raises `NotFound`."""
-        ...
-
-    async def delete_device(self, guard: Guard, id_: str) -> None:
-        """Remove a device, its credentials, state and history. Raises `NotFound`."""
-        ...
-
-    async def add_credential(self, guard: Guard, credential: Credential) -> None:
-        """Raises `NotFound` where the device is not registered."""
-        ...
-
-    async def delete_credential(self, guard: Guard, device: str, credential: str) -> None:
+    async def delete_credential(
+        self, guard: Guard, device: str, credential: str, audit: AuditEntry | None = None
+    ) -> None:
         """Raises `NotFound`."""
         ...
 
@@ -130,12 +153,56 @@ class Store(Protocol):
         """Registration and credentials of those ``ids`` that are registered."""
         ...
 
-    async def list_devices(self, *, room: str | None, label: str | None, limit: int, cursor: str | None) -> Page:
-        """Devices by id, from behind ``cursor`` (the last id seen); ``label`` is ``name=value``."""
+    async def list_devices(
+        self, *, room: str | None, label: str | None, limit: int, cursor: str | None, scopes: Sequence[Scope] = ()
+    ) -> Page:
+        """Devices by id; ``label`` is ``name=value``; with ``scopes`` only those that are in one of them."""
         ...
 
-    async def list_rooms(self, *, limit: int, cursor: str | None) -> Page:
-        """Ids of known rooms in their order, from behind ``cursor``."""
+    async def members(self, room: str, *, limit: int) -> list[str]:
+        """Ids of the devices that are registered in a room, the first by their order."""
+        ...
+
+    async def list_rooms(self, *, limit: int, cursor: str | None, scopes: Sequence[Scope] = ()) -> Page:
+        """Rooms by id, those that are registered and those that were only heard of; scopes as for devices."""
+        ...
+
+    async def commands(self, keys: Sequence[tuple[str, str]]) -> list[Command]:
+        """Those of ``keys`` (device, id) that there are, as they were last committed."""
+        ...
+
+    async def list_commands(
+        self, device: str, *, status: CommandStatus | Literal["pending"] | None, limit: int, cursor: str | None
+    ) -> Page:
+        """Commands of a device, the newest first; ``pending`` are those not at their end, the oldest first."""
+        ...
+
+    async def room_command(self, room: str, id_: str) -> list[Command]:
+        """What became of a room's command at each device, by device."""
+        ...
+
+    async def failures(self, actor: Address) -> list[Failure]:
+        """The newest `FAILURES_KEPT`, the newest first."""
+        ...
+
+    async def tokens(self, ids: Sequence[str]) -> list[ApiToken]:
+        """Those among ``ids`` that exist."""
+        ...
+
+    async def put_token(self, token: ApiToken, audit: AuditEntry | None = None) -> None:
+        """One that is there already stays as it is."""
+        ...
+
+    async def delete_token(self, id_: str, audit: AuditEntry | None = None) -> None:
+        """Raises `NotFound`."""
+        ...
+
+    async def list_tokens(self, *, limit: int, cursor: str | None) -> Page:
+        """Tokens by id."""
+        ...
+
+    async def list_audit(self, *, target: str | None, by: str | None, limit: int, cursor: str | None) -> Page:
+        """Audit entries, the newest first."""
         ...
 
     async def readings(self, query: HistoryQuery) -> Stretch[Reading]:
@@ -147,7 +214,11 @@ class Store(Protocol):
         ...
 
     async def maintain(self, *, now_us: int, retention_days: int) -> None:
-        """Prepare what the coming days need, and drop history older than ``retention_days`` whole days (0: keep)."""
+        """Prepare what the coming days need, and forget what is old.
+
+        History after ``retention_days`` whole days (0: never), commands after `COMMANDS_KEPT_DAYS`, the audit after
+        `AUDIT_KEPT_DAYS`.
+        """
         ...
 
 

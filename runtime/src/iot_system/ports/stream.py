@@ -1,4 +1,4 @@
-"""The stream: a durable, bounded log of frames with one subject per partition."""
+"""The streams: a durable, bounded log of frames with one subject per partition, and what those who listen get."""
 
 from __future__ import annotations
 
@@ -52,6 +52,20 @@ class Stream(Protocol):
 
         Raises `Overloaded` where the stream is full, `Unavailable` where no answer came (the message may or may not
         be there: publish again with the same ``message_id``), `TooLarge` over the broker's limit.
+        """
+        ...
+
+    async def publish_events(self, source: int, data: bytes, *, message_id: str) -> None:
+        """Append encoded `iot_system.domain.events.Event` of partition ``source``, durably; the oldest go for it.
+
+        Raises as `publish` does.
+        """
+        ...
+
+    async def publish_readings(self, source: int, data: bytes) -> None:
+        """Hand encoded `iot_system.domain.events.NewReadings` to those who listen, without waiting for anybody.
+
+        Raises `Unavailable` where the broker is away, `TooLarge` over its limit.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""One turn of a shard: some frames of some partitions, and the commit that they make."""
+"""The frames that came in together: what they need in memory, and what they change."""
 
 from __future__ import annotations
 
@@ -7,28 +7,34 @@ from collections.abc import Mapping
 import msgspec
 import structlog
 
-from iot_system.actors.partition import Changes
+from iot_system.actors.changes import Changes
+from iot_system.actors.routing import addressed
 from iot_system.domain.frames import ActorFrame, DeviceFrame, Frame, decode_frame
 from iot_system.domain.history import Reading
-from iot_system.ports.store import OutboxMessage, PartitionCommit, Store
+from iot_system.domain.registry import Room
+from iot_system.domain.twin import RoomState
+from iot_system.ports.store import Store
 from iot_system.ports.stream import StreamMessage
 from iot_system.services.partition import Partition
 from iot_system.services.shard_metrics import BROKEN_FRAMES, ORPHANS
+from iot_system.services.turn import Share
 
 log = structlog.get_logger()
 
 
 class Batch:
-    """Decodes, then `load`s what the frames need, then `apply`s them: `commits` is what to write."""
+    """Implements `iot_system.services.turn.Work` for frames of some partitions."""
 
-    def __init__(self, messages: list[StreamMessage], owned: Mapping[int, Partition], *, now_s: float) -> None:
-        self._now_s = now_s
+    def __init__(
+        self, messages: list[StreamMessage], owned: Mapping[int, Partition], *, now_us: int, listening: bool = False
+    ) -> None:
+        self._now_us = now_us
+        self._listening = listening
         self._partitions: dict[int, Partition] = {}
         self._frames: dict[int, list[Frame]] = {}
         self._applied: dict[int, int] = {}
         self._stored: set[tuple[str, str, int]] = set()
         self.telemetry = 0
-        self.commits: list[PartitionCommit] = []
         for message in messages:
             partition = owned.get(message.partition)
             if partition is None or message.sequence <= partition.applied:
@@ -45,22 +51,23 @@ class Batch:
 
     @property
     def partitions(self) -> list[int]:
-        """The partitions that have frames in this batch."""
+        """See `Work.partitions`: those that have frames in this batch."""
         return list(self._partitions)
 
     async def load(self, store: Store) -> None:
-        """Activate actors, and ask which of the late readings the history has already."""
+        """See `Work.load`; also asks which of the late readings the history has already."""
         late: list[Reading] = []
         for number, frames in self._frames.items():
             partition = self._partitions[number]
             devices: set[str] = set()
             rooms: set[str] = set()
             for frame in frames:
-                if isinstance(frame, DeviceFrame):
-                    devices.update([message.device for message in frame.messages])
-                else:
-                    rooms.update([message.room for message in frame.messages])
-            await partition.activate(list(devices), list(rooms), store)
+                to_devices, to_rooms = addressed(frame)
+                devices |= to_devices
+                rooms |= to_rooms
+            await partition.activate(devices, rooms, store)
+            for id_ in rooms - partition.actors.rooms.keys():
+                partition.actors.activate_room(Room(id=id_), RoomState())  # nobody was heard of in it before
             actors = partition.actors.devices
             for frame in frames:
                 if isinstance(frame, DeviceFrame):
@@ -69,35 +76,29 @@ class Batch:
                             late += actor.late(message)
         self._stored = await store.known(late) if late else set()
 
-    def apply(self) -> None:
-        """Let the actors take their messages in; nothing here waits."""
+    def apply(self) -> list[Share]:
+        """See `Work.apply`."""
+        shares = []
         for number, frames in self._frames.items():
             partition = self._partitions[number]
-            changes = Changes()
+            changes = Changes(listening=self._listening)
             for frame in frames:
                 self._apply_frame(partition, frame, changes)
-            self.commits.append(
-                PartitionCommit(
-                    partition=number,
-                    epoch=partition.epoch,
-                    before=partition.applied,
-                    applied=self._applied[number],
-                    readings=changes.readings,
-                    devices=changes.devices,
-                    rooms=changes.rooms,
-                    received=changes.received,
-                    outbox=[OutboxMessage(*message) for message in changes.outbox],
-                )
-            )
+            shares.append(Share(partition, changes, applied=self._applied[number]))
+        return shares
 
     def _apply_frame(self, partition: Partition, frame: Frame, changes: Changes) -> None:
+        actors, now_us = partition.actors, self._now_us
         if isinstance(frame, ActorFrame):
-            if lost := partition.actors.receive_from_actors(frame, changes, now_s=self._now_s):
+            if lost := actors.receive_from_actors(frame, changes, now_us=now_us):
                 partition.last_error = f"{lost} frames of partition {frame.source} before {frame.number} never came"
                 log.error("frames between actors are lost", partition=partition.number, source=frame.source, lost=lost)
             return
-        orphans = partition.actors.receive_telemetry(frame.messages, changes, stored=self._stored, now_s=self._now_s)
-        self.telemetry += len(frame.messages)
+        if isinstance(frame, DeviceFrame):
+            orphans = actors.receive_telemetry(frame.messages, changes, stored=self._stored, now_us=now_us)
+            self.telemetry += len(frame.messages)
+        else:
+            orphans = actors.receive_signals(frame.signals, changes, now_us=now_us)
         if orphans:
             ORPHANS.inc(orphans)
             log.warning("messages of deleted devices", partition=partition.number, count=orphans)

@@ -1,4 +1,4 @@
-"""Publishes messages between actors after their commit, in the order of their numbers."""
+"""Publishes messages between actors, and events, after their commit, in the order of their numbers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import structlog
 
+from iot_system.domain.events import EVENTS
 from iot_system.errors import IotError
 from iot_system.ports.store import OutboxMessage
 from iot_system.ports.stream import Stream
@@ -17,7 +18,7 @@ from iot_system.ports.stream import Stream
 RETRY_S = 0.5
 log = structlog.get_logger()
 Lane = tuple[int, int]
-"""(source partition, target partition): the numbers of a lane leave one after another, lanes side by side."""
+"""(source, target): partitions, or `EVENTS` as target. Numbers leave one after another, lanes side by side."""
 
 
 class Outbox:
@@ -89,7 +90,10 @@ class Outbox:
         message_id = uuid4().hex
         while lane in self._lanes:
             try:
-                await self._stream.publish(message.target, message.data, message_id=message_id)
+                if message.target == EVENTS:
+                    await self._stream.publish_events(lane[0], message.data, message_id=message_id)
+                else:
+                    await self._stream.publish(message.target, message.data, message_id=message_id)
             except IotError as error:
                 log.warning("a message between actors waits", source=lane[0], target=lane[1], why=str(error))
                 await asyncio.sleep(RETRY_S)

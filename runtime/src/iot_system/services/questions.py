@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
 
-from iot_system.actors.behaviours import load_behaviour
 from iot_system.domain import questions as q
+from iot_system.domain.commands import Command
 from iot_system.domain.history import STRETCH_BYTES
-from iot_system.domain.ids import check_id
-from iot_system.domain.merge import merge_patch
-from iot_system.domain.registry import Device, Page, check_labels
-from iot_system.errors import Fenced, InvalidInput, IotError, NotFound, Unavailable
+from iot_system.domain.registry import Credential, Page
+from iot_system.domain.twin import MEMBERS_LIMIT
+from iot_system.errors import Conflict, Fenced, InvalidInput, IotError, NotFound, TooLarge, Unavailable
 from iot_system.ports.clock import Clock
 from iot_system.ports.requests import Handler, Requests
 from iot_system.ports.store import Store
-from iot_system.services.asking import answer, refusal_of, refuse
+from iot_system.services.asking import answer, refuse
+from iot_system.services.changing import CHANGES, Changing
 from iot_system.services.partition import NotOwned, Partition
+from iot_system.services.registrations import entry
 
 if TYPE_CHECKING:
     from iot_system.services.shard import Shard
 
+CREDENTIALS_LIMIT = 16
+"""Credentials of one device."""
 log = structlog.get_logger()
 _decode: msgspec.msgpack.Decoder[q.Question] = msgspec.msgpack.Decoder(q.Question)
 _encode = msgspec.msgpack.Encoder().encode
+_OWNERS = (q.GetAccess, q.AddCredential, q.DeleteCredential, q.GetDevice, q.GetRoom, q.Explain)
+"""Beside changes, what the owner of a partition alone may answer."""
 
 
 class Answers:
@@ -39,7 +42,11 @@ class Answers:
         self._store = store
         self._requests = requests
         self._clock = clock
-        self._registry = asyncio.Lock()
+        self._changing = Changing(shard, requests, clock)
+
+    async def stop(self) -> None:
+        """Make no changes any more; idempotent."""
+        await self._changing.stop()
 
     def to_owner(self, number: int) -> Handler:
         """The handler of questions to the owner of partition ``number``."""
@@ -67,26 +74,59 @@ class Answers:
     async def _of_store(self, question: q.Question) -> Any:
         store = self._store
         match question:
-            case q.ListDevices(room, label, limit, cursor):
-                page = await store.list_devices(room=room, label=label, limit=limit, cursor=cursor)
-                return _within_bytes(page)
-            case q.ListRooms(limit, cursor):
-                return await store.list_rooms(limit=limit, cursor=cursor)
+            case q.ListDevices(room, label, limit, cursor, scopes):
+                return await _within_bytes(
+                    lambda most: store.list_devices(room=room, label=label, limit=most, cursor=cursor, scopes=scopes),
+                    limit,
+                )
+            case q.ListRooms(limit, cursor, scopes):
+                return await _within_bytes(
+                    lambda most: store.list_rooms(limit=most, cursor=cursor, scopes=scopes), limit
+                )
+            case q.ListCommands(device, status, limit, cursor):
+                return await _within_bytes(
+                    lambda most: store.list_commands(device, status=status, limit=most, cursor=cursor), limit
+                )
+            case q.ListTokens(limit, cursor):
+                return await _within_bytes(lambda most: store.list_tokens(limit=most, cursor=cursor), limit)
+            case q.ListAudit(target, by, limit, cursor):
+                return await _within_bytes(
+                    lambda most: store.list_audit(target=target, by=by, limit=most, cursor=cursor), limit
+                )
             case q.GetReadings(query):
                 return await store.readings(query)
             case q.GetBuckets(query):
                 return await store.buckets(query)
+            case q.GetCommand(device, id_):
+                return await self._command(device, id_)
+            case q.GetRoomCommand(room, id_):
+                return _without_bulk(await store.room_command(room, id_))
+            case q.GetFailures(actor):
+                return await store.failures(actor)
+            case q.GetTokens(ids):
+                return await store.tokens(ids)
+            case q.PutToken(token, by):
+                now_us = self._clock.now_us()
+                detail = {"name": token.name, "role": token.role, "scopes": msgspec.to_builtins(token.scopes)}
+                return await store.put_token(token, entry(by, "put_token", f"tokens/{token.id}", now_us, detail))
+            case q.DeleteToken(id_, by):
+                now_us = self._clock.now_us()
+                return await store.delete_token(id_, entry(by, "delete_token", f"tokens/{id_}", now_us, {}))
         raise InvalidInput(f"{type(question).__name__} needs the owner of a partition")
 
     async def _of_partition(self, number: int, question: q.Question) -> Any:
+        if isinstance(question, CHANGES):
+            return await self._changing.make(number, question)
+        if not isinstance(question, _OWNERS):
+            return await self._of_store(question)
         if isinstance(question, q.GetAccess) and self._shard.owns(number):
             # Whoever sends must not wait for the batch that is applied; but a change under way is announced first.
-            async with self._registry:
-                return await self._store.access(question.ids)
-        async with self._shard.turn(number) as partition, self._registry:
+            async with self._changing.registry:
+                return await self._access(question.ids)
+        async with self._shard.turn(number) as partition:
             match question:
                 case q.GetAccess(ids):
-                    return await self._store.access(ids)
+                    return await self._access(ids)
                 case q.GetDevice(id_):
                     return await self._device(partition, id_)
                 case q.GetRoom(id_):
@@ -94,49 +134,50 @@ class Answers:
                 case q.Explain(id_):
                     await self._device(partition, id_)
                     return self._explain(partition)
-                case q.PutDevices(devices):
-                    return await self._put(partition, devices)
-                case q.PatchDevice(id_, patch):
-                    return await self._patch(partition, id_, patch)
-                case q.DeleteDevice(id_):
-                    async with self._changing(partition, id_):
-                        await self._store.delete_device(partition.guard, id_)
-                        partition.actors.devices.pop(id_, None)
-                        return None
-                case q.AddCredential(credential):
-                    async with self._changing(partition, credential.device):
-                        return await self._store.add_credential(partition.guard, credential)
-                case q.DeleteCredential(device, credential):
-                    async with self._changing(partition, device):
-                        return await self._store.delete_credential(partition.guard, device, credential)
-        raise InvalidInput(f"{type(question).__name__} is not a question to the owner of a partition")
+                case q.AddCredential(credential, by):
+                    return await self._add_credential(partition, credential, by)
+                case q.DeleteCredential(device, credential, by):
+                    return await self._delete_credential(partition, device, credential, by)
 
-    @contextlib.asynccontextmanager
-    async def _changing(self, partition: Partition, *ids: str) -> AsyncIterator[None]:
-        """Announce what changes. A write that failed may have happened: its actors begin again from the store."""
-        try:
-            yield
-        except BaseException:
-            for id_ in ids:
-                partition.actors.devices.pop(id_, None)
-            raise
-        finally:
-            for id_ in ids:
-                await self._requests.announce(id_)
+    async def _access(self, ids: list[str]) -> Any:
+        found = await self._store.access(ids)
+        if (size := len(_encode(found))) > STRETCH_BYTES and len(ids) > 1:
+            raise TooLarge(f"{len(ids)} devices have {size} bytes; ask for fewer at once")
+        return found
+
+    async def _add_credential(self, partition: Partition, credential: Credential, by: str) -> None:
+        device = credential.device
+        audit = entry(by, "add_credential", f"devices/{device}", self._clock.now_us(), {"credential": credential.id})
+        async with self._changing.announcing(device):
+            for access in await self._store.access([device]):
+                if len(access.credentials) >= CREDENTIALS_LIMIT:
+                    raise Conflict(f"device {device!r} has {CREDENTIALS_LIMIT} credentials, the limit: delete one")
+            await self._store.add_credential(partition.guard, credential, audit)
+
+    async def _delete_credential(self, partition: Partition, device: str, credential: str, by: str) -> None:
+        audit = entry(by, "delete_credential", f"devices/{device}", self._clock.now_us(), {"credential": credential})
+        async with self._changing.announcing(device):
+            await self._store.delete_credential(partition.guard, device, credential, audit)
+
+    async def _command(self, device: str, id_: str) -> Command:
+        for command in await self._store.commands([(device, id_)]):
+            return command
+        raise NotFound(f"device {device!r} has no command {id_!r}")
 
     async def _device(self, partition: Partition, id_: str) -> q.DeviceView:
         actor = await partition.device(id_, self._store)
         if actor is None:
             raise NotFound(f"device {id_!r} is not registered")
-        actor.last_used_s = self._clock.monotonic_s()
+        actor.now_us = self._clock.now_us()
         return q.DeviceView(actor.device, actor.state)
 
     async def _room(self, partition: Partition, id_: str) -> q.RoomView:
-        room = await partition.room(id_, self._store)
-        if room is None:
-            raise NotFound(f"nothing was heard of room {id_!r} yet")
-        room.last_used_s = self._clock.monotonic_s()
-        return q.RoomView(id_, room.state)
+        actor = await partition.room(id_, self._store)
+        if actor is None:
+            raise NotFound(f"room {id_!r} is not known")
+        actor.now_us = self._clock.now_us()
+        registered = dict.fromkeys(await self._store.members(id_, limit=MEMBERS_LIMIT), 0)
+        return q.RoomView(actor.room, msgspec.structs.replace(actor.state, members=registered | actor.state.members))
 
     def _explain(self, partition: Partition) -> q.Explanation:
         return q.Explanation(
@@ -149,50 +190,19 @@ class Answers:
             last_error=partition.last_error,
         )
 
-    async def _put(self, partition: Partition, devices: list[Device]) -> q.Registered:
-        good: list[Device] = []
-        refused: dict[str, q.Refusal] = {}
-        for device in devices:
-            try:
-                check_device(device)
-                good.append(device)
-            except InvalidInput as error:
-                refused[device.id] = refusal_of(error)
-        if not good:
-            return q.Registered([], refused)
-        async with self._changing(partition, *(device.id for device in good)):
-            return q.Registered(await self._store.put_devices(partition.guard, good), refused)
 
-    async def _patch(self, partition: Partition, id_: str, patch: dict[str, Any]) -> Device:
-        if unknown := patch.keys() - {"room", "behaviour", "labels", "enabled"}:
-            raise InvalidInput(f"{min(unknown)!r} cannot be changed; room, behaviour, labels and enabled can")
-        before = (await self._device(partition, id_)).device
-        try:
-            changed = msgspec.convert(merge_patch(msgspec.to_builtins(before), patch), Device)
-        except msgspec.ValidationError as error:
-            raise InvalidInput(f"the patch does not fit a device: {error}") from error
-        changed = msgspec.structs.replace(changed, updated_us=self._clock.now_us())
-        check_device(changed)
-        async with self._changing(partition, id_):
-            await self._store.save_device(partition.guard, changed)
-            partition.actors.activate_device(changed, partition.actors.devices[id_].state)
-        return changed
+async def _within_bytes(page_of: Callable[[int], Awaitable[Page]], limit: int) -> Page:
+    """A page that an answer takes: with fewer items than ``limit`` where they are large."""
+    while True:
+        page = await page_of(limit)
+        size = len(_encode(page))
+        if size <= STRETCH_BYTES or limit <= 1:
+            return page
+        limit = max(1, min(limit, len(page.items)) * STRETCH_BYTES // size)
 
 
-def _within_bytes(page: Page) -> Page:
-    """The first devices of a page, as many as an answer takes."""
-    left = STRETCH_BYTES
-    for count, device in enumerate(page.items):
-        left -= len(_encode(device))
-        if count and left < 0:
-            return Page(items=page.items[:count], cursor=page.items[count - 1].id)
-    return page
-
-
-def check_device(device: Device) -> None:
-    """Raises `InvalidInput` with the first rule that a registration breaks."""
-    check_id(device.id, field="id")
-    if device.room is not None:
-        check_id(device.room, field="room")
-    check_labels(device.labels)
-    load_behaviour(device.behaviour)
+def _without_bulk(commands: list[Command]) -> list[Command]:
+    """Without payloads and results where these are more than an answer takes; each device's command has its own."""
+    if len(_encode(commands)) <= STRETCH_BYTES:
+        return commands
+    return [msgspec.structs.replace(command, payload=None, result=None) for command in commands]

@@ -1,15 +1,15 @@
 """The shard: owns partitions, hosts their actors, and applies each frame in one transaction.
 
-Restore, mutate, persist, publish, in that order: what a frame needs is loaded, its actors change in memory, the store
-commits, and only then messages to other actors leave and questions see the new state. One turn at a time: a batch, a
-claim, a release and a question about state never run at once.
+Restore, mutate, persist, publish, in that order: what a turn needs is loaded, its actors change in memory, the store
+commits, and only then messages leave and questions see the new state. One turn at a time: frames, changes by users,
+timers, a claim, a release and a question about state never run at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -20,16 +20,20 @@ from iot_system.ports.requests import Requests
 from iot_system.ports.store import Store
 from iot_system.ports.stream import Stream, StreamMessage
 from iot_system.services.batch import Batch
+from iot_system.services.departures import Departures
+from iot_system.services.dues import Gateways
+from iot_system.services.housekeeping import Housekeeping
 from iot_system.services.outbox import Outbox
 from iot_system.services.partition import NotOwned, Partition
 from iot_system.services.questions import Answers
-from iot_system.services.shard_metrics import APPLIED, APPLY_SECONDS, LAG, OWNED, PASSIVATED
+from iot_system.services.shard_metrics import APPLIED, APPLY_SECONDS, LAG, OWNED
+from iot_system.services.turn import Share, Work
 
 FETCH_FRAMES = 64
 FETCH_WAIT_S = 1.0
 RETRY_S = 0.5
-HOUSEKEEPING_S = 10.0
-MAINTENANCE_S = 3600.0
+CHANGE_ATTEMPTS = 4
+"""How often a change by a user is tried to be committed: who asked does not wait for long."""
 STUCK_S = 60.0
 log = structlog.get_logger()
 
@@ -58,25 +62,40 @@ class Shard:
         self._requests = requests
         self._clock = clock
         self._of = partitions
-        self._stream_id = stream_id
-        self._passivate_after_s = passivate_after_s
-        self._retention_days = retention_days
+        self.stream_id = stream_id
         self._owned: dict[int, Partition] = {}
         self._outbox = Outbox(stream)
+        self._departures = Departures(stream, requests, clock)
+        self._gateways = Gateways(requests, clock)
         self._turn = asyncio.Lock()
         self._moved = asyncio.Event()
+        self.rescheduled = asyncio.Event()
+        """Set when actors may be due earlier than before."""
         self._answers = Answers(self, store, requests, clock)
+        self._housekeeping = Housekeeping(
+            self,
+            store,
+            stream,
+            self._gateways,
+            clock,
+            passivate_after_s=passivate_after_s,
+            retention_days=retention_days,
+        )
         self.lag = 0
         self._running: list[asyncio.Task[None]] = []
         self._turned_s = clock.monotonic_s()
 
     async def start(self) -> None:
         """Answer questions that any shard can answer, and apply what owned partitions get, until `stop`."""
+        await self._departures.start()
+        await self._gateways.start()
         await self._requests.serve(None, self._answers.to_anyone)
         self._running = [
             asyncio.create_task(self._for_ever(self._apply_what_comes)),
             asyncio.create_task(self._for_ever(self._outbox.run)),
-            asyncio.create_task(self._for_ever(self._keep_house)),
+            asyncio.create_task(self._for_ever(self._housekeeping.keep)),
+            asyncio.create_task(self._for_ever(self._housekeeping.fire)),
+            asyncio.create_task(self._for_ever(self._housekeeping.end_lost_connections)),
         ]
 
     async def stop(self) -> None:
@@ -85,6 +104,7 @@ class Shard:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        await self._answers.stop()
         await self.release(list(self._owned))
 
     async def status(self) -> ShardStatus:
@@ -110,6 +130,11 @@ class Shard:
         if partitions:
             log.info("released", shard=self.name, partitions=list(partitions))
 
+    @property
+    def owned(self) -> Mapping[int, Partition]:
+        """By its own knowledge."""
+        return self._owned
+
     def owns(self, number: int) -> bool:
         """Whether this shard owns it, by its own knowledge."""
         return number in self._owned
@@ -121,6 +146,16 @@ class Shard:
         except KeyError:
             raise NotOwned(f"partition {number} has just moved away from shard {self.name}") from None
 
+    def reached(self) -> int:
+        """The last sequence of the stream that was applied."""
+        return max((one.applied for one in self._owned.values()), default=0)
+
+    @contextlib.asynccontextmanager
+    async def whole_turn(self) -> AsyncIterator[None]:
+        """Hold everything else of this shard."""
+        async with self._turn:
+            yield
+
     @contextlib.asynccontextmanager
     async def turn(self, number: int) -> AsyncIterator[Partition]:
         """Hold everything else of this shard while using a partition's state."""
@@ -131,8 +166,53 @@ class Shard:
                 await self._drop(fenced.partitions)
                 raise
 
+    async def apply(self, begin: Callable[[], Work]) -> None:
+        """Do what must be done, in a turn of its own, as soon as the store is there."""
+        async with self._turn:
+            work = begin()
+            try:
+                await self._patiently(lambda: work.load(self._store))
+                await self._commit(work.apply())
+            except BaseException:
+                # Actors may hold what is not committed: nobody shall see it, the next claim begins from the store.
+                await self._drop(work.partitions)
+                raise
+
+    async def change(self, work: Work) -> None:
+        """Make changes of users, within `whole_turn`, as long as they wait for it.
+
+        Where the store does not answer, nobody knows whether they were committed: this shard begins anew from what the
+        store has, and raises `Unavailable`.
+        """
+        await self._patiently(lambda: work.load(self._store), attempts=CHANGE_ATTEMPTS)
+        try:
+            await self._commit(work.apply(), attempts=CHANGE_ATTEMPTS)
+        except asyncio.CancelledError:
+            await self._drop(work.partitions)
+            raise
+        except BaseException as error:
+            owned = [number for number in work.partitions if number in self._owned]
+            await self._drop(owned)
+            with contextlib.suppress(Unavailable):  # whoever assigns partitions gives them to somebody
+                await self._take(owned)
+            if isinstance(error, Unavailable):
+                raise Unavailable(f"nobody knows whether the change was made: {error}") from error
+            raise
+
+    async def follow_stream(self) -> None:
+        """Where the stream is another one than before, begin anew with it: old positions mean nothing there."""
+        stream_id = await self._stream.follow(self.stream_id, reached=self.reached())
+        async with self._turn:
+            if stream_id == self.stream_id:
+                return
+            log.error("the stream was lost; beginning anew", shard=self.name, was=self.stream_id, now=stream_id)
+            self.stream_id = stream_id
+            owned = list(self._owned)
+            await self._drop(owned)
+            await self._take(owned)
+
     async def _take(self, partitions: Sequence[int]) -> None:
-        claims = await self._store.claim(partitions, self.name, self._stream_id)
+        claims = await self._store.claim(partitions, self.name, self.stream_id)
         for number, claim in claims.items():
             # First, so that nothing is owned whose questions nobody answers.
             await self._requests.serve(number, self._answers.to_owner(number))
@@ -142,30 +222,15 @@ class Shard:
         if partitions:
             log.info("claimed", shard=self.name, partitions=partitions, epochs={n: c.epoch for n, c in claims.items()})
 
-    async def _follow_stream(self) -> None:
-        """Where the stream is another one than before, begin anew with it: old positions mean nothing there."""
-        stream_id = await self._stream.follow(self._stream_id, reached=self._reached())
-        async with self._turn:
-            if stream_id == self._stream_id:
-                return
-            log.error("the stream was lost; beginning anew", shard=self.name, was=self._stream_id, now=stream_id)
-            self._stream_id = stream_id
-            owned = list(self._owned)
-            await self._drop(owned)
-            await self._take(owned)
-
-    def _reached(self) -> int:
-        return max((one.applied for one in self._owned.values()), default=0)
-
     async def _apply_what_comes(self) -> None:
-        await self._follow_stream()
+        await self.follow_stream()
         while True:
             self._moved.clear()
             positions = {number: one.applied for number, one in self._owned.items()}
             if not positions:
                 await self._moved.wait()
                 continue
-            async with self._stream.read(positions, stream_id=self._stream_id) as reader:
+            async with self._stream.read(positions, stream_id=self.stream_id) as reader:
                 fetching = asyncio.create_task(reader.fetch(FETCH_FRAMES, wait_s=FETCH_WAIT_S))
                 try:
                     while not self._moved.is_set():
@@ -177,7 +242,7 @@ class Shard:
                         LAG.labels(self.name).set(self.lag)
                         # The next frames come in while these are applied.
                         fetching = asyncio.create_task(reader.fetch(FETCH_FRAMES, wait_s=FETCH_WAIT_S))
-                        await self._apply(messages)
+                        await self._apply_frames(messages)
                 finally:
                     fetching.cancel()
                     await asyncio.gather(fetching, return_exceptions=True)
@@ -190,47 +255,54 @@ class Shard:
             moved.cancel()
         return fetching.result() if fetching.done() else None
 
-    async def _apply(self, messages: list[StreamMessage]) -> None:
-        if not messages:
-            return
-        async with self._turn:
-            batch = Batch(messages, self._owned, now_s=self._clock.monotonic_s())
-            try:
-                with APPLY_SECONDS.time():
-                    await self._patiently(lambda: batch.load(self._store))
-                    batch.apply()
-                    await self._commit(batch)
-            except BaseException:
-                # Actors may hold what is not committed: nobody shall see it, the next claim begins from the store.
-                await self._drop(batch.partitions)
-                raise
-        APPLIED.inc(batch.telemetry)
+    async def _apply_frames(self, messages: list[StreamMessage]) -> None:
+        applied: list[Batch] = []
 
-    async def _commit(self, batch: Batch) -> None:
-        """Commit all but what a newer epoch owns."""
-        while commits := [commit for commit in batch.commits if commit.partition in self._owned]:
+        def begin() -> Batch:
+            now_us, listening = self._clock.now_us(), self._departures.listening
+            applied.append(Batch(messages, self._owned, now_us=now_us, listening=listening))
+            return applied[-1]
+
+        if messages:
+            with APPLY_SECONDS.time():
+                await self.apply(begin)
+            APPLIED.inc(applied[-1].telemetry)
+
+    async def _commit(self, shares: Sequence[Share], *, attempts: int | None = None) -> None:
+        """Commit all but what a newer epoch owns, then let go what leaves."""
+        sealed = [(share, share.seal()) for share in shares]
+        while mine := [(one, commit) for one, commit in sealed if self._owned.get(commit.partition) is one.partition]:
+            commits = [commit for _, commit in mine]
             for commit in commits:
                 commit.published = self._outbox.published(commit.partition)
             try:
-                await self._patiently(lambda commits=commits: self._store.commit(commits))  # type: ignore[misc]
+                await self._patiently(lambda commits=commits: self._store.commit(commits), attempts=attempts)  # type: ignore[misc]
             except Fenced as fenced:
                 log.warning("fenced", shard=self.name, partitions=sorted(fenced.partitions))
                 await self._drop(fenced.partitions)
                 continue
-            for commit in commits:
-                self._owned[commit.partition].applied = commit.applied
-                self._outbox.forget(commit.partition, commit.published)
-                self._outbox.put(commit.partition, commit.outbox)
+            for share, commit in mine:
+                partition = share.partition
+                partition.revision, partition.applied = commit.revision, commit.applied
+                self._outbox.forget(partition.number, commit.published)
+                self._outbox.put(partition.number, commit.outbox)
+                await self._departures.send(partition.number, share.changes)
+                if commit.timers:
+                    self.rescheduled.set()
             return
 
-    async def _patiently(self, call: Callable[[], Awaitable[None]]) -> None:
+    async def _patiently(self, call: Callable[[], Awaitable[None]], *, attempts: int | None = None) -> None:
         """Try again for as long as the store is away: what was read must be committed, by us or by the next owner."""
+        tried = 0
         while True:
             try:
                 return await call()
             except Unavailable as error:
+                tried += 1
                 self._turned_s = self._clock.monotonic_s()
                 log.warning("the store is away", shard=self.name, error=str(error))
+                if tried == attempts:
+                    raise
                 await asyncio.sleep(RETRY_S)
 
     async def _drop(self, partitions: Iterable[int]) -> None:
@@ -244,23 +316,7 @@ class Shard:
         OWNED.labels(self.name).set(len(self._owned))
         self._turned_s = self._clock.monotonic_s()  # who owned nothing had nothing to turn for
         self._moved.set()
-
-    async def _keep_house(self) -> None:
-        await self._follow_stream()
-        maintained_s = -MAINTENANCE_S
-        while True:
-            now_s = self._clock.monotonic_s()
-            async with self._turn:
-                idle_since_s = now_s - self._passivate_after_s
-                PASSIVATED.inc(sum(one.actors.passivate(idle_since_s=idle_since_s) for one in self._owned.values()))
-            await self._stream.verify(self._stream_id, reached=self._reached())
-            if 0 in self._owned:  # one shard does it for all: whoever owns the first partition
-                stream_id = self._stream_id
-                await self._stream.trim(await self._store.applied(stream_id), stream_id=stream_id)
-                if now_s - maintained_s >= MAINTENANCE_S:
-                    await self._store.maintain(now_us=self._clock.now_us(), retention_days=self._retention_days)
-                    maintained_s = now_s
-            await asyncio.sleep(min(HOUSEKEEPING_S, self._passivate_after_s))
+        self.rescheduled.set()
 
     async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
         """Begin ``work`` again after a failure: positions live in the store, so beginning again loses nothing."""
@@ -269,6 +325,7 @@ class Shard:
                 await work()
             except Unavailable as error:
                 self._turned_s = self._clock.monotonic_s()
+                self._gateways.begin_anew()
                 log.warning("waiting", shard=self.name, why=str(error))
             except Exception:
                 log.exception("begins again", shard=self.name)

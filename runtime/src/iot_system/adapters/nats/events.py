@@ -13,7 +13,7 @@ from iot_system.ports.events import LogLost
 
 EVENTS = "IOT_EVENTS"
 READINGS = "IOT_READINGS"
-_SUBJECTS = {EVENTS: "iot.events", READINGS: "iot.readings"}
+SUBJECTS = {EVENTS: "iot.events", READINGS: "iot.readings"}
 TIMEOUT_S = 5.0
 FETCH = 256
 
@@ -25,7 +25,7 @@ class NatsLog:
         self._client = client
         self._jetstream = client.jetstream(timeout=TIMEOUT_S)
         self._stream = stream
-        self._subject = _SUBJECTS[stream]
+        self._subject = SUBJECTS[stream]
         self._partitions = partitions
 
     async def end(self) -> int:

@@ -1,4 +1,4 @@
-"""Request-reply and announcements over core NATS."""
+"""Request-reply, and words that nobody answers, over core NATS."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from iot_system.ports.requests import Handler
 
 ASK = "iot.ask"
 CHANGED = "iot.changed"
+GATEWAY = "iot.gateway"
+ALIVE = "iot.alive"
+LISTENING = "iot.listening"
 RETRY_S = 0.05
 log = structlog.get_logger()
 
@@ -69,17 +72,52 @@ class NatsRequests:
             except nats.errors.Error as error:
                 log.warning("could not unsubscribe", partition=partition, error=repr(error))
 
+    async def tell(self, gateway: str, data: bytes) -> None:
+        """See `iot_system.ports.requests.Requests.tell`."""
+        await self._say(f"{GATEWAY}.{gateway}", data)
+
+    async def on_told(self, gateway: str, callback: Callable[[bytes], None]) -> None:
+        """See `iot_system.ports.requests.Requests.on_told`."""
+        await self._hear(f"{GATEWAY}.{gateway}", callback)
+
+    async def alive(self, gateway: str) -> None:
+        """See `iot_system.ports.requests.Requests.alive`."""
+        await self._say(ALIVE, gateway.encode())
+
+    async def on_alive(self, callback: Callable[[str], None]) -> None:
+        """See `iot_system.ports.requests.Requests.on_alive`."""
+        await self._hear(ALIVE, lambda data: callback(data.decode()))
+
+    async def listening(self) -> None:
+        """See `iot_system.ports.requests.Requests.listening`."""
+        await self._say(LISTENING, b"")
+
+    async def on_listening(self, callback: Callable[[], None]) -> None:
+        """See `iot_system.ports.requests.Requests.on_listening`."""
+        await self._hear(LISTENING, lambda _: callback())
+
     async def announce(self, device: str) -> None:
         """See `iot_system.ports.requests.Requests.announce`."""
-        await self._client.publish(CHANGED, device.encode())
+        await self._say(CHANGED, device.encode())
 
     async def on_announcement(self, callback: Callable[[str], None]) -> None:
         """See `iot_system.ports.requests.Requests.on_announcement`."""
+        await self._hear(CHANGED, lambda data: callback(data.decode()))
 
+    async def _say(self, subject: str, data: bytes) -> None:
+        try:
+            await self._client.publish(subject, data)
+        except nats.errors.MaxPayloadError as error:
+            limit = self._client.max_payload
+            raise TooLarge(f"a message has {len(data)} bytes; the broker's limit is {limit}") from error
+        except nats.errors.Error as error:
+            raise Unavailable(f"the broker took no message: {error}") from error
+
+    async def _hear(self, subject: str, callback: Callable[[bytes], None]) -> None:
         async def on_message(message: Msg) -> None:
-            callback(message.data.decode())
+            callback(message.data)
 
-        await self._client.subscribe(CHANGED, cb=on_message)
+        await self._client.subscribe(subject, cb=on_message)
 
     async def _answer(self, message: Msg, handler: Handler) -> None:
         try:

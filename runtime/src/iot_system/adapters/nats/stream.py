@@ -1,4 +1,4 @@
-"""The frame stream in JetStream: limits retention, `discard: new`, one subject per partition."""
+"""The frame stream in JetStream: limits retention, `discard: new`, one subject per partition; and the way to others."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import structlog
 from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 
+from iot_system.adapters.nats.events import EVENTS, READINGS, SUBJECTS
+from iot_system.adapters.nats.logs import provide_logs
 from iot_system.adapters.nats.reader import NatsReader
 from iot_system.domain.ids import HASH_VERSION
 from iot_system.errors import InvalidSetting, Overloaded, TooLarge, Unavailable
@@ -55,7 +57,9 @@ class NatsStream:
         self._settings = settings
 
     async def ensure(self) -> str:
-        """Create the stream or bring its limits up to date, and return its identity (it changes with its data).
+        """Create the streams or bring their limits up to date; returns the frame stream's identity.
+
+        It changes with its data.
 
         Raises `InvalidSetting` where it was created with other partitions, or where the broker's limit of a message is
         too small for frames; `Unavailable` while JetStream cannot.
@@ -100,9 +104,25 @@ class NatsStream:
 
     async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
         """See `iot_system.ports.stream.Stream.publish`."""
+        return await self._append(f"{SUBJECT}.{partition}", data, message_id)
+
+    async def publish_events(self, source: int, data: bytes, *, message_id: str) -> None:
+        """See `iot_system.ports.stream.Stream.publish_events`."""
+        await self._append(f"{SUBJECTS[EVENTS]}.{source}", data, message_id)
+
+    async def publish_readings(self, source: int, data: bytes) -> None:
+        """See `iot_system.ports.stream.Stream.publish_readings`."""
+        try:
+            await self._client.publish(f"{SUBJECTS[READINGS]}.{source}", data)
+        except nats.errors.MaxPayloadError as error:
+            raise TooLarge(f"readings have {len(data)} bytes; the broker's limit is {self.frame_limit}") from error
+        except nats.errors.Error as error:
+            raise Unavailable(f"the broker took no readings: {error}") from error
+
+    async def _append(self, subject: str, data: bytes, message_id: str) -> int:
         try:
             reply = await self._client.request(
-                f"{SUBJECT}.{partition}", data, timeout=PUBLISH_TIMEOUT_S, headers={"Nats-Msg-Id": message_id}
+                subject, data, timeout=PUBLISH_TIMEOUT_S, headers={"Nats-Msg-Id": message_id}
             )
         except nats.errors.MaxPayloadError as error:
             raise TooLarge(f"a frame has {len(data)} bytes; the broker's limit is {self.frame_limit}") from error
@@ -155,6 +175,7 @@ class NatsStream:
         return message.seq or 0
 
     async def _provide(self) -> StreamInfo:
+        await provide_logs(self._jetstream, self._settings)
         wanted = self._wanted()
         info = await self._find()
         if info is None:

@@ -1,12 +1,15 @@
-"""Partitions: claims, the guard of every write, and the commit of what frames changed."""
+"""Partitions: claims, the guard of every write, and the commit of what a turn changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from iot_system.adapters.blobs import EMPTY, decode_numbers, encode_blob
+from iot_system.adapters.postgres import duties, records, registry, rooms
+from iot_system.adapters.postgres.commands import write_commands
 from iot_system.adapters.postgres.database import Connection
 from iot_system.adapters.postgres.rows import COLUMNS, rows_of
+from iot_system.domain.addresses import Address
 from iot_system.domain.history import Reading
 from iot_system.errors import Conflict, Fenced
 from iot_system.ports.store import Claim, Guard, OutboxMessage, PartitionCommit
@@ -19,22 +22,35 @@ on conflict (number) do update set
     owner = excluded.owner,
     applied = case when p.stream = excluded.stream then p.applied else 0 end,
     stream = excluded.stream
-returning number, epoch, applied, received, sent
+returning number, epoch, revision, applied, received, sent
 """
 
 
 async def claim(connection: Connection, numbers: Iterable[int], owner: str, stream: str) -> dict[int, Claim]:
     """See `iot_system.ports.store.Store.claim`."""
-    rows = await connection.fetch(_CLAIM, sorted(set(numbers)), owner, stream, EMPTY)
+    numbers = sorted(set(numbers))
+    rows = await connection.fetch(_CLAIM, numbers, owner, stream, EMPTY)
     waiting: dict[int, list[OutboxMessage]] = {row["number"]: [] for row in rows}
     for source, *message in await connection.fetch(
         "select source, target, number, data from outbox where source = any($1) order by source, number, target",
         list(waiting),
     ):
         waiting[source].append(OutboxMessage(*message))
+    timers = await duties.timers_of(connection, numbers)
+    connections = await duties.connections_of(connection, numbers)
     return {
-        number: Claim(number, epoch, applied, decode_numbers(received), decode_numbers(sent), waiting[number])
-        for number, epoch, applied, received, sent in rows
+        number: Claim(
+            number,
+            epoch,
+            revision,
+            applied,
+            decode_numbers(received),
+            decode_numbers(sent),
+            waiting[number],
+            timers[number],
+            connections[number],
+        )
+        for number, epoch, revision, applied, received, sent in rows
     }
 
 
@@ -72,20 +88,22 @@ async def commit(
             [message.number for _, message in outbox],
             [message.data for _, message in outbox],
         )
-    if rooms := {id_: encode_blob(state) for one in fresh for id_, state in one.rooms.items()}:
-        await connection.execute(
-            "insert into rooms select * from unnest($1::text[], $2::bytea[]) "
-            "on conflict (id) do update set state = excluded.state",
-            list(rooms),
-            list(rooms.values()),
-        )
+    await _write_rooms(connection, fresh)
     await _write_devices(connection, fresh, metrics, merge=merge)
+    if timers := [(one.partition, actor, due_us) for one in fresh for actor, due_us in one.timers.items()]:
+        await duties.write_timers(connection, timers)
+    if failures := [failure for one in fresh for failure in one.failures]:
+        await records.write_failures(connection, failures)
+    if entries := [entry for one in fresh for entry in one.audit]:
+        await records.write_audit(connection, entries)
+    if removed := [(one.partition, actor) for one in fresh for actor in one.removed]:
+        await _remove(connection, removed)
 
 
 async def _advance(connection: Connection, commits: Sequence[PartitionCommit]) -> list[PartitionCommit]:
     """Move the partitions on, holding them until the end; returns those commits that were not applied before."""
     rows = await connection.fetch(
-        "select number, epoch, applied, received, sent from partitions where number = any($1) "
+        "select number, epoch, revision, received, sent from partitions where number = any($1) "
         "order by number for update",
         [one.partition for one in commits],
     )
@@ -93,16 +111,17 @@ async def _advance(connection: Connection, commits: Sequence[PartitionCommit]) -
     owned = {row["number"]: row["epoch"] for row in rows}
     if fenced := frozenset(one.partition for one in commits if owned.get(one.partition) != one.epoch):
         raise Fenced(fenced)
-    fresh = [one for one in commits if held[one.partition]["applied"] < one.applied]
+    fresh = [one for one in commits if held[one.partition]["revision"] < one.revision]
     for one in fresh:
-        if (position := held[one.partition]["applied"]) != one.before:
-            raise Conflict(f"partition {one.partition} is at {position}; a commit from {one.before} on does not fit")
+        if (revision := held[one.partition]["revision"]) != one.revision - 1:
+            raise Conflict(f"partition {one.partition} is at revision {revision}; commit {one.revision} does not fit")
     if fresh:
         await connection.execute(
-            "update partitions p set applied = c.applied, received = c.received, sent = c.sent "
-            "from unnest($1::integer[], $2::bigint[], $3::bytea[], $4::bytea[]) c (number, applied, received, sent) "
-            "where p.number = c.number",
+            "update partitions p set revision = c.revision, applied = c.applied, received = c.received, sent = c.sent "
+            "from unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[]) "
+            "c (number, revision, applied, received, sent) where p.number = c.number",
             [one.partition for one in fresh],
+            [one.revision for one in fresh],
             [one.applied for one in fresh],
             [_merged(held[one.partition]["received"], one.received) for one in fresh],
             [_merged(held[one.partition]["sent"], _last_numbers(one.outbox)) for one in fresh],
@@ -119,24 +138,50 @@ async def _trim_outbox(connection: Connection, commits: Sequence[PartitionCommit
         )
 
 
+async def _write_rooms(connection: Connection, commits: Sequence[PartitionCommit]) -> None:
+    if registered := [room for one in commits for room in one.registered_rooms]:
+        await rooms.write_rooms(connection, registered)
+    if states := {id_: state for one in commits for id_, state in one.rooms.items()}:
+        await rooms.write_states(connection, states)
+
+
 async def _write_devices(
     connection: Connection, commits: Sequence[PartitionCommit], metrics: Mapping[str, int], *, merge: bool
 ) -> None:
-    """States and readings of the devices that are registered."""
+    """Registrations, then what belongs to the devices that are registered."""
+    if registered := {device.id: device for one in commits for device in one.registered_devices}:
+        await registry.write_devices(connection, list(registered.values()))
     states = {id_: state for one in commits for id_, state in one.devices.items()}
     readings: list[Reading] = [reading for one in commits for reading in one.readings]
+    commands = [command for one in commits for command in one.commands]
+    connections = [(one.partition, id_, gateway) for one in commits for id_, gateway in one.connections.items()]
     ids = states.keys() | {reading.device for reading in readings}
+    ids |= {command.device for command in commands} | {id_ for _, id_, _ in connections}
     if not ids:
         return
     keys = dict(await connection.fetch("select id, key from devices where id = any($1)", list(ids)))
-    await connection.execute(
-        "insert into device_states select * from unnest($1::integer[], $2::bytea[]) "
-        "on conflict (device) do update set state = excluded.state",
-        [keys[id_] for id_ in states if id_ in keys],
-        [encode_blob(state) for id_, state in states.items() if id_ in keys],
-    )
+    if states:
+        await connection.execute(
+            "insert into device_states select * from unnest($1::integer[], $2::bytea[]) "
+            "on conflict (device) do update set state = excluded.state",
+            [keys[id_] for id_ in states if id_ in keys],
+            [encode_blob(state) for id_, state in states.items() if id_ in keys],
+        )
     if readings:
         await _write_history(connection, rows_of(readings, keys, metrics), merge=merge)
+    if commands:
+        await write_commands(connection, commands, keys)
+    if connections:
+        await duties.write_connections(connection, connections, keys)
+
+
+async def _remove(connection: Connection, removed: Sequence[tuple[int, Address]]) -> None:
+    """Actors that are no more, with all that is theirs."""
+    for kind, remove in (("device", registry.remove_devices), ("room", rooms.remove_rooms)):
+        if ids := [actor.id for _, actor in removed if actor.kind == kind]:
+            await remove(connection, ids)
+    await duties.write_timers(connection, [(number, actor, None) for number, actor in removed])
+    await records.remove_failures(connection, [actor for _, actor in removed])
 
 
 async def _write_history(connection: Connection, rows: bytearray, *, merge: bool) -> None:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import asyncpg
 
-from iot_system.adapters.postgres import history, ownership, registry, schema
+from iot_system.adapters.postgres import commands, credentials, history, ownership, records, registry, rooms, schema
 from iot_system.adapters.postgres.database import Database
 from iot_system.adapters.postgres.days import DAY_US, Days
 from iot_system.adapters.postgres.metrics import Metrics
+from iot_system.domain.access import Scope
+from iot_system.domain.addresses import Address
+from iot_system.domain.commands import Command, CommandStatus
 from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
-from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
+from iot_system.domain.questions import Failure
+from iot_system.domain.registry import ApiToken, AuditEntry, Credential, Device, DeviceAccess, Page, Room
 from iot_system.domain.twin import DeviceState, RoomState
-from iot_system.ports.store import Claim, Guard, PartitionCommit
+from iot_system.ports.store import AUDIT_KEPT_DAYS, COMMANDS_KEPT_DAYS, Claim, Guard, PartitionCommit
+
+FORGET_AT_ONCE = 5_000
+"""Rows that go in one transaction, so that none takes long."""
 
 
 class PostgresStore:
@@ -62,60 +70,100 @@ class PostgresStore:
         async with self._database.session() as session:
             return await ownership.applied(session, stream)
 
-    async def load_devices(self, ids: Sequence[str]) -> dict[str, tuple[Device, DeviceState]]:
+    async def load_devices(self, ids: Sequence[str]) -> dict[str, tuple[Device, DeviceState, list[Command]]]:
         """See `Store.load_devices`."""
         async with self._database.session() as session:
             return await registry.load_devices(session, ids)
 
-    async def load_rooms(self, ids: Sequence[str]) -> dict[str, RoomState]:
+    async def load_rooms(self, ids: Sequence[str]) -> dict[str, tuple[Room, RoomState]]:
         """See `Store.load_rooms`."""
         async with self._database.session() as session:
-            return await registry.load_rooms(session, ids)
+            return await rooms.load_rooms(session, ids)
 
-    async def put_devices(self, guard: Guard, devices: Sequence[Device]) -> list[str]:
-        """See `Store.put_devices`."""
-        async with self._database.transaction() as connection:
-            await ownership.check(connection, guard)
-            return await registry.put_devices(connection, devices)
-
-    async def save_device(self, guard: Guard, device: Device) -> None:
-        """See `Store.save_device`."""
-        async with self._database.transaction() as connection:
-            await ownership.check(connection, guard)
-            await registry.save_device(connection, device)
-
-    async def delete_device(self, guard: Guard, id_: str) -> None:
-        """See `Store.delete_device`."""
-        async with self._database.transaction() as connection:
-            await ownership.check(connection, guard)
-            await registry.delete_device(connection, id_)
-
-    async def add_credential(self, guard: Guard, credential: Credential) -> None:
+    async def add_credential(self, guard: Guard, credential: Credential, audit: AuditEntry | None = None) -> None:
         """See `Store.add_credential`."""
         async with self._database.transaction() as connection:
             await ownership.check(connection, guard)
-            await registry.add_credential(connection, credential)
+            await credentials.add_credential(connection, credential, audit)
 
-    async def delete_credential(self, guard: Guard, device: str, credential: str) -> None:
+    async def delete_credential(
+        self, guard: Guard, device: str, credential: str, audit: AuditEntry | None = None
+    ) -> None:
         """See `Store.delete_credential`."""
         async with self._database.transaction() as connection:
             await ownership.check(connection, guard)
-            await registry.delete_credential(connection, device, credential)
+            await credentials.delete_credential(connection, device, credential, audit)
 
     async def access(self, ids: Sequence[str]) -> list[DeviceAccess]:
         """See `Store.access`."""
         async with self._database.session() as session:
-            return await registry.access(session, ids)
+            return await credentials.access(session, ids)
 
-    async def list_devices(self, *, room: str | None, label: str | None, limit: int, cursor: str | None) -> Page:
+    async def list_devices(
+        self, *, room: str | None, label: str | None, limit: int, cursor: str | None, scopes: Sequence[Scope] = ()
+    ) -> Page:
         """See `Store.list_devices`."""
         async with self._database.session() as session:
-            return await registry.list_devices(session, room=room, label=label, limit=limit, cursor=cursor)
+            return await registry.list_devices(
+                session, room=room, label=label, limit=limit, cursor=cursor, scopes=scopes
+            )
 
-    async def list_rooms(self, *, limit: int, cursor: str | None) -> Page:
+    async def members(self, room: str, *, limit: int) -> list[str]:
+        """See `Store.members`."""
+        async with self._database.session() as session:
+            return await registry.members(session, room, limit=limit)
+
+    async def list_rooms(self, *, limit: int, cursor: str | None, scopes: Sequence[Scope] = ()) -> Page:
         """See `Store.list_rooms`."""
         async with self._database.session() as session:
-            return await registry.list_rooms(session, limit=limit, cursor=cursor)
+            return await rooms.list_rooms(session, limit=limit, cursor=cursor, scopes=scopes)
+
+    async def commands(self, keys: Sequence[tuple[str, str]]) -> list[Command]:
+        """See `Store.commands`."""
+        async with self._database.session() as session:
+            return await commands.find(session, keys)
+
+    async def list_commands(
+        self, device: str, *, status: CommandStatus | Literal["pending"] | None, limit: int, cursor: str | None
+    ) -> Page:
+        """See `Store.list_commands`."""
+        async with self._database.session() as session:
+            return await commands.list_commands(session, device, status=status, limit=limit, cursor=cursor)
+
+    async def room_command(self, room: str, id_: str) -> list[Command]:
+        """See `Store.room_command`."""
+        async with self._database.session() as session:
+            return await commands.room_command(session, room, id_)
+
+    async def failures(self, actor: Address) -> list[Failure]:
+        """See `Store.failures`."""
+        async with self._database.session() as session:
+            return await records.failures(session, actor)
+
+    async def tokens(self, ids: Sequence[str]) -> list[ApiToken]:
+        """See `Store.tokens`."""
+        async with self._database.session() as session:
+            return await credentials.tokens(session, ids)
+
+    async def put_token(self, token: ApiToken, audit: AuditEntry | None = None) -> None:
+        """See `Store.put_token`."""
+        async with self._database.transaction() as connection:
+            await credentials.put_token(connection, token, audit)
+
+    async def delete_token(self, id_: str, audit: AuditEntry | None = None) -> None:
+        """See `Store.delete_token`."""
+        async with self._database.transaction() as connection:
+            await credentials.delete_token(connection, id_, audit)
+
+    async def list_tokens(self, *, limit: int, cursor: str | None) -> Page:
+        """See `Store.list_tokens`."""
+        async with self._database.session() as session:
+            return await credentials.list_tokens(session, limit=limit, cursor=cursor)
+
+    async def list_audit(self, *, target: str | None, by: str | None, limit: int, cursor: str | None) -> Page:
+        """See `Store.list_audit`."""
+        async with self._database.session() as session:
+            return await records.list_audit(session, target=target, by=by, limit=limit, cursor=cursor)
 
     async def readings(self, query: HistoryQuery) -> Stretch[Reading]:
         """See `Store.readings`."""
@@ -133,3 +181,11 @@ class PostgresStore:
         tables = await self._days.tables()
         async with self._database.session() as session:
             await registry.purge(session, tables)
+        for forget, days in (
+            (commands.forget_commands, COMMANDS_KEPT_DAYS),
+            (records.forget_audit, AUDIT_KEPT_DAYS),
+        ):
+            gone = FORGET_AT_ONCE
+            while gone == FORGET_AT_ONCE:
+                async with self._database.session() as session:
+                    gone = await forget(session, before_us=now_us - days * DAY_US, limit=FORGET_AT_ONCE)

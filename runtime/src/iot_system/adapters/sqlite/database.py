@@ -14,10 +14,18 @@ from iot_system.errors import Unavailable
 MEMORY = ":memory:"
 LOCK_TIMEOUT_S = 5.0
 """How long a write waits for another process that writes to the same file."""
-VERSION = 1
-"""Of `schema.sql`, kept in the file as its ``user_version``."""
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _migrations() -> list[str]:
+    """SQL; the n-th brings version n."""
+    found = (one for one in files(__package__).joinpath("migrations").iterdir() if one.name.endswith(".sql"))
+    return [one.read_text() for one in sorted(found, key=lambda one: one.name)]
+
+
+VERSION = len(_migrations())
+"""Of the schema, kept in the file as its ``user_version``."""
 
 
 class Database:
@@ -29,7 +37,7 @@ class Database:
         self._connection: sqlite3.Connection | None = None
 
     async def start(self) -> None:
-        """Open, and make the schema where there is none. Raises `Unavailable` where that cannot be."""
+        """Open, and bring the schema up to date. Raises `Unavailable` where that cannot be."""
         await self._in_thread(self._open)
 
     async def stop(self) -> None:
@@ -87,10 +95,9 @@ class Database:
         for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on"):
             connection.execute(f"pragma {pragma}")
         (version,) = connection.execute("pragma user_version").fetchone()
-        if version == 0:
-            schema = files(__package__).joinpath("schema.sql").read_text()
+        for number, statements in enumerate(_migrations()[version:], version + 1):
             # In one transaction: of two processes that begin at once, one fails and comes again.
-            connection.executescript(f"begin immediate; {schema}; pragma user_version = {VERSION}; commit")
+            connection.executescript(f"begin immediate; {statements}; pragma user_version = {number}; commit")
         if version > VERSION:
             raise Unavailable(
                 f"the database {self._path} has schema {version}, which a newer version made; this one knows "

@@ -1,4 +1,4 @@
-"""Partitions: claims, the guard of every write, and the commit of what frames changed."""
+"""Partitions: claims, the guard of every write, and the commit of what a turn changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from sqlite3 import Connection
 import msgspec
 
 from iot_system.adapters.blobs import EMPTY, decode_numbers, encode_blob
+from iot_system.adapters.sqlite import duties, records, registry, rooms
+from iot_system.adapters.sqlite.commands import write_commands
 from iot_system.adapters.sqlite.values import stored_value
+from iot_system.domain.history import Reading
 from iot_system.errors import Conflict, Fenced
 from iot_system.ports.store import Claim, Guard, OutboxMessage, PartitionCommit
 
@@ -19,7 +22,7 @@ on conflict (number) do update set
     owner = excluded.owner,
     applied = case when stream = excluded.stream then applied else 0 end,
     stream = excluded.stream
-returning epoch, applied, received, sent
+returning epoch, revision, applied, received, sent
 """
 
 
@@ -27,12 +30,17 @@ def claim(connection: Connection, numbers: Iterable[int], owner: str, stream: st
     """See `iot_system.ports.store.Store.claim`."""
     claims = {}
     for number in sorted(set(numbers)):
-        ((epoch, applied, received, sent),) = connection.execute(_CLAIM, (number, owner, stream, EMPTY)).fetchall()
+        (row,) = connection.execute(_CLAIM, (number, owner, stream, EMPTY)).fetchall()
+        epoch, revision, applied, received, sent = row
         outbox = connection.execute(
             "select target, number, data from outbox where source = ? order by number, target", (number,)
         )
         messages = [OutboxMessage(*message) for message in outbox]
-        claims[number] = Claim(number, epoch, applied, decode_numbers(received), decode_numbers(sent), messages)
+        claims[number] = Claim(
+            *(number, epoch, revision, applied, decode_numbers(received), decode_numbers(sent), messages),
+            timers=duties.timers_of(connection, number),
+            connections=duties.connections_of(connection, number),
+        )
     return claims
 
 
@@ -63,32 +71,37 @@ def commit(connection: Connection, commits: Sequence[PartitionCommit]) -> None:
             "insert into outbox values (?, ?, ?, ?)",
             [(one.partition, message.target, message.number, message.data) for message in one.outbox],
         )
-        connection.executemany(
-            "insert into rooms values (?, ?) on conflict (id) do update set state = excluded.state",
-            [(id_, encode_blob(state)) for id_, state in one.rooms.items()],
-        )
+        rooms.write_rooms(connection, one.registered_rooms)
+        rooms.write_states(connection, one.rooms)
     _write_devices(connection, fresh)
+    for one in fresh:
+        duties.write_timers(connection, [(one.partition, actor, due_us) for actor, due_us in one.timers.items()])
+        records.write_failures(connection, one.failures)
+        records.write_audit(connection, one.audit)
+        if one.removed:
+            _remove(connection, one)
 
 
 def _advance(connection: Connection, commits: Sequence[PartitionCommit]) -> list[PartitionCommit]:
     """Move the partitions on; returns those commits that were not applied before."""
     numbers = msgspec.json.encode([one.partition for one in commits])
     rows = connection.execute(
-        "select number, epoch, applied, received, sent from partitions "
+        "select number, epoch, revision, received, sent from partitions "
         "where number in (select value from json_each(?))",
         (numbers.decode(),),
     )
-    held = {number: (epoch, position, received, sent) for number, epoch, position, received, sent in rows}
+    held = {number: (epoch, revision, received, sent) for number, epoch, revision, received, sent in rows}
     if fenced := frozenset(one.partition for one in commits if held.get(one.partition, (0,))[0] != one.epoch):
         raise Fenced(fenced)
-    fresh = [one for one in commits if held[one.partition][1] < one.applied]
+    fresh = [one for one in commits if held[one.partition][1] < one.revision]
     for one in fresh:
-        _, position, received, sent = held[one.partition]
-        if position != one.before:
-            raise Conflict(f"partition {one.partition} is at {position}; a commit from {one.before} on does not fit")
+        _, revision, received, sent = held[one.partition]
+        if revision != one.revision - 1:
+            raise Conflict(f"partition {one.partition} is at revision {revision}; commit {one.revision} does not fit")
         connection.execute(
-            "update partitions set applied = ?, received = ?, sent = ? where number = ?",
+            "update partitions set revision = ?, applied = ?, received = ?, sent = ? where number = ?",
             (
+                one.revision,
                 one.applied,
                 _merged(received, one.received),
                 _merged(sent, {message.target: message.number for message in one.outbox}),
@@ -99,15 +112,22 @@ def _advance(connection: Connection, commits: Sequence[PartitionCommit]) -> list
 
 
 def _write_devices(connection: Connection, commits: Sequence[PartitionCommit]) -> None:
-    """States and readings of the devices that are registered."""
-    readings = [reading for one in commits for reading in one.readings]
+    """Registrations, then what belongs to the devices that are registered."""
+    registry.write_devices(connection, [device for one in commits for device in one.registered_devices])
+    readings: list[Reading] = [reading for one in commits for reading in one.readings]
     states = {id_: state for one in commits for id_, state in one.devices.items()}
-    if not states and not readings:
+    commands = [command for one in commits for command in one.commands]
+    connections = [(one.partition, id_, gateway) for one in commits for id_, gateway in one.connections.items()]
+    wanted = states.keys() | {reading.device for reading in readings}
+    wanted |= {command.device for command in commands} | {id_ for _, id_, _ in connections}
+    if not wanted:
         return
-    ids = msgspec.json.encode(list(states.keys() | {reading.device for reading in readings})).decode()
+    ids = msgspec.json.encode(list(wanted)).decode()
     devices: dict[str, int] = dict(
         connection.execute("select id, key from devices where id in (select value from json_each(?))", (ids,))
     )
+    write_commands(connection, commands, devices)
+    duties.write_connections(connection, connections, devices)
     metrics = _metrics(connection, {reading.metric for reading in readings})
     connection.executemany(
         "insert into device_states values (?, ?) on conflict (device) do update set state = excluded.state",
@@ -121,6 +141,14 @@ def _write_devices(connection: Connection, commits: Sequence[PartitionCommit]) -
             if one.device in devices
         ],
     )
+
+
+def _remove(connection: Connection, commit: PartitionCommit) -> None:
+    """Actors that are no more, with all that is theirs."""
+    registry.remove_devices(connection, [actor.id for actor in commit.removed if actor.kind == "device"])
+    rooms.remove_rooms(connection, [actor.id for actor in commit.removed if actor.kind == "room"])
+    duties.write_timers(connection, [(commit.partition, actor, None) for actor in commit.removed])
+    records.remove_failures(connection, commit.removed)
 
 
 def _metrics(connection: Connection, names: set[str]) -> dict[str, int]:

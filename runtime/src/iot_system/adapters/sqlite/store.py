@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from sqlite3 import Connection
+from typing import Literal
 
-from iot_system.adapters.sqlite import history, ownership, registry
+from iot_system.adapters.sqlite import commands, credentials, history, ownership, records, registry, rooms
 from iot_system.adapters.sqlite.database import Database
+from iot_system.domain.access import Scope
+from iot_system.domain.addresses import Address
+from iot_system.domain.commands import Command, CommandStatus
 from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
-from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
+from iot_system.domain.questions import Failure
+from iot_system.domain.registry import ApiToken, AuditEntry, Credential, Device, DeviceAccess, Page, Room
 from iot_system.domain.twin import DeviceState, RoomState
-from iot_system.ports.store import Claim, Guard, PartitionCommit
+from iot_system.ports.store import AUDIT_KEPT_DAYS, COMMANDS_KEPT_DAYS, Claim, Guard, PartitionCommit
+
+FORGET_AT_ONCE = 5_000
+"""Rows that go in one transaction, so that none takes long."""
 
 
 class SqliteStore:
@@ -43,70 +51,91 @@ class SqliteStore:
         """See `Store.applied`."""
         return await self._database.read(ownership.applied, stream)
 
-    async def load_devices(self, ids: Sequence[str]) -> dict[str, tuple[Device, DeviceState]]:
+    async def load_devices(self, ids: Sequence[str]) -> dict[str, tuple[Device, DeviceState, list[Command]]]:
         """See `Store.load_devices`."""
         return await self._database.read(registry.load_devices, ids)
 
-    async def load_rooms(self, ids: Sequence[str]) -> dict[str, RoomState]:
+    async def load_rooms(self, ids: Sequence[str]) -> dict[str, tuple[Room, RoomState]]:
         """See `Store.load_rooms`."""
-        return await self._database.read(registry.load_rooms, ids)
+        return await self._database.read(rooms.load_rooms, ids)
 
-    async def put_devices(self, guard: Guard, devices: Sequence[Device]) -> list[str]:
-        """See `Store.put_devices`."""
-
-        def put(connection: Connection) -> list[str]:
-            ownership.check(connection, guard)
-            return registry.put_devices(connection, devices)
-
-        return await self._database.write(put)
-
-    async def save_device(self, guard: Guard, device: Device) -> None:
-        """See `Store.save_device`."""
-
-        def save(connection: Connection) -> None:
-            ownership.check(connection, guard)
-            registry.save_device(connection, device)
-
-        await self._database.write(save)
-
-    async def delete_device(self, guard: Guard, id_: str) -> None:
-        """See `Store.delete_device`."""
-
-        def delete(connection: Connection) -> None:
-            ownership.check(connection, guard)
-            registry.delete_device(connection, id_)
-
-        await self._database.write(delete)
-
-    async def add_credential(self, guard: Guard, credential: Credential) -> None:
+    async def add_credential(self, guard: Guard, credential: Credential, audit: AuditEntry | None = None) -> None:
         """See `Store.add_credential`."""
 
-        def add(connection: Connection) -> None:
+        def write(connection: Connection) -> None:
             ownership.check(connection, guard)
-            registry.add_credential(connection, credential)
+            credentials.add_credential(connection, credential, audit)
 
-        await self._database.write(add)
+        await self._database.write(write)
 
-    async def delete_credential(self, guard: Guard, device: str, credential: str) -> None:
+    async def delete_credential(
+        self, guard: Guard, device: str, credential: str, audit: AuditEntry | None = None
+    ) -> None:
         """See `Store.delete_credential`."""
 
-        def delete(connection: Connection) -> None:
+        def write(connection: Connection) -> None:
             ownership.check(connection, guard)
-            registry.delete_credential(connection, device, credential)
+            credentials.delete_credential(connection, device, credential, audit)
 
-        await self._database.write(delete)
+        await self._database.write(write)
 
     async def access(self, ids: Sequence[str]) -> list[DeviceAccess]:
         """See `Store.access`."""
-        return await self._database.read(registry.access, ids)
+        return await self._database.read(credentials.access, ids)
 
-    async def list_devices(self, *, room: str | None, label: str | None, limit: int, cursor: str | None) -> Page:
+    async def list_devices(
+        self, *, room: str | None, label: str | None, limit: int, cursor: str | None, scopes: Sequence[Scope] = ()
+    ) -> Page:
         """See `Store.list_devices`."""
-        return await self._database.read(registry.list_devices, room=room, label=label, limit=limit, cursor=cursor)
+        return await self._database.read(
+            registry.list_devices, room=room, label=label, limit=limit, cursor=cursor, scopes=scopes
+        )
 
-    async def list_rooms(self, *, limit: int, cursor: str | None) -> Page:
+    async def members(self, room: str, *, limit: int) -> list[str]:
+        """See `Store.members`."""
+        return await self._database.read(registry.members, room, limit=limit)
+
+    async def list_rooms(self, *, limit: int, cursor: str | None, scopes: Sequence[Scope] = ()) -> Page:
         """See `Store.list_rooms`."""
-        return await self._database.read(registry.list_rooms, limit=limit, cursor=cursor)
+        return await self._database.read(rooms.list_rooms, limit=limit, cursor=cursor, scopes=scopes)
+
+    async def commands(self, keys: Sequence[tuple[str, str]]) -> list[Command]:
+        """See `Store.commands`."""
+        return await self._database.read(commands.find, keys)
+
+    async def list_commands(
+        self, device: str, *, status: CommandStatus | Literal["pending"] | None, limit: int, cursor: str | None
+    ) -> Page:
+        """See `Store.list_commands`."""
+        return await self._database.read(commands.list_commands, device, status=status, limit=limit, cursor=cursor)
+
+    async def room_command(self, room: str, id_: str) -> list[Command]:
+        """See `Store.room_command`."""
+        return await self._database.read(commands.room_command, room, id_)
+
+    async def failures(self, actor: Address) -> list[Failure]:
+        """See `Store.failures`."""
+        return await self._database.read(records.failures, actor)
+
+    async def tokens(self, ids: Sequence[str]) -> list[ApiToken]:
+        """See `Store.tokens`."""
+        return await self._database.read(credentials.tokens, ids)
+
+    async def put_token(self, token: ApiToken, audit: AuditEntry | None = None) -> None:
+        """See `Store.put_token`."""
+        await self._database.write(credentials.put_token, token, audit)
+
+    async def delete_token(self, id_: str, audit: AuditEntry | None = None) -> None:
+        """See `Store.delete_token`."""
+        await self._database.write(credentials.delete_token, id_, audit)
+
+    async def list_tokens(self, *, limit: int, cursor: str | None) -> Page:
+        """See `Store.list_tokens`."""
+        return await self._database.read(credentials.list_tokens, limit=limit, cursor=cursor)
+
+    async def list_audit(self, *, target: str | None, by: str | None, limit: int, cursor: str | None) -> Page:
+        """See `Store.list_audit`."""
+        return await self._database.read(records.list_audit, target=target, by=by, limit=limit, cursor=cursor)
 
     async def readings(self, query: HistoryQuery) -> Stretch[Reading]:
         """See `Store.readings`."""
@@ -121,3 +150,11 @@ class SqliteStore:
         if retention_days:
             before_us = (now_us // history.DAY_US - retention_days) * history.DAY_US
             await self._database.write(history.drop, before_us=before_us)
+        for forget, days in (
+            (commands.forget_commands, COMMANDS_KEPT_DAYS),
+            (records.forget_audit, AUDIT_KEPT_DAYS),
+        ):
+            gone = FORGET_AT_ONCE
+            while gone == FORGET_AT_ONCE:
+                before_us = now_us - days * history.DAY_US
+                gone = await self._database.write(forget, before_us=before_us, limit=FORGET_AT_ONCE)

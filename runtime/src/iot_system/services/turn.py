@@ -1,0 +1,85 @@
+"""What one turn of a shard does: something comes in, actors change, and each partition has a share in the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from iot_system.actors.changes import Changes
+from iot_system.domain.addresses import Address
+from iot_system.domain.registry import AuditEntry, Device, Room
+from iot_system.ports.store import OutboxMessage, PartitionCommit, Store
+from iot_system.services.partition import Partition
+
+
+class Share:
+    """What changes in one partition; ``applied`` is the stream sequence that it comes to."""
+
+    def __init__(self, partition: Partition, changes: Changes, *, applied: int | None = None) -> None:
+        self.partition = partition
+        self.changes = changes
+        self.applied = partition.applied if applied is None else applied
+        self.registered_devices: list[Device] = []
+        self.registered_rooms: list[Room] = []
+        self.removed: list[Address] = []
+        self.audit: list[AuditEntry] = []
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether there is anything to commit."""
+        changes = self.changes
+        return bool(
+            changes.devices
+            or changes.rooms
+            or changes.commands
+            or changes.connections
+            or changes.events
+            or changes.messages
+            or changes.failures
+            or changes.rescheduled
+            or self.registered_devices
+            or self.registered_rooms
+            or self.removed
+            or self.audit
+        )
+
+    def seal(self) -> PartitionCommit:
+        """Number what leaves, and give what is to be written; once, after all changes."""
+        partition, changes = self.partition, self.changes
+        partition.actors.seal(changes)
+        return PartitionCommit(
+            partition=partition.number,
+            epoch=partition.epoch,
+            revision=partition.revision + 1,
+            applied=self.applied,
+            readings=changes.readings,
+            devices=changes.devices,
+            rooms=changes.rooms,
+            received=changes.received,
+            outbox=[OutboxMessage(*message) for message in changes.outbox],
+            commands=list(changes.commands.values()),
+            timers=changes.timers,
+            connections={id_: one.gateway if one else None for id_, one in changes.connections.items()},
+            failures=changes.failures,
+            registered_devices=self.registered_devices,
+            registered_rooms=self.registered_rooms,
+            removed=self.removed,
+            audit=self.audit,
+        )
+
+
+class Work(Protocol):
+    """Something to do in one turn."""
+
+    @property
+    def partitions(self) -> Sequence[int]:
+        """Whose actors it may change."""
+        ...
+
+    async def load(self, store: Store) -> None:
+        """Bring what it needs into memory; may be called again after `iot_system.errors.Unavailable`."""
+        ...
+
+    def apply(self) -> list[Share]:
+        """Let the actors change; nothing here waits."""
+        ...
