@@ -28,11 +28,12 @@ class SwitchableHealth:
 class Served:
     """A running interface: ``admin`` sends the administrator's token, `as_device` a device's own."""
 
-    def __init__(self, gateway: MemoryGateway, health: SwitchableHealth, port: int) -> None:
+    def __init__(self, gateway: MemoryGateway, health: SwitchableHealth, server: HttpServer) -> None:
         self.gateway = gateway
         self.health = health
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}"
+        self.server = server
+        self.port = server.port
+        self.url = f"http://127.0.0.1:{server.port}"
         self.admin = self.client(ADMIN_TOKEN)
         self._clients = [self.admin]
 
@@ -64,7 +65,7 @@ async def serving() -> AsyncIterator[Served]:
     gateway, health = MemoryGateway(), SwitchableHealth()
     server = HttpServer(create_app(gateway, health), "127.0.0.1", 0)
     await server.start()
-    served = Served(gateway, health, server.port)
+    served = Served(gateway, health, server)
     try:
         yield served
     finally:

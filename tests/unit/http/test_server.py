@@ -13,6 +13,7 @@ from litestar import Litestar, Request, get, post
 from litestar.datastructures import State
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from tests.harness.waiting import until
 from tests.unit.http.raw import DEADLINE_S, Connection
 
 
@@ -47,7 +48,11 @@ class Slow:
         async def body(request: Request[None, None, State]) -> str:
             return str(len(await request.body()))
 
-        self.app = Litestar([slow, quick, body], openapi_config=None, logging_config=None)
+        @get("/large")
+        async def large() -> bytes:
+            return bytes(64 * 1024 * 1024)
+
+        self.app = Litestar([slow, quick, body, large], openapi_config=None, logging_config=None)
 
 
 @asynccontextmanager
@@ -251,3 +256,17 @@ async def _refused(port: int) -> None:
                 return
             writer.close()
             await asyncio.sleep(0)
+
+
+async def test_a_client_that_does_not_read_its_answer_is_cut() -> None:
+    async with running(Slow(), Bounds(write_timeout_s=0.2)) as server, Connection(server.port) as silent:
+        await silent.send(Connection.head("GET", "/large", {}))
+        await until(lambda: len(server._state.connections) == 1, within_s=DEADLINE_S)
+        await until(lambda: not server._state.connections, within_s=DEADLINE_S)
+
+
+async def test_a_client_that_reads_slowly_but_reads_is_served_whole() -> None:
+    async with running(Slow(), Bounds(write_timeout_s=5.0)) as server, Connection(server.port) as slow:
+        await slow.send(Connection.head("GET", "/large", {}))
+        status, body = await slow.response()
+        assert (status, len(body)) == (200, 64 * 1024 * 1024)

@@ -116,6 +116,11 @@ class Hub:
         """How far this process has read."""
         return Position(self._events.position, self._readings.position)
 
+    @property
+    def listenings(self) -> int:
+        """How many readers there are."""
+        return len(self._all)
+
     def _attach(self, listening: HubListening) -> None:
         for listeners in self._listeners(listening.selection):
             listeners.add(listening)
