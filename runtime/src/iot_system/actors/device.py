@@ -57,6 +57,11 @@ class DeviceActor(Actor):
     def on_disconnected(self, reason: str) -> Iterable[Effect] | None:
         """React to the end of the connection."""
 
+    def is_newest(self, reading: Reading) -> bool:
+        """Whether no newer reading of the same metric is known; readings may come late."""
+        newest = self.state.latest.get(reading.metric)
+        return newest is None or reading.time_us >= newest.time_us
+
     @property
     def address(self) -> Address:
         return Address("device", self.device.id)
