@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -10,11 +11,11 @@ from iot_system.adapters.mqtt.packets import MQTT_3_1_1, MQTT_5, Acknowledgement
 from iot_system.adapters.mqtt.properties import NO_PROPERTIES, WILL, Properties
 from iot_system.adapters.mqtt.reasons import ALLOWED, SUBSCRIPTION_REFUSED, ReasonCode
 
-texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
-topics = st.text(st.characters(codec="utf-8", exclude_characters="\0+#"), min_size=1, max_size=40)
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+topics = st.text(st.characters(codec="utf-8", exclude_characters="\0+#"), min_size=1, max_size=20)
 filters = st.sampled_from(["#", "+", "a/+/b", "v1/devices/me/twin/desired", "/", "a/#", "+/+", "ä/ö"]) | topics
 ids = st.integers(1, 0xFFFF)
-payloads = st.binary(max_size=300)
+payloads = st.binary(max_size=200)
 levels = st.sampled_from([MQTT_3_1_1, MQTT_5])
 
 _flags = st.integers(0, 1)
@@ -63,6 +64,7 @@ _BY_PACKET: dict[str, dict[str, st.SearchStrategy[Any]]] = {
 """What each packet may bear besides user properties, written out a second time to hold the codec's table against."""
 
 
+@cache
 def properties(owner: str, level: int = MQTT_5) -> st.SearchStrategy[Properties]:
     if level != MQTT_5:
         return st.just(NO_PROPERTIES)
@@ -70,6 +72,7 @@ def properties(owner: str, level: int = MQTT_5) -> st.SearchStrategy[Properties]
     return st.just(NO_PROPERTIES) | some.map(lambda found: Properties(**found))
 
 
+@cache
 def codes(packet: str, level: int) -> st.SearchStrategy[ReasonCode]:
     return st.sampled_from(sorted(ALLOWED[packet].values())) if level == MQTT_5 else st.just(ReasonCode.SUCCESS)
 
@@ -105,6 +108,7 @@ def connects(draw: st.DrawFn, level: int = MQTT_3_1_1) -> packets.Connect:
     )
 
 
+@cache
 def _subscribes(level: int) -> st.SearchStrategy[Packet]:
     qos = st.integers(0, 2)
     options = st.builds(packets.Options, qos)
@@ -118,11 +122,13 @@ def _several(code: st.SearchStrategy[ReasonCode]) -> st.SearchStrategy[tuple[Rea
     return st.lists(code, min_size=1, max_size=5).map(tuple)
 
 
+@cache
 def _acknowledgements(kind: type[Acknowledgement], level: int) -> st.SearchStrategy[Packet]:
     name = kind.__name__.upper()
     return st.builds(kind, ids, codes(name, level), properties(name, level))
 
 
+@cache
 def packets_of(level: int) -> st.SearchStrategy[Packet]:
     """Any packet of this protocol level, from either side, but CONNECT."""
     granted = codes("SUBACK", MQTT_5)
@@ -157,4 +163,4 @@ def streams(draw: st.DrawFn) -> tuple[int, list[Packet]]:
     """A protocol level and packets of it; a CONNECT comes first if at all."""
     level = draw(levels)
     first: list[Packet] = draw(st.lists(connects(level), max_size=1))
-    return level, first + draw(st.lists(packets_of(level), min_size=1, max_size=6))
+    return level, first + draw(st.lists(packets_of(level), min_size=1, max_size=4))

@@ -27,7 +27,7 @@ from tests.unit.mqtt.conversations import LEVELS, conversation, mutated
 MUTATIONS = int(os.environ.get("IOT_FUZZ_MUTATIONS", "20000"))
 WITHIN_S = 60.0 + MUTATIONS / 200
 """Of processor time: many times what it takes."""
-GROWTH_LIMIT = 4 * 1024 * 1024
+GROWTH_LIMIT = 2 * 1024 * 1024
 LIMITS = MqttLimits(
     payload_bytes=4096,
     in_flight_messages=8,
@@ -148,7 +148,7 @@ def test_what_a_connection_has_cost_is_free_when_it_is_gone() -> None:
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        converse(2000)
+        converse(1000)
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 
-import msgspec
-
 from iot_system.adapters.mqtt import handshake
 from iot_system.adapters.mqtt.decoding import Decoder
 from iot_system.adapters.mqtt.dialogue import Dialogue
@@ -116,14 +114,7 @@ class Connection:
         self._output.maximum_packet_size = terms.maximum_packet_size
         self._patience.keep_alive_s = terms.keep_alive_s * 1.5
         self._state = _State.OPEN
-        answer = handshake.acceptance(
-            connect,
-            terms,
-            limits,
-            client_id=session.client_id,
-            session_present=session_present,
-            response_information=response_information,
-        )
+        answer = handshake.acceptance(connect, terms, limits, session.client_id, session_present, response_information)
         self._output.send(answer)
         dialogue = self._dialogue = Dialogue(session, self._output, terms, limits, will=connect.will)
         return self._done(dialogue.outbound.send_on(now_s + self._epoch_s)) + self._go_on(now_s)
@@ -287,7 +278,7 @@ class Connection:
                 events.append(batch)
             else:
                 self._dialogue.inbound.settle(batch, {}, is_open=True)
-        return batch if not batch.publishes and not batch.repeats else Batch()
+        return Batch()
 
     def _go_on(self, now_s: float) -> list[Event]:
         """Look at what was held."""
@@ -306,7 +297,4 @@ class Connection:
 
     def _end(self, ending: Ended) -> Ended:
         self._state = _State.ENDED
-        if self._dialogue is None:
-            return ending
-        self._dialogue.say_goodbye(ending.code, ending.why)
-        return msgspec.structs.replace(ending, will=self._dialogue.take_will())
+        return self._dialogue.close(ending) if self._dialogue is not None else ending

@@ -84,34 +84,39 @@ class Decoder:
                 if name_end > end:
                     raise MalformedPacket("the topic of PUBLISH is longer than its packet", "3.3.2.1")
                 name = data[body + 2 : name_end]
-                topic = topics.get(name)
-                if topic is None:
+                try:
+                    topic = topics[name]
+                except KeyError:
                     topic = self._new_topic(name)
                 qos = first >> 1 & 3
-                payload = name_end
-                packet_id = 0
                 if qos:
-                    payload += 2
+                    payload = name_end + 2
                     if payload > end:
                         raise MalformedPacket("PUBLISH ends before its packet identifier", "3.3.2.2")
                     packet_id = data[name_end] << 8 | data[name_end + 1]
                     if not packet_id or qos == 3:
                         _refuse_publish(qos)
-                elif first & 0x08:
-                    raise MalformedPacket("PUBLISH with QoS 0 has the DUP flag", "3.3.1.1")
-                properties = NO_PROPERTIES
+                else:
+                    payload, packet_id = name_end, 0
+                    if first & 0x08:
+                        raise MalformedPacket("PUBLISH with QoS 0 has the DUP flag", "3.3.1.1")
                 if is_v5:
+                    properties = NO_PROPERTIES
                     if payload < end and not data[payload]:
                         payload += 1
                     else:
                         properties, payload = self._read_properties(data, payload, end)
-                    if not topic and properties.topic_alias is None:
-                        raise ProtocolError("PUBLISH has neither a topic nor a topic alias", "3.3.2.1")
                     if length > limit and end - payload > self._payload_limit:
                         raise _payload_too_large(end - payload, self._payload_limit)
-                if first & 0x09 or properties is not NO_PROPERTIES:
-                    dup, retain = first & 8 != 0, first & 1 != 0
-                    append(Publish(topic, data[payload:end], qos, packet_id, dup, retain, properties))
+                    if not topic and properties.topic_alias is None:
+                        raise ProtocolError("PUBLISH has neither a topic nor a topic alias", "3.3.2.1")
+                    if properties is not NO_PROPERTIES:
+                        flags = (first & 8 != 0, first & 1 != 0)
+                        append(Publish(topic, data[payload:end], qos, packet_id, *flags, properties))
+                        at = end
+                        continue
+                if first & 0x09:
+                    append(Publish(topic, data[payload:end], qos, packet_id, first & 8 != 0, first & 1 != 0))
                 else:
                     append(Publish(topic, data[payload:end], qos, packet_id))
             else:

@@ -81,15 +81,15 @@ class Dialogue:
         if is_open:
             self._output.send(answer)
 
-    def say_goodbye(self, code: ReasonCode | None, why: str | None) -> None:
-        """DISCONNECT, which only MQTT 5 lets a server send (3.14)."""
-        if code is not None and self._output.level == MQTT_5:
-            self._output.send_explained(Disconnect(code, self._output.explain(why)))
+    def close(self, ending: Ended) -> Ended:
+        """Say goodbye, which only MQTT 5 lets a server do (3.14), and give the will back, once.
 
-    def take_will(self) -> Will | None:
-        """The will, once: it is published at the end, unless the client left in order [MQTT-3.1.2-8]."""
+        It is published at each end but that of a client which left in order [MQTT-3.1.2-8].
+        """
+        if ending.code is not None and self._output.level == MQTT_5:
+            self._output.send_explained(Disconnect(ending.code, self._output.explain(ending.why)))
         will, self._will = self._will, None
-        return will
+        return msgspec.structs.replace(ending, will=will)
 
     def _acknowledged(self, packet_id: int, now_s: float) -> Acknowledged | None:
         """A client may acknowledge what a session that is gone has sent it: that means nothing any more."""

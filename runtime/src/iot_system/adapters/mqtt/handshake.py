@@ -44,7 +44,6 @@ def acceptance(
     connect: Connect,
     terms: Terms,
     limits: MqttLimits,
-    *,
     client_id: str,
     session_present: bool,
     response_information: str | None,

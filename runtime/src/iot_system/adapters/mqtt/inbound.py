@@ -74,6 +74,7 @@ class Inbound:
         """
         if publish.properties is not NO_PROPERTIES:
             publish = self._resolve(publish)
+            batch.size += weight(publish.properties)
         if publish.qos == 2:
             self._add_qos_2(batch, publish)
         else:
@@ -82,7 +83,7 @@ class Inbound:
     def begin(self, batch: Batch) -> None:
         """A batch is complete."""
         publishes = batch.publishes
-        batch.size = sum([len(one.topic) + len(one.payload) + weight(one.properties) for one in publishes])
+        batch.size += sum([len(one.topic) + len(one.payload) for one in publishes])
         self._batches.append(batch)
         self.messages += len(publishes)
         self.size += batch.size
