@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 import aiomqtt
 import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.contract.mqtt.serving import DEADLINE_S, TELEMETRY, Served, serving
 from tests.harness.waiting import until
@@ -22,10 +23,12 @@ MESSAGES = 500
 class Paho:
     """paho-mqtt with its own thread, as a device uses it."""
 
-    def __init__(self, served: Served, *, client_id: str = "paho") -> None:
+    def __init__(
+        self, served: Served, *, client_id: str = "paho", protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311
+    ) -> None:
         self.acknowledged: list[int] = []
         self.connections: list[bool] = []
-        self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv311)
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=protocol)
         self.client.username_pw_set("one", served.tokens["one"])
         self.client.reconnect_delay_set(1, 1)
         self.client.max_inflight_messages_set(100)
@@ -43,8 +46,10 @@ class Paho:
 
 
 @asynccontextmanager
-async def paho_client(served: Served, *, client_id: str = "paho") -> AsyncIterator[Paho]:
-    client = Paho(served, client_id=client_id)
+async def paho_client(
+    served: Served, *, client_id: str = "paho", protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311
+) -> AsyncIterator[Paho]:
+    client = Paho(served, client_id=client_id, protocol=protocol)
     try:
         await until(lambda: client.connections, within_s=DEADLINE_S, why="not connected")
         yield client
@@ -52,9 +57,12 @@ async def paho_client(served: Served, *, client_id: str = "paho") -> AsyncIterat
         await client.close()
 
 
-@pytest.mark.parametrize("qos", [0, 1])
-async def test_paho_sends_and_every_message_is_there_once_in_its_order(served: Served, qos: int) -> None:
-    async with paho_client(served) as client:
+@pytest.mark.parametrize("protocol", [MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5])
+@pytest.mark.parametrize("qos", [0, 1, 2])
+async def test_paho_sends_and_every_message_is_there_once_in_its_order(
+    served: Served, qos: int, protocol: MQTTProtocolVersion
+) -> None:
+    async with paho_client(served, protocol=protocol) as client:
         for number in range(MESSAGES):
             client.client.publish(TELEMETRY, json.dumps({"ts": number + 1, "values": {"t": number}}), qos=qos)
         await client.acknowledged_all(MESSAGES)
@@ -82,6 +90,17 @@ async def test_paho_is_told_that_its_token_is_wrong(served: Served) -> None:
     served.tokens["one"] = "wrong"
     async with paho_client(served) as client:
         assert client.connections == [False]
+
+
+async def test_paho_is_told_why_a_message_of_mqtt_5_is_refused_and_stays_connected(served: Served) -> None:
+    async with paho_client(served, protocol=MQTTProtocolVersion.MQTTv5) as client:
+        codes: list[ReasonCode] = []
+        client.client.on_publish = lambda *arguments: codes.append(arguments[3])
+        client.client.publish(TELEMETRY, "{", qos=1)
+        client.client.publish(TELEMETRY, '{"t": 1}', qos=1)
+        await until(lambda: len(codes) == 2, within_s=DEADLINE_S, why="not answered")
+        assert [code.getName() for code in codes] == ["Payload format invalid", "Success"]
+        assert client.connections == [True]
 
 
 async def test_of_two_paho_clients_with_one_identifier_the_later_stays(served: Served) -> None:
@@ -136,10 +155,12 @@ async def mosquitto(served: Served, program: str, *arguments: str, stdin: bytes 
 
 
 @needs_mosquitto
-@pytest.mark.parametrize("qos", ["0", "1"])
-async def test_mosquitto_pub_sends_line_by_line(served: Served, qos: str) -> None:
+@pytest.mark.parametrize("version", ["311", "5"])
+@pytest.mark.parametrize("qos", ["0", "1", "2"])
+async def test_mosquitto_pub_sends_line_by_line(served: Served, qos: str, version: str) -> None:
     lines = b"".join(b'{"ts":%d,"values":{"t":%d}}\n' % (number + 1, number) for number in range(100))
-    assert await mosquitto(served, "mosquitto_pub", "-t", TELEMETRY, "-q", qos, "-l", stdin=lines) == (0, "")
+    arguments = ("-V", version, "-t", TELEMETRY, "-q", qos, "-l")
+    assert await mosquitto(served, "mosquitto_pub", *arguments, stdin=lines) == (0, "")
     await until(lambda: len(served.stored("one", "t")) == 100, within_s=DEADLINE_S)
     assert served.stored("one", "t") == list(range(100))
 

@@ -1,6 +1,6 @@
 """Mutated conversations: whatever comes, a connection goes on or ends, in order and within its bounds.
 
-``IOT_FUZZ_MUTATIONS`` is how many are tried, for a longer run.
+``FUZZ_MUTATIONS`` is how many are tried, for a longer run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from iot_system.adapters.mqtt.subscribing import refused_filters, unsubscribed
 
 from tests.unit.mqtt.conversations import LEVELS, conversation, mutated
 
-MUTATIONS = int(os.environ.get("IOT_FUZZ_MUTATIONS", "20000"))
+MUTATIONS = int(os.environ.get("FUZZ_MUTATIONS", "20000"))
 WITHIN_S = 60.0 + MUTATIONS / 200
 """Of processor time: many times what it takes."""
 GROWTH_LIMIT = 2 * 1024 * 1024
