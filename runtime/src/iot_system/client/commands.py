@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal
 
 from iot_system.client.records import Command
-from iot_system.client.rest import Page, Rest, segment
+from iot_system.client.rest import Page, Parameters, Rest, segment
 from iot_system.domain.commands import CommandStatus
 
 WAIT_LIMIT_S = 60.0
@@ -69,7 +69,7 @@ class Commands:
         Where there are none, waits up to ``wait_s`` for one. For devices without MQTT; `answer` each.
         """
         left_s = min(wait_s, WAIT_LIMIT_S)
-        parameters = {"status": "pending", "limit": PAGE_SIZE, "wait_s": left_s}
+        parameters: Parameters = {"status": "pending", "limit": PAGE_SIZE, "wait_s": left_s}
         return (await self._rest.get(_path(device), Page[Command], parameters, wait_s=left_s)).items
 
     async def answer(

@@ -10,7 +10,7 @@ from iot_system.domain.access import Role
 from iot_system.domain.commands import FINAL, CommandStatus
 from iot_system.domain.events import EventKind
 
-Milliseconds: TypeAlias = float
+Milliseconds: TypeAlias = int | float
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,14 +130,24 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
-    """A room; a member that was not heard of for ``stale_after_s`` seconds is stale."""
+    """A room; a member that was not heard of for ``stale_after_s`` seconds is stale.
+
+    One that nobody registered, but that devices belong to, has ``created`` 0.
+    """
 
     id: str
-    behaviour: str | None = None
+    behaviour: str
     labels: dict[str, str] = {}
-    stale_after_s: float | None = None
-    created: Milliseconds | None = None
-    updated: Milliseconds | None = None
+    stale_after_s: float
+    created: Milliseconds
+    updated: Milliseconds
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A device of a room; ``last_seen`` is None before its first message to it."""
+
+    last_seen: Milliseconds | None
+    stale: bool
 
 
 class RoomLatest(msgspec.Struct, frozen=True):
@@ -162,16 +172,17 @@ class RoomTwin(msgspec.Struct, frozen=True, kw_only=True):
     """A room's state: its members by id, the aggregates of their readings by metric, and what is wanted."""
 
     room: str
-    members: dict[str, Any]
+    members: dict[str, Member]
     metrics: dict[str, RoomMetric]
-    desired: dict[str, Any] = {}
-    version: int = 0
+    desired: dict[str, Any]
+    version: int
 
 
 class RoomCommand(msgspec.Struct, frozen=True, kw_only=True):
     """A command to all devices of a room: how far it is at each, and by device why some did not get it."""
 
     id: str
+    room: str
     commands: list[Command]
     refused: dict[str, str] = {}
 

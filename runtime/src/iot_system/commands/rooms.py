@@ -64,6 +64,10 @@ async def _show(iot: IotClient, arguments: argparse.Namespace, output: Output) -
         ],
     )
     output.rows(
+        ("device", "last_seen", "stale"),
+        [{"device": id_} | msgspec.structs.asdict(one) for id_, one in sorted(twin.members.items())],
+    )
+    output.rows(
         ("desired", "value"), [{"desired": name, "value": value} for name, value in sorted(twin.desired.items())]
     )
 

@@ -117,7 +117,7 @@ class ActorGateway:
     async def create_device(self, device: Device, *, by: str = "") -> Device:
         """See `iot_system.ports.gateway.Gateway.create_device`."""
         device = self._stamped(device)
-        imported = await self.import_devices([device], by=by)
+        imported = await self._import([device], by)
         if refused := imported.refused.get(device.id):
             raise refused
         if imported.existing:
@@ -126,9 +126,12 @@ class ActorGateway:
 
     async def import_devices(self, devices: Sequence[Device], *, by: str = "") -> Imported:
         """See `iot_system.ports.gateway.Gateway.import_devices`."""
+        return await self._import([self._stamped(device) for device in devices], by)
+
+    async def _import(self, devices: Sequence[Device], by: str) -> Imported:
         by_partition: dict[int, list[Device]] = {}
         for device in devices:
-            by_partition.setdefault(self._asking.partition_of(device.id), []).append(self._stamped(device))
+            by_partition.setdefault(self._asking.partition_of(device.id), []).append(device)
         parts = await asyncio.gather(*(self._register(*one, by) for one in by_partition.items()))
         return Imported(
             [id_ for part in parts for id_ in part.existing],

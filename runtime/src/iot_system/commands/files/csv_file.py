@@ -97,6 +97,6 @@ def _milliseconds(text: str) -> float | None:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str) and json_or_text(value) == value:
+    if isinstance(value, str) and value.isprintable() and json_or_text(value) == value:
         return value
     return msgspec.json.encode(value).decode()
