@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from iot_system.actors.changes import Changes
-from iot_system.actors.partition import PartitionActors
 from iot_system.actors.routing import addressed
 from iot_system.domain.addresses import Address
 from iot_system.domain.commands import OPEN_LIMIT, Command
@@ -23,10 +22,10 @@ from iot_system.domain.frames import (
     decode_frame,
 )
 from iot_system.domain.questions import DesiredView
-from iot_system.domain.readings import METRICS_LIMIT, Telemetry
+from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device, Room
 from iot_system.domain.signals import CommandDelivered, Reported
-from iot_system.domain.twin import LATEST_LIMIT, MEMBERS_LIMIT, ROOM_METRICS_LIMIT, STATE_LIMIT, RoomState
+from iot_system.domain.twin import STATE_LIMIT
 from iot_system.errors import NotFound, PreconditionFailed
 
 from tests.unit.actors.sample_behaviours import HERE
@@ -37,13 +36,6 @@ HALL = Room(id="hall", behaviour=f"{HERE}:Warden")
 
 def command(device: str, id_: str = "c") -> Command:
     return Command(id=id_, device=device, name="open", created_us=0, updated_us=0, expires_us=60 * S)
-
-
-def arrive(world: World, number: int, *messages: ActorMessage, source: int = 2) -> None:
-    frame = ActorFrame(source, number, list(messages))
-    actors, changes = world.owner("x"), Changes()
-    actors.receive_from_actors(frame, changes, now_us=world.now_us)
-    world.commit(actors, changes)
 
 
 @pytest.mark.parametrize("partitions", [1, 2, 5])
@@ -64,7 +56,7 @@ def test_a_message_is_taken_once_whatever_the_broker_repeats(arrivals: list[tupl
     last, expected = {0: 0, 1: 0}, []
     for source, number in arrivals:
         told = Told(Address("device", "x"), Address("room", "hall"), "n", [source, number], 0)
-        arrive(world, number, told, source=source)
+        world.arrive(number, told, source=source)
         if number > last[source]:
             last[source] = number
             expected.append(["message", "rooms/hall", "n", [source, number]])
@@ -157,13 +149,13 @@ def test_a_change_that_does_not_move_a_device_tells_no_room() -> None:
 
 def test_a_command_for_a_device_that_is_gone_or_has_too_many_is_told_as_failed() -> None:
     world = World(Device(id="x"), partitions=1)
-    arrive(world, 1, NewCommand(command("gone")))
+    world.arrive(1, NewCommand(command("gone")))
     assert [(one["status"], one["reason"]) for one in world.of_kind("command", "gone")] == [
         ("failed", "the device is not registered")
     ]
     for number in range(OPEN_LIMIT):
         world.put("x", f"c{number}")
-    arrive(world, 2, NewCommand(command("x", "more")), NewCommand(command("x", "c0")))
+    world.arrive(2, NewCommand(command("x", "more")), NewCommand(command("x", "c0")))
     assert world.of_kind("command", "x")[-1]["status"] == "failed"
     assert len(world.commands) == OPEN_LIMIT
     assert world.device("x").errors == 1
@@ -171,60 +163,9 @@ def test_a_command_for_a_device_that_is_gone_or_has_too_many_is_told_as_failed()
 
 def test_a_wish_of_an_actor_that_cannot_be_kept_is_dropped_and_told() -> None:
     world = World(Device(id="x"), partitions=1)
-    arrive(world, 1, DesiredChange("x", {"a": "x" * STATE_LIMIT}, "rooms/hall"), DesiredChange("x", {"b": 1}, "r"))
+    world.arrive(1, DesiredChange("x", {"a": "x" * STATE_LIMIT}, "rooms/hall"), DesiredChange("x", {"b": 1}, "r"))
     assert world.device("x").desired == {"b": 1}
     assert "a change of the desired state by rooms/hall was dropped" in world.of_kind("error")[0]["error"]
-
-
-def test_a_timer_goes_off_once_at_its_time_also_after_a_restart() -> None:
-    world = World(rooms=[HALL])
-    world.change("hall", "patch_room_desired", "hall", {"after_s": 10}, if_version=None, by="anna")
-    world.wait(9)
-    world.restart()
-    assert world.of_kind("alert") == []
-    world.wait(50)
-    assert world.of_kind("alert") == [
-        {"name": "later", "severity": "info", "active": True, "payload": {"room": "hall"}}
-    ]
-    assert [event.time_us for event in world.events if event.kind == "alert"] == [10 * S]
-    assert world.room("hall").timers == {}
-
-
-def test_a_timer_that_is_set_again_counts_from_then_on() -> None:
-    world = World(rooms=[HALL])
-    for after_s in (10, 11):
-        world.change("hall", "patch_room_desired", "hall", {"after_s": after_s}, if_version=None, by="anna")
-        world.wait(9)
-    assert world.of_kind("alert") == []
-    world.wait(2)
-    assert len(world.of_kind("alert")) == 1
-
-
-def test_timers_are_known_from_the_claim_and_only_changes_are_written() -> None:
-    address = Address("room", "hall")
-    actors = PartitionActors(0, received={}, sent={}, partition_of=lambda _: 0, timers={address: 7 * S})
-    assert actors.next_due_us() == 7 * S
-    assert actors.due(7 * S - 1) == []
-    assert actors.due(7 * S) == [address]
-    actors.activate_room(HALL, RoomState(timers={"later": 7 * S, "much later": 70 * S}))
-    changes = Changes()
-    actors.fire(address, changes, now_us=8 * S)
-    actors.seal(changes)
-    assert changes.timers == {address: 70 * S}
-    again = Changes()
-    actors.fire(address, again, now_us=9 * S)
-    actors.seal(again)
-    assert again.timers == {}
-
-
-def test_an_actor_that_is_due_and_gone_is_never_due_again() -> None:
-    address = Address("device", "gone")
-    actors = PartitionActors(0, received={}, sent={}, partition_of=lambda _: 0, timers={address: 7})
-    changes = Changes()
-    actors.fire(address, changes, now_us=8)
-    actors.seal(changes)
-    assert changes.timers == {address: None}
-    assert actors.next_due_us() is None
 
 
 def test_what_a_frame_needs_in_memory_is_known_from_the_frame() -> None:
@@ -262,50 +203,6 @@ def test_messages_and_readings_keep_their_order_within_a_commit() -> None:
         Membership("hall", "a", joined=True),
         RoomReadings("hall", [("a", 3, {"t": 3}), ("a", 4, {"t": 4})]),
     ]
-
-
-def test_the_257th_metric_of_a_device_is_refused_and_told_once_per_message() -> None:
-    world = World(Device(id="d", room="hall"), rooms=[Room(id="hall")])
-    world.send("d", {f"m{number}": 1 for number in range(METRICS_LIMIT)})
-    world.now_us += 1
-    changes = world.send("d", {"m0": 2, "one": 1, "two": 1})
-    assert [reading.metric for reading in changes.readings] == ["m0"]
-    assert len(world.device("d").latest) == len(world.room("hall").metrics) == METRICS_LIMIT
-    assert [one["error"] for one in world.of_kind("error")] == [
-        "a reading was refused: metric 'one' would be one more than 256, the limit of a device (and 1 more)"
-    ]
-    assert world.device("d").errors == 1
-
-
-def test_texts_and_objects_that_are_too_large_together_are_refused() -> None:
-    world = World(Device(id="d"), now_us=1)
-    for number in range(LATEST_LIMIT // 65_000):
-        assert len(world.send("d", {f"m{number}": "x" * 64_900}).readings) == 1
-    refused = world.send("d", {"more": {"x": "x" * 60_000}, "short": "y" * 1000})
-    assert [reading.metric for reading in refused.readings] == ["short"]
-    assert (
-        "the newest texts and objects of the device would be too large with metric 'more'"
-        in (world.of_kind("error")[0]["error"])
-    )
-    world.now_us += 1
-    assert len(world.send("d", {"m0": "x" * 10}).readings) == 1
-    world.now_us += 1
-    assert len(world.send("d", {"more": {"x": "x" * 60_000}}).readings) == 1
-
-
-def test_a_room_that_is_full_of_devices_or_metrics_tells_what_does_not_count() -> None:
-    world = World(Device(id="x", room="hall"), rooms=[Room(id="hall")], partitions=1)
-    members = {f"d{number}": 1 for number in range(MEMBERS_LIMIT - 1)}
-    world.room("hall").members.update(members)
-    arrive(world, 1, Membership("hall", "more", joined=True), RoomReadings("hall", [("more", 1, {"t": 1})]))
-    assert len(world.room("hall").members) == MEMBERS_LIMIT
-    assert [one["error"] for one in world.of_kind("error", "hall")] == [
-        "device 'more' cannot join: the room has 10000 devices, the limit",
-        "readings do not count: the room has 10000 devices, the limit; 'more' does not count",
-    ]
-    arrive(world, 2, RoomReadings("hall", [("x", 1, {f"m{number}": 1 for number in range(ROOM_METRICS_LIMIT + 1)})]))
-    assert len(world.room("hall").metrics) == ROOM_METRICS_LIMIT
-    assert world.room("hall").errors == 3
 
 
 def test_new_readings_are_told_to_those_who_listen_only() -> None:

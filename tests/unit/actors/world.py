@@ -13,7 +13,7 @@ from iot_system.actors.routing import addressed
 from iot_system.domain.commands import Command
 from iot_system.domain.deliveries import Delivery
 from iot_system.domain.events import EVENTS, Event, EventKind, decode_events
-from iot_system.domain.frames import ActorFrame, decode_frame
+from iot_system.domain.frames import ActorFrame, ActorMessage, decode_frame
 from iot_system.domain.ids import partition_of
 from iot_system.domain.questions import Failure
 from iot_system.domain.readings import Telemetry, Value
@@ -97,6 +97,12 @@ class World:
         )
         found: Command = self.change(device, "put_command", command)
         return found
+
+    def arrive(self, number: int, *messages: ActorMessage, source: int = 2) -> None:
+        """The ``number``-th frame of another partition, to the only one here."""
+        actors, changes = self._partitions[0], Changes()
+        actors.receive_from_actors(ActorFrame(source, number, list(messages)), changes, now_us=self.now_us)
+        self.commit(actors, changes)
 
     def wait_until(self, now_us: int) -> None:
         """Let time pass; what becomes due on the way is done at its time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from iot_system.domain.registry import LABEL_LENGTH_LIMIT, LABELS_LIMIT, Device, check_labels
 from iot_system.errors import InvalidInput
-from iot_system.services.questions import check_device
+from iot_system.services.registrations import check_device
 
 LONG = "x" * (LABEL_LENGTH_LIMIT + 1)
 

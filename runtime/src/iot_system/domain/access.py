@@ -52,6 +52,11 @@ class Principal(msgspec.Struct, frozen=True):
     credential: str | None = None
     expires_us: int | None = None
 
+    @property
+    def owner(self) -> str:
+        """Whose something is: a device and a person may have the same id."""
+        return f"device:{self.id}" if self.role == "device" else f"client:{self.id}"
+
     def may(self, action: Action) -> bool:
         """Whether the role allows ``action`` at all; the scope is a question of the thing (`sees`)."""
         return _RANKS[self.role] >= action
