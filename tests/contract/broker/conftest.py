@@ -9,6 +9,7 @@ from iot_system.adapters.nats.connection import connect
 from iot_system.ports.clock import SystemClock
 from iot_system.settings import BrokerSettings
 
+from tests.contract.broker.pods import Pods, pods_on
 from tests.harness.nats import NatsServer, running_nats
 
 
@@ -25,3 +26,9 @@ async def broker(server: NatsServer) -> AsyncIterator[NatsBroker]:
     await broker.start()
     yield broker
     await client.close()
+
+
+@pytest.fixture
+async def pods(server: NatsServer) -> AsyncIterator[Pods]:
+    async with pods_on(server) as running:
+        yield running

@@ -13,7 +13,7 @@ async def find(broker: NatsBroker, *filters: str) -> list[tuple[str, bytes]]:
     found: list[Stored] = []
     async with broker.retained.read(filters, after=0) as reader:
         while not reader.is_at_end:
-            found += await reader.fetch(16, wait_s=5)
+            found += await reader.fetch(16, wait_s=1)
     return [(one.message.topic, one.message.payload) for one in found if one.message.payload]
 
 

@@ -20,14 +20,13 @@ from iot_system.ports.broker import (
 RECORD = SessionRecord(
     owner="device d1",
     client_id="c",
-    life="first",
     gateway="api-1",
     connection="k",
     expiry_s=60,
     position=7,
     subscriptions=(Subscription("app/#", 1, identifier=4), Subscription("app/x", group="g", since=3)),
     in_flight=(InFlight(1, 5), InFlight(0, 6, retained=2, identifiers=(4,))),
-    received={9: (3, True)},
+    received={9: ("k-3", True)},
     will=Will(Message("app/w", b"gone"), 5),
 )
 
@@ -58,9 +57,7 @@ async def test_only_the_newest_revision_can_be_deleted_and_nothing_is_left_of_it
 
 
 async def test_a_scan_tells_who_has_each_session_and_when_there_is_something_to_do(broker: NatsBroker) -> None:
-    left = SessionRecord(
-        owner="o", client_id="left", life="l", disconnected_us=1_000_000, expiry_s=60, will=RECORD.will
-    )
+    left = SessionRecord(owner="o", client_id="left", disconnected_us=1_000_000, expiry_s=60, will=RECORD.will)
     revisions = [await broker.sessions.save(one, 0) for one in (RECORD, left)]
     connected, disconnected = await broker.sessions.scan()
     assert (connected.key, connected.revision) == (RECORD.key, revisions[0])

@@ -95,13 +95,11 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     It is connected to ``gateway`` by ``connection``, or to none (empty) since ``disconnected_us``. Everything in the
     log up to ``position`` was sent, and of that ``in_flight`` (in the order of sending) not acknowledged. ``received``
-    maps packet ids of QoS 2 that were not released to the number of the message, unique within this ``life`` of the
-    session, and whether it is known to be stored.
+    maps packet ids of QoS 2 that were not released to the id of the message and whether it is known to be stored.
     """
 
     owner: str
     client_id: str
-    life: str
     gateway: str = ""
     connection: str = ""
     expiry_s: int = 0
@@ -109,9 +107,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     position: int = 0
     subscriptions: tuple[Subscription, ...] = ()
     in_flight: tuple[InFlight, ...] = ()
-    received: dict[int, tuple[int, bool]] = {}
+    received: dict[int, tuple[str, bool]] = {}
     last_packet_id: int = 0
-    last_number: int = 0
     will: Will | None = None
 
     @property
@@ -308,10 +305,15 @@ class Colleagues(Protocol):
         """Answer the others, as ``gateway``."""
         ...
 
-    async def alive(self, gateway: str) -> None:
-        """Say that ``gateway`` lives."""
-        ...
 
-    async def on_alive(self, callback: Callable[[str], None]) -> None:
-        """Call ``callback`` with the name of each process that says it lives, this one too."""
-        ...
+class Backend(Protocol):
+    """What a process needs to be a broker."""
+
+    @property
+    def messages(self) -> Messages: ...
+    @property
+    def retained(self) -> Retained: ...
+    @property
+    def sessions(self) -> Sessions: ...
+    @property
+    def colleagues(self) -> Colleagues: ...

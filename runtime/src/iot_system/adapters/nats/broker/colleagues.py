@@ -1,9 +1,8 @@
-"""What API processes say to each other, by core NATS: that they live, and who has a session now."""
+"""What API processes say to each other, by core NATS: who has a session now."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import msgspec
 import nats.errors
@@ -11,10 +10,9 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from iot_system.errors import IotError, Unavailable
+from iot_system.errors import IotError
 from iot_system.ports.broker import Release
 
-ALIVE = "iot.alive"
 RELEASE = "iot.gateway.{}.sessions"
 log = structlog.get_logger()
 
@@ -56,21 +54,6 @@ class NatsColleagues:
             task.add_done_callback(self._answering.discard)
 
         await self._client.subscribe(RELEASE.format(gateway), cb=on_request)
-
-    async def alive(self, gateway: str) -> None:
-        """See `iot_system.ports.broker.Colleagues.alive`."""
-        try:
-            await self._client.publish(ALIVE, gateway.encode())
-        except nats.errors.Error as error:
-            raise Unavailable(f"the broker does not hear: {error}") from error
-
-    async def on_alive(self, callback: Callable[[str], None]) -> None:
-        """See `iot_system.ports.broker.Colleagues.on_alive`."""
-
-        async def on_message(message: Msg) -> None:
-            callback(message.data.decode())
-
-        await self._client.subscribe(ALIVE, cb=on_message)
 
 
 async def _answer(message: Msg, release: Release) -> None:

@@ -97,13 +97,21 @@ class LogReader:
                     raise nats.errors.Error(f"delivery {delivered.number} came where {self._number} was due")
                 entries.append(Entry(message.subject, delivered.sequence, message.data, message.headers))
                 is_last = delivered.pending == 0
+            if not entries and not self.is_at_end:
+                is_last = await self._has_nothing_left()
         except (nats.errors.Error, TimeoutError, OSError) as error:
             await self._close()
             raise Unavailable(f"stream {self._stream} cannot be read: {error or type(error).__name__}") from error
         if entries:
             self._after = entries[-1].sequence
-            self.is_at_end = self.is_at_end or is_last
+        self.is_at_end = self.is_at_end or is_last
         return entries
+
+    async def _has_nothing_left(self) -> bool:
+        """What was counted when the consumer was made may have gone since: too old, replaced, deleted."""
+        info = await self._jetstream.consumer_info(self._stream, self._consumer)
+        assert info.delivered is not None
+        return not info.num_pending and info.delivered.consumer_seq == self._number
 
     async def _open(self) -> None:
         stream = await self._jetstream.stream_info(self._stream)
@@ -146,5 +154,5 @@ async def read_to_end(
     entries: list[Entry] = []
     async with LogReader(client, stream, subjects, after=0, headers_only=headers_only) as reader:
         while not reader.is_at_end:
-            entries += await reader.fetch(BATCH, wait_s=TIMEOUT_S)
+            entries += await reader.fetch(BATCH, wait_s=1.0)
     return entries

@@ -47,8 +47,8 @@ class Pull:
     async def take(self, limit: int, *, ahead: int, until_s: float) -> list[Msg]:
         """Up to ``limit`` messages as soon as there is one, none after ``until_s`` of the loop's time.
 
-        At most ``ahead`` messages, those returned too, and `PULL_BYTES`, are on their way. Raises an error of NATS or `TimeoutError` where
-        the consumer is gone.
+        At most ``ahead`` messages, those returned too, and `PULL_BYTES`, are on their way. Raises an error of NATS or
+        `TimeoutError` where the consumer is gone.
         """
         loop = asyncio.get_running_loop()
         while True:

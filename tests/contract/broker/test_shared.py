@@ -1,0 +1,87 @@
+"""Shared subscriptions: exactly one member gets each message, wherever the members are."""
+
+from __future__ import annotations
+
+import asyncio
+
+from iot_system.adapters.nats.broker.streams import MESSAGES
+from iot_system.ports.broker import Message, Subscription, group_key
+
+from tests.contract.broker.pods import DEADLINE_S, Pod, PodClient, Pods
+
+SHARED = Subscription("app/#", 1, group="g")
+
+
+def numbered(count: int, *, start: int = 0) -> list[Message]:
+    return [Message("app/a", b"%d" % number, 1) for number in range(start, start + count)]
+
+
+async def until_total(clients: list[PodClient], count: int) -> list[int]:
+    """Wait until the members have got so many together; returns what they got."""
+    async with asyncio.timeout(DEADLINE_S):
+        while sum(len(one.received) for one in clients) < count:
+            waiting = [asyncio.create_task(one.changed()) for one in clients]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in waiting:
+                task.cancel()
+    return sorted(int(payload) for one in clients for payload in one.payloads())
+
+
+async def groups(pod: Pod) -> set[str]:
+    """The shared subscriptions that the broker keeps."""
+    return {one.name for one in await pod.client.jetstream().consumers_info(MESSAGES)}
+
+
+async def test_each_message_goes_to_exactly_one_member_over_all_pods(pods: Pods) -> None:
+    one, other = await pods.start("one"), await pods.start("other")
+    members = [await one.connect("a"), await one.connect("b"), await other.connect("c")]
+    for member in members:
+        await member.subscribe(SHARED)
+    publisher = await other.connect("p")
+    await publisher.publish(*numbered(300))
+    assert await until_total(members, 300) == list(range(300))
+    await publisher.publish(Message("app/a", b"300", 1))
+    assert await until_total(members, 301) == list(range(301))
+    assert all(member.received for member in members[:2])
+
+
+async def test_what_a_member_leaves_behind_goes_to_another_one(pods: Pods) -> None:
+    one, other = await pods.start("one"), await pods.start("other")
+    leaving = await one.connect("a", acknowledges=False)
+    await leaving.subscribe(SHARED)
+    publisher = await other.connect("p")
+    await publisher.publish(*numbered(10))
+    await leaving.get(*(b"%d" % number for number in range(10)))
+    staying = await other.connect("b")
+    await staying.subscribe(SHARED)
+    leaving.acknowledge(leaving.packet_ids[0])
+    leaving.leave()
+    assert await until_total([staying], 9) == list(range(1, 10))
+
+
+async def test_messages_wait_for_a_member_whose_session_goes_on(pods: Pods) -> None:
+    one, other = await pods.start("one"), await pods.start("other")
+    client = await one.connect("a")
+    await client.subscribe(SHARED)
+    client.leave()
+    publisher = await other.connect("p")
+    await publisher.publish(*numbered(5))
+    again = await other.connect("a")
+    assert await until_total([again], 5) == list(range(5))
+
+
+async def test_a_group_without_any_member_left_is_forgotten(pods: Pods) -> None:
+    one, other = await pods.start("one"), await pods.start("other")
+    client, last = await one.connect("a", expiry_s=0), await other.connect("b")
+    await client.subscribe(SHARED)
+    await last.subscribe(SHARED)
+    publisher = await other.connect("p")
+    client.leave()
+    assert await other.router.unsubscribe(last.member, ["$share/g/app/#"]) == [True]
+    async with asyncio.timeout(DEADLINE_S):
+        while group_key("g", "app/#") in await groups(other):
+            pass
+    await publisher.publish(*numbered(1))
+    await last.subscribe(SHARED)
+    await publisher.publish(*numbered(1, start=1))
+    await last.get(b"1")
