@@ -5,10 +5,11 @@ from __future__ import annotations
 from iot_system.adapters.mqtt.packets import MQTT_3_1_1, MQTT_5, Connect
 from iot_system.adapters.mqtt.reasons import ReasonCode
 from iot_system.domain.ids import check_id
-from iot_system.errors import Forbidden, InvalidInput, Retry, Unauthenticated
+from iot_system.errors import Forbidden, InvalidInput, Overloaded, Retry, Unauthenticated
 from iot_system.ports.gateway import Gateway, Principal
 
-ADMIN = "admin"
+PERSONS = frozenset({"admin", "api", "jwt"})
+"""User names of people and programs, whose token says who they are; any other is a device's id."""
 CLIENT_ID_LIMIT = 256
 
 
@@ -34,19 +35,20 @@ def check_connect(connect: Connect) -> None:
         raise NotAdmitted(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, "client_id", why)
 
 
-async def authenticate(gateway: Gateway, connect: Connect) -> Principal:
-    """The device that ``username`` names, by its token in ``password``; ``admin`` names the administrator.
+async def authenticate(gateway: Gateway, connect: Connect, client: str) -> Principal:
+    """The device that ``username`` names, by its token in ``password``, or one of `PERSONS`, from address ``client``.
 
     Raises `NotAdmitted`.
     """
     if connect.username is None or not connect.password:
-        why = "CONNECT needs the device's id as user name and its token as password"
+        why = "CONNECT needs the device's id as user name and its token as password; 'api' is a program's user name"
         raise NotAdmitted(ReasonCode.BAD_USER_NAME_OR_PASSWORD, "unauthenticated", why)
     try:
         token = connect.password.decode()
-        if connect.username != ADMIN:
-            return await gateway.authenticate(token, device=check_id(connect.username, field="user name"))
-        principal = await gateway.authenticate(token)
+        if connect.username not in PERSONS:
+            device = check_id(connect.username, field="user name")
+            return await gateway.authenticate(token, device=device, client=client)
+        principal = await gateway.authenticate(token, client=client)
     except UnicodeDecodeError:
         why = "the password is not valid UTF-8"
         raise NotAdmitted(ReasonCode.BAD_USER_NAME_OR_PASSWORD, "unauthenticated", why) from None
@@ -54,8 +56,11 @@ async def authenticate(gateway: Gateway, connect: Connect) -> Principal:
         raise NotAdmitted(ReasonCode.BAD_USER_NAME_OR_PASSWORD, "unauthenticated", str(error)) from None
     except (Unauthenticated, Forbidden) as error:
         raise NotAdmitted(ReasonCode.NOT_AUTHORIZED, "unauthenticated", str(error)) from None
+    except Overloaded as error:
+        raise NotAdmitted(ReasonCode.QUOTA_EXCEEDED, "slowed", str(error)) from None
     except Retry as error:
         raise NotAdmitted(ReasonCode.SERVER_UNAVAILABLE, "unavailable", str(error)) from None
-    if principal.role != "admin":
-        raise NotAdmitted(ReasonCode.NOT_AUTHORIZED, "unauthenticated", "the token is not the administrator's")
+    if principal.role == "device":
+        why = f"the token is a device's: its user name is {principal.id!r}"
+        raise NotAdmitted(ReasonCode.NOT_AUTHORIZED, "unauthenticated", why)
     return principal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, cast
 from uuid import uuid4
 
@@ -47,14 +47,16 @@ class MqttProtocol(asyncio.Protocol):
         self._connection = Connection(limits, self._loop.time())
         self._principal: Principal | None = None
         self._client_id = ""
+        self._host = ""
         self._peer = ""
+        self._end_watch: Callable[[], None] | None = None
         self._is_reading = True
         self._is_half_closed = False
         self._closing_s: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's have no base class of asyncio's
-        self._peer = _address(transport.get_extra_info("peername"))
+        self._host, self._peer = _address(transport.get_extra_info("peername"))
         if len(self._clients) >= self._limits.connections:
             self._refuse("connections", f"there are {len(self._clients)} connections, the limit")
             self._transport.abort()
@@ -66,7 +68,9 @@ class MqttProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connection.end()
-        self._clients.remove(self, self._principal.id if self._principal else "", self._client_id)
+        if self._end_watch is not None:
+            self._end_watch()
+        self._clients.remove(self, self._principal.owner if self._principal else "", self._client_id)
 
     def data_received(self, data: bytes) -> None:
         BYTES.inc(len(data))
@@ -119,17 +123,21 @@ class MqttProtocol(asyncio.Protocol):
     async def _admit(self, connect: Connect) -> None:
         try:
             check_connect(connect)
-            principal = await authenticate(self._gateway, connect)
+            principal = await authenticate(self._gateway, connect, self._host)
         except NotAdmitted as refusal:
             self._handle(self._connection.refuse(refusal.code, refusal.reason, str(refusal)))
             return
         if self._transport.is_closing():
             return
         self._principal, self._client_id = principal, connect.client_id
+        self._end_watch = self._gateway.watch(principal, self._revoked)
         if connect.client_id:
-            self._clients.name(self, principal.id, connect.client_id)
+            self._clients.name(self, principal.owner, connect.client_id)
         session = Session(connect.client_id or uuid4().hex, uuid4().hex)
         self._handle(self._connection.accept(connect, session, self._loop.time()))
+
+    def _revoked(self, why: str) -> None:
+        self.finish(Ended("revoked", why, code=ReasonCode.ADMINISTRATIVE_ACTION))
 
     async def _subscribe(self, subscribe: Subscribe) -> None:
         session = self._connection.session
@@ -223,9 +231,10 @@ class MqttProtocol(asyncio.Protocol):
         self._refusals.tell(reason, why, device=device, client=self._peer)
 
 
-def _address(peer: object) -> str:
+def _address(peer: object) -> tuple[str, str]:
+    """The host, and the host with its port."""
     match peer:
         case (str(host), int(port), *_):
-            return f"{host}:{port}"
+            return host, f"{host}:{port}"
         case _:
-            return "unknown"
+            return "", "unknown"
