@@ -9,7 +9,9 @@ import msgspec
 
 from bench.actors.benchmark import actors
 from bench.commands.benchmark import commands
+from bench.connections import connections
 from bench.context import Context
+from bench.growth import growth
 from bench.ingest import ingest
 
 
@@ -24,4 +26,6 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "ingest": Benchmark(ingest, 12),
     "actors": Benchmark(actors, 8),
     "commands": Benchmark(commands, 2),
+    "connections": Benchmark(connections, 6),
+    "growth": Benchmark(growth, 15),
 }

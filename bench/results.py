@@ -8,7 +8,9 @@ import msgspec
 
 from bench.actors.benchmark import Actors
 from bench.commands.benchmark import Commands
+from bench.connections import Connections
 from bench.context import ground
+from bench.growth import Growth
 from bench.ingest import Ingest
 from bench.machine import Machine, this_machine
 from bench.versions import versions
@@ -23,6 +25,8 @@ class Results(msgspec.Struct, kw_only=True, omit_defaults=True):
     ingest: Ingest | None = None
     actors: Actors | None = None
     commands: Commands | None = None
+    connections: Connections | None = None
+    growth: Growth | None = None
 
 
 async def on_this_machine() -> Results:

@@ -30,6 +30,9 @@ class System:
     ``settings`` are variables beside the defaults. ``broker_port`` is known after the start.
     """
 
+    _api: Child
+    _environment: Mapping[str, str]
+
     def __init__(
         self, children: Children, folder: Path, database_url: str, *, settings: Mapping[str, str] | None = None
     ) -> None:
@@ -66,9 +69,22 @@ class System:
         await _migrate(environment)
         actors = self._start("actor-system", environment | {"ACTOR_SYSTEM_PORT": str(self._actors_port)})
         ports = {"IOT_HTTP_PORT": str(self.http_port), "IOT_MQTT_PORT": str(self.mqtt_port)}
-        api = self._start("api", environment | ports | {"IOT_ADMIN_TOKEN": self.admin_token})
+        self._environment = environment | ports | {"IOT_ADMIN_TOKEN": self.admin_token}
+        self._api = self._start("api", self._environment)
         await _ready(actors, self._actors_port)
-        await _ready(api, self.http_port)
+        await _ready(self._api, self.http_port)
+
+    async def restart_api(self) -> None:
+        """A new process in the place of the API."""
+        self._api.terminate()
+        deadline_s = time.monotonic() + READY_TIMEOUT_S
+        while True:
+            if self._api.has_ended:
+                break
+            _still(self._api, deadline_s, "it does not end")
+            await asyncio.sleep(POLL_S)
+        self._api = self._start("api", self._environment)
+        await _ready(self._api, self.http_port)
 
     async def applied(self) -> int:
         """Messages whose transaction was committed since the start, as the actor system counts them."""

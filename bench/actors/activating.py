@@ -10,6 +10,7 @@ import gc
 import sys
 import time
 import tracemalloc
+from pathlib import Path
 
 import msgspec
 from iot_system.adapters.stores import open_store
@@ -18,9 +19,10 @@ from iot_system.services.partition import Partition
 
 from bench.actors.registered import STREAM_ID
 from bench.programs import answer, hear_any
-from bench.usage import resident_bytes
+from bench.usage import resident_of
 from bench.workload import device
 
+SELF = Path("/proc/self")
 AT_ONCE = 1000
 """Devices that are woken by one look into the store."""
 
@@ -46,7 +48,7 @@ async def activate(url: str, devices: int, *, traced: bool) -> Activated:
         collect_seldom()
         if traced:
             tracemalloc.start()
-        resident, began_s = resident_bytes(), time.perf_counter()
+        resident, began_s = resident_of(SELF), time.perf_counter()
         for start in range(0, devices, AT_ONCE):
             ids = [device(number) for number in range(start, min(start + AT_ONCE, devices))]
             await partition.activate(ids, [], store)
@@ -54,7 +56,7 @@ async def activate(url: str, devices: int, *, traced: bool) -> Activated:
         assert len(partition.actors.devices) == devices
         gc.collect()
         counted = tracemalloc.get_traced_memory()[0] if traced else None
-        return Activated(devices, seconds, resident_bytes() - resident, counted)
+        return Activated(devices, seconds, resident_of(SELF) - resident, counted)
     finally:
         await store.stop()
 

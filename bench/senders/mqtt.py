@@ -101,28 +101,30 @@ class MqttSender:
 @contextlib.asynccontextmanager
 async def connect(order: Order) -> AsyncIterator[MqttSender]:
     """Connect all devices, each with its own password where there are any."""
-    loop = asyncio.get_running_loop()
     connections: list[DeviceConnection] = []
     try:
         for number in range(order.workload.devices):
-            name, topic = device(number), f"v1/devices/{device(number)}/telemetry"
-            password = order.passwords[number].encode() if order.passwords else None
-            hello = Connect(name, keep_alive_s=KEEP_ALIVE_S, username=name if password else None, password=password)
+            topic = f"v1/devices/{device(number)}/telemetry"
             publishes = [
                 encode(Publish(topic, payload, 1, _packet_id(index)))
                 for index, payload in enumerate(order.workload.payloads(number))
             ]
-            _, connection = await loop.create_connection(
-                lambda hello=hello, publishes=publishes: DeviceConnection(hello, publishes),  # type: ignore[misc]
-                HOST,
-                order.port,
-            )
-            connections.append(connection)
-            await connection.accepted
+            password = order.passwords[number] if order.passwords else None
+            connections.append(await join(order.port, number, password, publishes))
         yield MqttSender(connections)
     finally:
         for connection in connections:
             connection.close()
+
+
+async def join(port: int, number: int, password: str | None, publishes: Sequence[bytes] = ()) -> DeviceConnection:
+    """Connect a device to a server on loopback. Raises `ConnectionError` where it is refused."""
+    name, secret = device(number), password.encode() if password else None
+    hello = Connect(name, keep_alive_s=KEEP_ALIVE_S, username=name if secret else None, password=secret)
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(lambda: DeviceConnection(hello, publishes), HOST, port)
+    await connection.accepted
+    return connection
 
 
 def _packet_id(index: int) -> int:
