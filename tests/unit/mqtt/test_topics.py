@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from iot_system.adapters.mqtt.limits import MqttLimits
+from iot_system.adapters.mqtt.limits import TOPIC_BYTES, TOPIC_LEVELS, MqttLimits
 from iot_system.adapters.mqtt.malformed import MalformedPacket
 from iot_system.adapters.mqtt.packets import Options, Subscribe, Unsubscribe
 from iot_system.adapters.mqtt.reasons import ReasonCode
 from iot_system.adapters.mqtt.session import Session, Subscription
 from iot_system.adapters.mqtt.subscribing import refused_filters, unsubscribed
 from iot_system.adapters.mqtt.topics import (
-    TOPIC_BYTES,
-    TOPIC_LEVELS,
     Shared,
     check_filter,
     check_size,

@@ -6,6 +6,9 @@ import msgspec
 
 HEADERS_BYTES = 16 * 1024
 """What a packet of MQTT 5 may have beyond its payload: topic and properties."""
+TOPIC_BYTES = 1024
+TOPIC_LEVELS = 32
+"""Of topic names and filters, wherever one is more than read and refused."""
 _DAY_S = 86_400
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from iot_system.adapters.mqtt.limits import TOPIC_BYTES, TOPIC_LEVELS
 from iot_system.adapters.mqtt.malformed import MalformedPacket
 from iot_system.domain.ids import ME, check_id
 from iot_system.errors import InvalidInput, NotFound
@@ -15,8 +16,6 @@ from iot_system.ports.gateway import Principal
 
 _SHOWN = 100
 _SHARE = "$share"
-TOPIC_BYTES = 1024
-TOPIC_LEVELS = 32
 
 
 def check_topic(topic: str) -> str:
