@@ -143,6 +143,15 @@ async def test_an_old_owner_writes_nothing_outside_the_stream_either(owner: Owne
     assert page.items == [Device(id="d")]
 
 
+async def test_an_old_owner_hears_that_it_is_one(store: Store, another: Opener) -> None:
+    old = [await Owner.of(store, number, name="old") for number in (1, 2)]
+    await store.check([one.guard for one in old])
+    await Owner.of(await another(), 2, name="new")
+    with pytest.raises(Fenced) as fenced:
+        await store.check([*(one.guard for one in old), Guard(7, 1)])
+    assert fenced.value.partitions == {2, 7}
+
+
 async def test_a_partition_that_was_never_claimed_belongs_to_nobody(store: Store) -> None:
     with pytest.raises(Fenced):
         await store.commit([PartitionCommit(partition=8, epoch=1, revision=1, applied=1)])

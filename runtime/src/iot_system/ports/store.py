@@ -122,6 +122,10 @@ class Store(Protocol):
         """
         ...
 
+    async def check(self, guards: Sequence[Guard]) -> None:
+        """Raises `Fenced` with the partitions that a newer epoch owns: what their old owner knows may be outdated."""
+        ...
+
     async def known(self, readings: Iterable[Reading]) -> set[tuple[str, str, int]]:
         """Return which ``(device, metric, time_us)`` of ``readings`` are in the history already."""
         ...

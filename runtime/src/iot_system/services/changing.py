@@ -202,7 +202,7 @@ class Group:
             self._known = {(command.device, command.id): command for command in await store.commands(commands)}
 
     def apply(self) -> list[Share]:
-        """See `Work.apply`; what breaks a rule is refused, the rest goes on."""
+        """See `Work.apply`; what breaks a rule is refused afterwards, the rest goes on."""
         shares: dict[int, Share] = {}
         for one, partition in self._asked:
             share = shares.get(partition.number)
@@ -211,14 +211,16 @@ class Group:
             try:
                 self._results.append((one, partition, self._change(share, one.question)))
             except IotError as error:
-                one.refuse(error)
-        return [share for share in shares.values() if share.has_changes]
+                self._results.append((one, partition, error))
+        return list(shares.values())
 
     def answer(self, owned: Mapping[int, Partition]) -> None:
         """All is committed but what belongs to another shard by now."""
         for one, partition, result in self._results:
             if owned.get(partition.number) is not partition:
                 one.refuse(NotOwned(f"partition {partition.number} has just moved away"))
+            elif isinstance(result, IotError):
+                one.refuse(result)
             elif not one.answer.done():
                 one.answer.set_result(result)
 

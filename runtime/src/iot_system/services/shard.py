@@ -158,10 +158,15 @@ class Shard:
 
     @contextlib.asynccontextmanager
     async def turn(self, number: int) -> AsyncIterator[Partition]:
-        """Hold everything else of this shard while using a partition's state."""
+        """Hold everything else of this shard while using a partition's state.
+
+        Raises `NotOwned` or `Fenced` where another shard owns it, `Unavailable` where the store does not answer.
+        """
         async with self._turn:
             try:
-                yield self.partition(number)
+                partition = self.partition(number)
+                await self._store.check([partition.guard])
+                yield partition
             except Fenced as fenced:
                 await self._drop(fenced.partitions)
                 raise
@@ -269,8 +274,16 @@ class Shard:
             APPLIED.inc(applied[-1].telemetry)
 
     async def _commit(self, shares: Sequence[Share], *, attempts: int | None = None) -> None:
-        """Commit all but what a newer epoch owns, then let go what leaves."""
-        sealed = [(share, share.seal()) for share in shares]
+        """Commit all but what a newer epoch owns, then let go what leaves.
+
+        Also where nothing changes: what an actor says is true only as long as nobody else owns it.
+        """
+        if unchanged := [share.partition.guard for share in shares if not share.has_changes]:
+            try:
+                await self._patiently(lambda: self._store.check(unchanged), attempts=attempts)
+            except Fenced as fenced:
+                await self._drop(fenced.partitions)
+        sealed = [(share, share.seal()) for share in shares if share.has_changes]
         while mine := [(one, commit) for one, commit in sealed if self._owned.get(commit.partition) is one.partition]:
             commits = [commit for _, commit in mine]
             for commit in commits:

@@ -29,7 +29,8 @@ class Share:
         """Whether there is anything to commit."""
         changes = self.changes
         return bool(
-            changes.devices
+            self.applied != self.partition.applied
+            or changes.devices
             or changes.rooms
             or changes.commands
             or changes.connections

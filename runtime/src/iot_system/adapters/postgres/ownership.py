@@ -54,7 +54,15 @@ async def claim(connection: Connection, numbers: Iterable[int], owner: str, stre
     }
 
 
-async def check(connection: Connection, guard: Guard) -> None:
+async def check(connection: Connection, guards: Sequence[Guard]) -> None:
+    """See `iot_system.ports.store.Store.check`."""
+    numbers = [guard.partition for guard in guards]
+    owned = dict(await connection.fetch("select number, epoch from partitions where number = any($1)", numbers))
+    if fenced := frozenset(guard.partition for guard in guards if owned.get(guard.partition) != guard.epoch):
+        raise Fenced(fenced)
+
+
+async def hold(connection: Connection, guard: Guard) -> None:
     """Hold the partition until the end of the transaction. Raises `Fenced` where ``guard`` is of an older epoch."""
     epoch = await connection.fetchval("select epoch from partitions where number = $1 for update", guard.partition)
     if epoch != guard.epoch:

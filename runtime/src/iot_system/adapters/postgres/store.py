@@ -60,6 +60,11 @@ class PostgresStore:
             async with self._database.transaction() as connection:
                 await ownership.commit(connection, commits, metrics, merge=True)
 
+    async def check(self, guards: Sequence[Guard]) -> None:
+        """See `Store.check`."""
+        async with self._database.session() as session:
+            await ownership.check(session, guards)
+
     async def known(self, readings: Iterable[Reading]) -> set[tuple[str, str, int]]:
         """See `Store.known`."""
         async with self._database.session() as session:
@@ -83,7 +88,7 @@ class PostgresStore:
     async def add_credential(self, guard: Guard, credential: Credential, audit: AuditEntry | None = None) -> None:
         """See `Store.add_credential`."""
         async with self._database.transaction() as connection:
-            await ownership.check(connection, guard)
+            await ownership.hold(connection, guard)
             await credentials.add_credential(connection, credential, audit)
 
     async def delete_credential(
@@ -91,7 +96,7 @@ class PostgresStore:
     ) -> None:
         """See `Store.delete_credential`."""
         async with self._database.transaction() as connection:
-            await ownership.check(connection, guard)
+            await ownership.hold(connection, guard)
             await credentials.delete_credential(connection, device, credential, audit)
 
     async def access(self, ids: Sequence[str]) -> list[DeviceAccess]:

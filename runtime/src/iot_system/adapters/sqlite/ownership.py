@@ -44,11 +44,13 @@ def claim(connection: Connection, numbers: Iterable[int], owner: str, stream: st
     return claims
 
 
-def check(connection: Connection, guard: Guard) -> None:
-    """Raises `Fenced` where ``guard`` is of an older epoch."""
-    row = connection.execute("select epoch from partitions where number = ?", (guard.partition,)).fetchone()
-    if row != (guard.epoch,):
-        raise Fenced(frozenset({guard.partition}))
+def check(connection: Connection, guards: Sequence[Guard]) -> None:
+    """See `iot_system.ports.store.Store.check`."""
+    find = "select epoch from partitions where number = ?"
+    if fenced := frozenset(
+        guard.partition for guard in guards if connection.execute(find, (guard.partition,)).fetchone() != (guard.epoch,)
+    ):
+        raise Fenced(fenced)
 
 
 def applied(connection: Connection, stream: str) -> dict[int, int]:

@@ -43,6 +43,10 @@ class SqliteStore:
         """See `Store.commit`."""
         await self._database.write(ownership.commit, commits)
 
+    async def check(self, guards: Sequence[Guard]) -> None:
+        """See `Store.check`."""
+        await self._database.read(ownership.check, guards)
+
     async def known(self, readings: Iterable[Reading]) -> set[tuple[str, str, int]]:
         """See `Store.known`."""
         return await self._database.read(history.known, readings)
@@ -63,7 +67,7 @@ class SqliteStore:
         """See `Store.add_credential`."""
 
         def write(connection: Connection) -> None:
-            ownership.check(connection, guard)
+            ownership.check(connection, [guard])
             credentials.add_credential(connection, credential, audit)
 
         await self._database.write(write)
@@ -74,7 +78,7 @@ class SqliteStore:
         """See `Store.delete_credential`."""
 
         def write(connection: Connection) -> None:
-            ownership.check(connection, guard)
+            ownership.check(connection, [guard])
             credentials.delete_credential(connection, device, credential, audit)
 
         await self._database.write(write)
