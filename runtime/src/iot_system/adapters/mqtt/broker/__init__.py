@@ -47,4 +47,4 @@ class Broker:
         finally:
             self.router.cut()
             await self._upkeep.stop()
-            self._feeds.cut()
+            await self._feeds.stop()

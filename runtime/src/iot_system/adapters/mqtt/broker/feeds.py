@@ -24,9 +24,10 @@ class Feeds:
         self._messages = messages
         self._clock = clock
         self._tree: SubscriptionTree[Attachment] = SubscriptionTree()
-        self._live = Live(messages, self._on_messages)
+        self._live = Live(messages, self._on_messages, self._on_lost)
         self._shared = SharedSubscriptions(messages, clock)
         self._supply = Supply(messages, retained, self._shared, clock)
+        self._members: set[Attachment] = set()
         self._preparing = 0
 
     @property
@@ -49,12 +50,16 @@ class Feeds:
 
     def enter(self, member: Attachment) -> None:
         """A member that was prepared for gets messages from here on, but not before the caller awaits something."""
+        self._members.add(member)
         for one in member.own():
             self._tree.add(member, one)
+        if self.head is not None and member.position >= self.head:
+            member.is_live = True  # it has missed nothing
         self._supply.start(member)
 
     def exit(self, member: Attachment) -> None:
         """It gets nothing any more."""
+        self._members.discard(member)
         for one in member.own():
             self._tree.remove(member, one.filter)
         if member.supply is not None:
@@ -113,10 +118,11 @@ class Feeds:
         if not len(self._tree) and not self._preparing and self._live.head is not None:
             await self._live.rest()
 
-    def cut(self) -> None:
-        """Stop at once."""
-        self._live.cut()
-        self._shared.cut()
+    async def stop(self) -> None:
+        """Give nobody anything more."""
+        await self._supply.stop()
+        await self._shared.stop()
+        await self._live.rest()
 
     def _on_messages(self, messages: Sequence[Stored]) -> None:
         touched: dict[Attachment, None] = {}
@@ -133,3 +139,13 @@ class Feeds:
                     self._supply.start(member)
         for member in touched:
             member.flush()
+
+    def _on_lost(self, last: int) -> None:
+        """The log will give the sequences behind ``last`` to other messages: those must not be taken for known."""
+        for member in self._members:
+            member.position = min(member.position, last)
+            for name, one in member.subscriptions.items():
+                if one.since > last:
+                    member.subscriptions[name] = since_last = replace(one, since=last)
+                    if not one.group:
+                        self._tree.add(member, since_last)

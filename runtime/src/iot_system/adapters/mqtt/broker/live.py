@@ -22,11 +22,15 @@ class Live:
     """One reader for all. Its filters only grow: with many of them it reads everything, which costs less than many.
 
     What ``on_messages`` gets comes in order and without gaps, for all filters since `want` returned for them.
+    ``on_lost`` is told where the log ends, when it has lost what was read behind that.
     """
 
-    def __init__(self, messages: Messages, on_messages: Callable[[Sequence[Stored]], None]) -> None:
+    def __init__(
+        self, messages: Messages, on_messages: Callable[[Sequence[Stored]], None], on_lost: Callable[[int], None]
+    ) -> None:
         self._messages = messages
         self._on_messages = on_messages
+        self._on_lost = on_lost
         self._filters: list[str] = []
         self._pump: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -55,7 +59,7 @@ class Live:
                 self._pump = asyncio.create_task(self._read(tuple(self._filters), before))
 
     async def rest(self) -> None:
-        """Nobody wants anything any more."""
+        """Nobody wants anything any more, until the next `want`."""
         async with self._starting:
             pump, self._pump = self._pump, None
             self._filters, self.head = [], None
@@ -63,11 +67,6 @@ class Live:
                 pump.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await pump
-
-    def cut(self) -> None:
-        """Stop at once."""
-        if self._pump is not None:
-            self._pump.cancel()
 
     async def _read(self, filters: Sequence[str], before: asyncio.Task[None] | None) -> None:
         if before is not None:
@@ -83,7 +82,14 @@ class Live:
                             self.head = found[-1].sequence
             except StreamLost as lost:
                 log.error("messages are lost", why=str(lost))
-                self.head = 0
+                await self._find_end()
             except Unavailable as error:
                 log.warning("messages cannot be read at present", why=str(error))
                 await asyncio.sleep(_RETRY_S)
+
+    async def _find_end(self) -> None:
+        try:
+            self.head = await self._messages.last()
+        except Unavailable:
+            return  # it is lost the next time, too
+        self._on_lost(self.head)

@@ -86,11 +86,6 @@ class SharedMembers:
         except Unavailable as error:
             log.warning("a shared subscription was left without the broker", why=str(error))
 
-    def cut(self) -> None:
-        """Stop at once; what is not settled goes to others after a while."""
-        for task in self._tasks:
-            task.cancel()
-
     async def _read(self) -> None:
         while True:
             if not any(member.has_room for member, _ in self._members):
@@ -196,7 +191,8 @@ class SharedSubscriptions:
         if (members := self._groups.get(name)) is not None:
             members.acknowledged(message.id)
 
-    def cut(self) -> None:
-        """Stop at once."""
-        for members in self._groups.values():
-            members.cut()
+    async def stop(self) -> None:
+        """Settle what is settled, leave the rest to others."""
+        async with self._changing:
+            groups, self._groups = self._groups, {}
+            await asyncio.gather(*(members.stop() for members in groups.values()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
@@ -12,12 +13,14 @@ from iot_system.adapters.mqtt.broker.shared import SharedSubscriptions
 from iot_system.adapters.mqtt.broker.tree import matches
 from iot_system.adapters.mqtt.session import Delivery
 from iot_system.errors import Unavailable
-from iot_system.ports.broker import MessageReader, Messages, Retained, Stored, Subscription
+from iot_system.ports.broker import Messages, Retained, Stored, Subscription
 from iot_system.ports.clock import Clock
 from iot_system.ports.stream import StreamLost
 
 _BATCH = 64
 _WAIT_S = 1.0
+_OPEN_AT_ONCE = 16
+"""Readers that are made at the same time: when many clients come back together, the broker is not to choke on them."""
 _RETRY_S = 0.5
 log = structlog.get_logger()
 
@@ -30,11 +33,22 @@ class Supply:
         self._retained = retained
         self._shared = shared
         self._clock = clock
+        self._opening = asyncio.Semaphore(_OPEN_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, member: Attachment) -> None:
         """See to it that the member gets what it is owed."""
         if _is_owed(member) and not member.is_detached and (member.supply is None or member.supply.done()):
             member.supply = asyncio.create_task(self._run(member))
+            self._tasks.add(member.supply)
+            member.supply.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """Give nobody anything more."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _run(self, member: Attachment) -> None:
         while _is_owed(member):
@@ -96,16 +110,19 @@ class Supply:
             member.is_live = True
             return
         async with self._messages.read(filters, after=member.position) as reader:
+            async with self._opening:
+                found = await reader.fetch(_BATCH, wait_s=_WAIT_S)
             while list(member.subscriptions.values()) == subscriptions:
-                await self._read_on(member, reader)
+                await self._hand_on(member, found)
                 if reader.is_at_end and member.position >= member.skipped:
                     member.is_live = True
                     return
+                found = await reader.fetch(_BATCH, wait_s=_WAIT_S)
 
-    async def _read_on(self, member: Attachment, reader: MessageReader) -> None:
+    async def _hand_on(self, member: Attachment, messages: Sequence[Stored]) -> None:
         """QoS 0 is for those who are there: nothing of it is made up for."""
         now_us = self._clock.now_us()
-        for stored in await reader.fetch(_BATCH, wait_s=_WAIT_S):
+        for stored in messages:
             topic = stored.message.topic
             found = [one for one in member.own() if matches(one.filter, topic)]
             if found and not is_expired(stored, now_us):

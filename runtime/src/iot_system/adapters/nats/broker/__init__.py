@@ -14,7 +14,7 @@ from iot_system.ports.clock import Clock
 
 
 class NatsBroker:
-    """What one process needs of it, over one connection."""
+    """Implements `iot_system.ports.broker.Backend`, over one connection."""
 
     def __init__(self, client: Client, clock: Clock, *, replicas: int) -> None:
         self._client = client
@@ -27,5 +27,9 @@ class NatsBroker:
 
     async def start(self) -> None:
         """Returns when its streams are there. Raises `Unavailable`."""
-        await provide_streams(self._client, replicas=self._replicas)
+        await self.ensure()
         await self._appender.start()
+
+    async def ensure(self) -> None:
+        """See `iot_system.ports.broker.Backend.ensure`."""
+        await provide_streams(self._client, replicas=self._replicas)
