@@ -147,6 +147,7 @@ class Installation:
 IDENTITY_PROVIDER = {
     "api.jwt": {"issuer": "https://id.example.org", "audience": "iot-system", "jwks": '{"keys": []}'},
 }
+BEHAVIOURS = {"actor-system.behaviours": {"alarm.py": 'class Alarm:\n    """A: {{ b }}"""\n'}}
 GIVEN_SECRETS = {
     "global.database.existingSecret": "my-database",
     "global.api.existingSecret": "my-api",
@@ -163,6 +164,7 @@ INSTALLATIONS = (
     Installation("prefixed", (TESTING,), {"global.namePrefix": "site-a-"}),
     Installation("given-secrets", (TESTING,), GIVEN_SECRETS),
     Installation("identity-provider", (TESTING,), IDENTITY_PROVIDER),
+    Installation("behaviours", (TESTING,), BEHAVIOURS),
     Installation(
         "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}
     ),

@@ -48,6 +48,7 @@ def test_hooks_use_no_config_map_because_none_is_there_yet(installation: Install
         ({"postgres.storage": "8Gi"}, {"postgres"}),
         ({"actor-system.passivateAfterS": 60}, {"actor-system"}),
         ({"global.partitions": 32}, {"actor-system", "api"}),
+        ({"actor-system.behaviours": {"alarm.py": "1"}}, {"actor-system"}),
         ({"api.replicas": 1}, set()),
     ],
     ids=str,

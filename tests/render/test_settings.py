@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from iot_system.settings import ActorSystemSettings, ApiSettings, RayHeadSettings, read_settings
 
-from tests.render.rendered import DEVELOPMENT, TESTING, Container, Installation
+from tests.render.rendered import BEHAVIOURS, DEVELOPMENT, TESTING, Container, Installation
 
 SERVICES: dict[str, type[msgspec.Struct]] = {
     "api": ApiSettings,
@@ -45,7 +45,7 @@ def test_values_arrive_as_the_settings_they_are_named_after() -> None:
         "global.partitions": 128,
         "global.drainTimeoutS": 33,
         "global.logLevel": "debug",
-        "global.stream": {"replicas": 3, "maxSize": "512Mi"},
+        "global.stream": {"replicas": 3, "maxSize": "512Mi", "eventsMaxSize": "64Mi"},
         "actor-system.clusterName": "north",
         "actor-system.shardsPerNode": 2,
         "actor-system.passivateAfterS": 77,
@@ -59,7 +59,9 @@ def test_values_arrive_as_the_settings_they_are_named_after() -> None:
     assert actors.shards_per_node == 2
     assert actors.shard.passivate_after_s == 77
     assert actors.shard.retention_days == 9
-    assert (actors.shard.stream.replicas, actors.shard.stream.max_bytes) == (3, 512 * 2**20)
+    stream = actors.shard.stream
+    assert (stream.replicas, stream.max_bytes, stream.events_max_bytes) == (3, 512 * 2**20, 64 * 2**20)
+    assert api.stream.replicas == 3
     assert actors.shard.stream.partitions == api.stream.partitions == 128
     assert actors.process.drain_timeout_s == api.process.drain_timeout_s == 33
     assert actors.process.log_level == api.process.log_level == "debug"
@@ -88,6 +90,16 @@ def test_keys_of_an_identity_provider_come_from_where_the_values_say(jwks: str, 
 def test_without_an_identity_provider_there_is_none() -> None:
     installation = Installation("testing", (TESTING,))
     assert read_settings(ApiSettings, environment(installation, installation.container("api"))).jwt.issuer is None
+
+
+def test_behaviours_lie_where_python_finds_them_as_they_were_given() -> None:
+    installation = Installation("behaviours", (TESTING,), BEHAVIOURS)
+    container = installation.container("actor-system")
+    mounts = {mount["mountPath"]: mount["name"] for mount in container.spec["volumeMounts"]}
+    folder, in_images = container.env["PYTHONPATH"]["value"].split(":")
+    files = installation.one("ConfigMap", container.workload.volumes[mounts[folder]]["configMap"]["name"])
+    assert files["data"] == BEHAVIOURS["actor-system.behaviours"]
+    assert in_images == "/behaviours"
 
 
 def test_ray_runs_inside_the_single_pod_of_a_development_installation() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from iot_system.adapters.nats.broker.streams import MESSAGES_BYTES, RETAINED_BYTES, SESSIONS_BYTES
 
 from tests.render.rendered import TESTING, Installation
 from tests.render.test_resources import amount
@@ -41,13 +42,14 @@ def test_nats_stops_taking_data_before_its_volume_is_full(installation: Installa
     assert 0.75 * volume <= bound <= 0.85 * volume
 
 
-def test_the_stream_stops_taking_frames_before_the_broker_does(installation: Installation) -> None:
+def test_the_broker_has_room_for_all_streams_as_large_as_they_may_become(installation: Installation) -> None:
     broker = next(one for one in installation.of_kind("ConfigMap") if one["metadata"]["name"].endswith("nats-config"))
     bound = int(re.findall(r"max_file_store: (\d+)", broker["data"]["nats.conf"])[0])
     actors = next(
         one for one in installation.of_kind("ConfigMap") if one["metadata"]["name"].endswith("actor-system-config")
     )
-    assert int(actors["data"]["IOT_STREAM_MAX_BYTES"]) <= bound
+    frames, events = (int(actors["data"][f"IOT_{stream}_MAX_BYTES"]) for stream in ("STREAM", "EVENTS"))
+    assert frames + events + MESSAGES_BYTES + RETAINED_BYTES + SESSIONS_BYTES <= bound
 
 
 @pytest.mark.parametrize(("limit", "buffers"), [("1Gi", "262144kB"), ("512Mi", "131072kB")])

@@ -76,8 +76,9 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     ),
     (
         TESTING,
-        {"nats.storage": "1Gi"},
-        "global.stream.maxSize is 1Gi, more than four fifths of nats.storage, which is 1Gi.",
+        {"nats.storage": "2Gi"},
+        "global.stream.maxSize is 1Gi, more than four fifths of nats.storage, which is 2Gi, have room for beside 256Mi "
+        "of events and 576Mi for applications' topics.",
     ),
 ]
 

@@ -35,6 +35,8 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("actor-system.shardsPerNode", 65, "at '/shardsPerNode': maximum: got 65, want 64"),
     ("actor-system.passivateAfterS", 0, "at '/passivateAfterS': minimum: got 0, want 1"),
     ("actor-system.historyRetentionDays", 1.5, "at '/historyRetentionDays': got number, want integer"),
+    ("actor-system.behaviours", {"a/b.py": ""}, "at '/behaviours': additional properties 'a/b.py' not allowed"),
+    ("api.jwt.jwks", "ftp://id.example.org", "at '/jwt/jwks': 'ftp://id.example.org' does not match pattern"),
     ("nats.replicas", 2, "nats:\n- at '/replicas': value must be one of 1, 3, 5"),
     ("nats.storage", "", "nats:\n- at '/storage': '' does not match pattern"),
     ("nats.syncInterval", "never", "nats:\n- at '/syncInterval': 'never' does not match pattern"),

@@ -8,6 +8,7 @@ IOT_RAY_ADDRESS: {{ include "common.rayAddress" . }}
 IOT_PARTITIONS: {{ .Values.global.partitions | quote }}
 IOT_STREAM_REPLICAS: {{ .Values.global.stream.replicas | quote }}
 IOT_STREAM_MAX_BYTES: {{ include "common.bytes" .Values.global.stream.maxSize | quote }}
+IOT_EVENTS_MAX_BYTES: {{ include "common.bytes" .Values.global.stream.eventsMaxSize | quote }}
 IOT_SHARDS_PER_NODE: {{ .Values.shardsPerNode | quote }}
 IOT_PASSIVATE_AFTER_S: {{ .Values.passivateAfterS | quote }}
 IOT_HISTORY_RETENTION_DAYS: {{ .Values.historyRetentionDays | quote }}

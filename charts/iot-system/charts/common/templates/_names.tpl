@@ -9,7 +9,7 @@ The one list of Kubernetes names. An installation owns its namespace, so names c
 {{- $name := index . 1 -}}
 {{- $names := list
       "api" "api-config" "api-jwks" "api-service" "api-credentials"
-      "actor-system" "actor-system-config" "actor-system-service"
+      "actor-system" "actor-system-config" "actor-system-behaviours" "actor-system-service"
       "ray-head" "ray-credentials"
       "nats" "nats-config" "nats-service" "nats-headless" "nats-credentials"
       "postgres" "postgres-config" "database-service" "database-credentials"
