@@ -95,6 +95,8 @@ class Server:
             self._handle(self._connection.refuse(ReasonCode.NOT_AUTHORIZED, "word", "no"))
             return
         self._handle(self._connection.accept(connect, self.session, 0.0, session_present=True))
+        if self._connection.session is None:
+            return
         deliveries = [Delivery("app/x", b"x" * self._chance.randrange(300), qos) for qos in (0, 1, 1, 1, 1)]
         dropped = self._connection.deliver(deliveries, 0.0)
         assert len(dropped) <= len(deliveries) + len(self.session.pending)

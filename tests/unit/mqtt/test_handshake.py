@@ -119,6 +119,15 @@ def test_who_wants_no_problem_information_gets_no_reason_string() -> None:
     assert connection.output() == encode(ConnAck(ReasonCode.NOT_AUTHORIZED), MQTT_5)
 
 
+def test_a_client_that_cannot_take_the_answer_is_not_let_in() -> None:
+    connect = connect_of(maximum_packet_size=4)
+    connection = Connection(LIMITS, 0.0)
+    connection.receive(encode(connect), 0.0)
+    (ended,) = connection.accept(connect, new_session(), 0.0)
+    assert isinstance(ended, Ended)
+    assert connection.output() == b""
+
+
 def test_no_authentication_method_is_offered() -> None:
     connection = Connection(LIMITS, 0.0)
     (ended,) = connection.receive(encode(connect_of(authentication_method="SCRAM")) + encode(PingReq()), 0.0)

@@ -192,6 +192,15 @@ def test_a_publish_that_no_client_may_send_ends_the_connection_with_the_reason(
     assert goodbye.reason_code == code
 
 
+def test_a_topic_that_is_too_long_gets_no_alias() -> None:
+    """It is refused in any case; kept, a client's aliases could hold megabytes."""
+    talk = Talk()
+    batch = talk.publish(Publish("x" * 2000, b"", properties=Properties(topic_alias=1)))
+    assert batch.publishes[0].topic == "x" * 2000
+    talk.connection.settle(batch, {})
+    assert talk.ended(Publish("", b"", properties=Properties(topic_alias=1))).code == ReasonCode.PROTOCOL_ERROR
+
+
 def test_an_alias_ends_with_its_connection() -> None:
     first = Talk()
     first.publish(Publish("a", b"", properties=Properties(topic_alias=1)))

@@ -115,7 +115,8 @@ class Connection:
         self._patience.keep_alive_s = terms.keep_alive_s * 1.5
         self._state = _State.OPEN
         answer = handshake.acceptance(connect, terms, limits, session.client_id, session_present, response_information)
-        self._output.send(answer)
+        if not self._output.send(answer):
+            return self.finish(Ended("protocol", "the client takes no packet as large as the answer to its CONNECT"))
         dialogue = self._dialogue = Dialogue(session, self._output, terms, limits, will=connect.will)
         return self._done(dialogue.outbound.send_on(now_s + self._epoch_s)) + self._go_on(now_s)
 
@@ -142,10 +143,7 @@ class Connection:
         return self._ended_if_drained()
 
     def answer(self, codes: Sequence[ReasonCode], now_s: float) -> list[Event]:
-        """Answer the last `Subscribe` or `Unsubscribe`, filter by filter, as 5 has it (3.9.3, 3.11.3).
-
-        Returns what the packets behind it make happen.
-        """
+        """Answer the last `Subscribe` or `Unsubscribe`, filter by filter; returns as `accept`."""
         assert self._dialogue is not None
         self._dialogue.answer_asked(codes, is_open=self._state is not _State.ENDED)
         return self._go_on(now_s)

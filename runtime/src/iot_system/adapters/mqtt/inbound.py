@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from iot_system.adapters.mqtt.encoding import encode_pubacks
-from iot_system.adapters.mqtt.limits import MqttLimits
+from iot_system.adapters.mqtt.limits import TOPIC_BYTES, MqttLimits
 from iot_system.adapters.mqtt.malformed import MalformedPacket, ProtocolError, ReceiveMaximumExceeded, TopicAliasInvalid
 from iot_system.adapters.mqtt.output import Output
 from iot_system.adapters.mqtt.packets import MQTT_5, PubAck, PubComp, Publish, PubRec
@@ -130,9 +130,9 @@ class Inbound:
             why = f"the topic alias is {alias}; the maximum is {self._limits.topic_aliases}"
             raise TopicAliasInvalid(why, "3.3.2.3.4")
         if publish.topic:
-            self._aliases[alias] = publish.topic
-        topic = self._aliases.get(alias)
-        if topic is None:
+            self._aliases[alias] = publish.topic if len(publish.topic) <= TOPIC_BYTES else ""
+        topic = publish.topic or self._aliases.get(alias)
+        if not topic:
             raise ProtocolError(f"the topic alias {alias} stands for no topic", "3.3.2.3.4")
         properties = msgspec.structs.replace(publish.properties, topic_alias=None)
         return msgspec.structs.replace(publish, topic=topic, properties=properties)
