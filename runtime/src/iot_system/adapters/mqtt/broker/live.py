@@ -22,7 +22,8 @@ class Live:
     """One reader for all. Its filters only grow: with many of them it reads everything, which costs less than many.
 
     What ``on_messages`` gets comes in order and without gaps, for all filters since `want` returned for them.
-    ``on_lost`` is told where the log ends, when it has lost what was read behind that.
+    ``on_lost`` is told from where it goes on when the log has lost its end, which a broker that synchronises always
+    does not.
     """
 
     def __init__(
