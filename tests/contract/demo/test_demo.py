@@ -10,6 +10,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -20,6 +21,7 @@ from tests.harness import occupancy
 from tests.harness.nats import free_port
 
 DEADLINE_S = 180
+HEATER = "office-heater"
 
 
 @pytest.fixture
@@ -71,6 +73,8 @@ def test_the_summary_has_the_figures_of_the_sample(scratch: Path, tmp_path: Path
     check_hours(figures["hours"])
     check_room(figures["room"])
     check_devices(figures["devices"])
+    check_set_points(figures["behaviours"]["set_points"])
+    check_alarm(figures["behaviours"]["alarm"])
     assert processes_in(scratch) == []
 
 
@@ -86,7 +90,7 @@ def check_hours(hours: list[dict[str, Any]]) -> None:
 
 
 def check_room(room: dict[str, Any]) -> None:
-    assert sorted(room["members"]) == occupancy.DEVICES
+    assert sorted(room["members"]) == sorted([*occupancy.DEVICES, HEATER])
     expected = occupancy.room()
     assert room["metrics"].keys() == expected.keys()
     for metric, found in room["metrics"].items():
@@ -104,6 +108,43 @@ def check_devices(devices: dict[str, dict[str, Any]]) -> None:
         for metric, latest in twin["latest"].items()
     }
     assert found == newest
+
+
+def check_set_points(told: list[dict[str, Any]]) -> None:
+    """Comfort while somebody is there, set back once nobody was for 15 minutes; by the CSV alone."""
+    expected, empty_since = [21], None
+    for entry in occupancy.entries():
+        if entry.metric != "occupancy":
+            continue
+        if entry.value:
+            empty_since = None
+        elif empty_since is None:
+            empty_since = entry.ts
+        expected.append(16 if empty_since is not None and entry.ts - empty_since >= 15 * 60_000 else 21)
+    changes = [set_point for set_point, _ in groupby(expected)]
+    assert [set_point for set_point, _ in groupby(told, key=lambda one: one["set_point"])] == changes
+    assert len(changes) > 5
+
+
+def check_alarm(told: list[dict[str, Any]]) -> None:
+    """Above 1,000 ppm it is pending, after 5 minutes active, and normal at 900 or as soon as it is down before."""
+    expected: list[dict[str, Any]] = []
+    for entry in occupancy.entries():
+        if entry.metric != "co2":
+            continue
+        phase = expected[-1]["phase"] if expected else "normal"
+        entered = None
+        if entry.value > 1000:
+            if phase == "normal":
+                entered = "pending"
+            elif phase == "pending" and entry.ts - expected[-1]["since"] >= 300_000:
+                entered = "active"
+        elif phase == "pending" or (phase == "active" and float(entry.value) <= 900):
+            entered = "normal"
+        if entered:
+            expected.append({"phase": entered, "since": entry.ts, "value": entry.value})
+    assert told == expected
+    assert sum(one["phase"] == "active" for one in told) > 2
 
 
 def test_a_broken_line_is_told_with_its_number_and_harms_no_other(scratch: Path, tmp_path: Path) -> None:

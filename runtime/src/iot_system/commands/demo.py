@@ -12,6 +12,7 @@ import msgspec
 
 from iot_system.client import IotClient
 from iot_system.commands.arguments import port
+from iot_system.commands.behaviours import set_up
 from iot_system.commands.figures import Figures, read_figures, show_figures, wait_until_applied
 from iot_system.commands.installation import HOST, Installation
 from iot_system.commands.occupancy import DEVICES, ROOM, read_sample, shipped_sample
@@ -74,11 +75,12 @@ async def _show(arguments: argparse.Namespace, installation: Installation) -> No
     began_s = time.monotonic()
     say("Starting NATS, the actor system on Ray with SQLite, and the API:")
     await installation.start()
-    say(f"Replaying {arguments.data.name}, half of the devices by MQTT, half by REST:")
-    mqtt = (HOST, installation.mqtt_port)
-    outcome = await replay(Target(installation.url, installation.admin_token, mqtt), sample.rows)
-    report(sample, outcome)
     async with IotClient(installation.url, installation.admin_token) as iot:
+        await set_up(iot)
+        say(f"Replaying {arguments.data.name}, half of the devices by MQTT, half by REST:")
+        mqtt = (HOST, installation.mqtt_port)
+        outcome = await replay(Target(installation.url, installation.admin_token, mqtt), sample.rows)
+        report(sample, outcome)
         with step("everything is applied"):
             expected = {metric: len(sample.rows) for columns in DEVICES.values() for metric in columns.values()}
             await wait_until_applied(iot, expected, installation.check)

@@ -7,7 +7,8 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeVar
 
 import msgspec
 from rich import box
@@ -16,14 +17,16 @@ from rich.table import Table
 
 from iot_system.client import IotClient
 from iot_system.client.records import RoomTwin, Twin
+from iot_system.commands.behaviours import AIR, ALARM, HEATER, Outcome, Phase, read_outcome
 from iot_system.commands.occupancy import DEVICES, ROOM
 from iot_system.errors import NotFound, Unavailable
 
 APPLY_TIMEOUT_S = 60.0
 POLL_S = 0.05
-HOURS_SHOWN = 4
+ROWS_SHOWN = 4
 """At the beginning and at the end."""
 DIGITS = {"humidity_ratio": 5}
+T = TypeVar("T")
 
 
 class Hour(msgspec.Struct, frozen=True):
@@ -38,12 +41,13 @@ class Hour(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """Twins, and every hour that has readings; ``readings`` counts the room's."""
+    """Twins, every hour that has readings, and what the behaviours did; ``readings`` counts the room's."""
 
     readings: int
     room: RoomTwin
     devices: dict[str, Twin]
     hours: list[Hour]
+    behaviours: Outcome
 
 
 async def wait_until_applied(iot: IotClient, expected: Mapping[str, int], check: Callable[[], None]) -> None:
@@ -67,7 +71,7 @@ async def wait_until_applied(iot: IotClient, expected: Mapping[str, int], check:
 async def read_figures(iot: IotClient) -> Figures:
     """Raises as the client does."""
     room = await iot.rooms.twin(ROOM)
-    devices = {id_: await iot.twins.get(id_) for id_ in DEVICES}
+    devices = {id_: await iot.twins.get(id_) for id_ in (*DEVICES, HEATER)}
     hours: dict[int, Hour] = {}
     for id_ in DEVICES:
         async for bucket in iot.history.buckets(id_, interval="1h", aggregates=("avg", "count")):
@@ -80,11 +84,12 @@ async def read_figures(iot: IotClient) -> Figures:
         room=room,
         devices=devices,
         hours=[hours[ts] for ts in sorted(hours)],
+        behaviours=await read_outcome(iot),
     )
 
 
 def show_figures(figures: Figures) -> None:
-    """Print three tables: the room, its devices, and the first and last hours."""
+    """Print tables: the room, its devices, the first and last hours, and what the behaviours did."""
     console = Console(width=100, highlight=False)
     room = _table(f"Room {ROOM}: {figures.readings:,} readings", "metric", "last", "min", "max", "average", "count")
     for metric, one in sorted(figures.room.metrics.items()):
@@ -107,12 +112,35 @@ def show_figures(figures: Figures) -> None:
             averages = (_text(metric, hour.avg.get(metric)) for metric in metrics)
             table.add_row(_time(hour.ts), *averages, f"{sum(hour.count.values()):,}")
     console.print(table)
+    _show_behaviours(console, figures.behaviours)
 
 
-def _ends(hours: Sequence[Hour]) -> list[Hour | None]:
-    if len(hours) <= 2 * HOURS_SHOWN:
-        return list(hours)
-    return [*hours[:HOURS_SHOWN], None, *hours[-HOURS_SHOWN:]]
+def _show_behaviours(console: Console, outcome: Outcome) -> None:
+    changes = outcome.set_points
+    heating = sum(one.heating and not before.heating for before, one in pairwise(changes))
+    title = f"Thermostat: {len(changes)} times something else was asked of {HEATER}, {heating} times it began to heat"
+    if changes:
+        title += f"; now {changes[-1].set_point:g} °C"
+    console.print(f" [bold]{title}[/bold]\n")
+    table = _table(f"Alarms: CO2 in {AIR} above {ALARM['above']:g} ppm", "raised (UTC)", "cleared (UTC)")
+    for alarm in _ends(_alarms(outcome.alarm)):
+        raised, cleared = alarm or (None, None)
+        table.add_row("…" if raised is None else _time(raised.since), _time(cleared.since) if cleared else "…")
+    console.print(table)
+
+
+def _alarms(phases: Sequence[Phase]) -> list[tuple[Phase, Phase | None]]:
+    """When each was raised, and when it was cleared; the last may not be."""
+    raised = [(index, phase) for index, phase in enumerate(phases) if phase.phase == "active"]
+    return [
+        (phase, next((later for later in phases[index:] if later.phase == "normal"), None)) for index, phase in raised
+    ]
+
+
+def _ends(rows: Sequence[T]) -> list[T | None]:
+    if len(rows) <= 2 * ROWS_SHOWN:
+        return list(rows)
+    return [*rows[:ROWS_SHOWN], None, *rows[-ROWS_SHOWN:]]
 
 
 def _table(title: str, first: str, *others: str) -> Table:
