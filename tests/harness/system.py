@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 from iot_system.adapters.http.server import HttpServer
+from iot_system.ports.gateway import Gateway
 from iot_system.services.api import Api
 from iot_system.services.hosting import RunningShard, start_shard
 from iot_system.settings import ApiSettings, BrokerSettings, JwtSettings, ListenSettings, ShardSettings, StreamSettings
@@ -32,6 +33,12 @@ class Pod:
     def mqtt_port(self) -> int:
         assert self._api._mqtt is not None
         return self._api._mqtt.port
+
+    @property
+    def gateway(self) -> Gateway:
+        """What stands behind both doors."""
+        assert self._api._gateway is not None
+        return self._api._gateway
 
     def client(self, token: str | None) -> httpx.AsyncClient:
         """A client with ``token``; the caller closes it."""

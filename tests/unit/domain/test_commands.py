@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from iot_system.domain.commands import (
     CommandStatus,
     check_command,
     command_data,
+    command_of,
 )
 from iot_system.errors import InvalidInput, TooLarge
 
@@ -92,3 +94,9 @@ def test_events_and_rest_show_a_command_in_milliseconds() -> None:
         "result": None,
         "reason": "no",
     }
+
+
+@given(statuses, st.integers(0, 2**52), st.none() | st.text())
+def test_what_an_event_tells_of_a_command_is_the_command(status: CommandStatus, now_us: int, room: str | None) -> None:
+    command = new(payload={"a": [1]}, room=room, created_by="admin:admin", created_us=now_us, status=status)
+    assert command_of(msgspec.json.decode(msgspec.json.encode(command_data(command)))) == command

@@ -6,6 +6,7 @@ in one of the final four, once, and stays there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -87,6 +88,24 @@ def command_data(command: Command) -> dict[str, Any]:
         "result": command.result,
         "reason": command.reason,
     }
+
+
+def command_of(data: Mapping[str, Any]) -> Command:
+    """The command that `command_data` gave; how often it went out is not told there."""
+    return Command(
+        id=data["id"],
+        device=data["device"],
+        name=data["name"],
+        payload=data["payload"],
+        status=data["status"],
+        created_us=round(data["created"] * 1000),
+        updated_us=round(data["updated"] * 1000),
+        expires_us=round(data["expires"] * 1000),
+        created_by=data["created_by"],
+        room=data["room"],
+        result=data["result"],
+        reason=data["reason"],
+    )
 
 
 def check_command(command: Command) -> None:

@@ -41,5 +41,8 @@ class Administration(Protocol):
         ...
 
     async def failures(self, actor: Address) -> list[Failure]:
-        """The messages at which an actor's behaviour raised, the newest first."""
+        """The messages at which an actor's behaviour raised, the newest first.
+
+        Raises `NotFound` for a device that is not registered; of a room that nobody knows there are none.
+        """
         ...

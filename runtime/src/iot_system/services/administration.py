@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Awaitable, Callable
 
 from iot_system.domain import questions
 from iot_system.domain.access import Role, Scope
@@ -23,10 +24,13 @@ ANNOUNCED = "token:"
 class ActorAdministration:
     """Implements `iot_system.ports.administration.Administration`."""
 
-    def __init__(self, asking: Asking, requests: Requests, clock: Clock) -> None:
+    def __init__(
+        self, asking: Asking, requests: Requests, clock: Clock, must_exist: Callable[[str], Awaitable[None]]
+    ) -> None:
         self._asking = asking
         self._requests = requests
         self._clock = clock
+        self._must_exist = must_exist
 
     async def issue_api_token(
         self, name: str, role: Role, scopes: tuple[Scope, ...], *, expires_us: int | None, by: str
@@ -62,4 +66,6 @@ class ActorAdministration:
 
     async def failures(self, actor: Address) -> list[Failure]:
         """See `iot_system.ports.administration.Administration.failures`."""
+        if actor.kind == "device":
+            await self._must_exist(actor.id)
         return await self._asking.ask_owner(actor.id, questions.GetFailures(actor), list[Failure])

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from iot_system.domain import questions
 from iot_system.domain.access import Principal, Scope
-from iot_system.domain.commands import FINAL, Command, CommandStatus
+from iot_system.domain.commands import FINAL, Command, CommandStatus, command_of
 from iot_system.domain.registry import Device, Page
 from iot_system.errors import Conflict, IotError, NotFound
 from iot_system.ports.commanding import WAIT_LIMIT_S, NewCommand, RoomCommand
@@ -26,10 +26,13 @@ T = TypeVar("T")
 class ActorCommands:
     """Implements `iot_system.ports.commanding.Commands`."""
 
-    def __init__(self, asking: Asking, events: Events, rooms: Rooms) -> None:
+    def __init__(
+        self, asking: Asking, events: Events, rooms: Rooms, must_exist: Callable[[str], Awaitable[None]]
+    ) -> None:
         self._asking = asking
         self._events = events
         self._rooms = rooms
+        self._must_exist = must_exist
 
     async def put(self, device: str, new: NewCommand) -> Command:
         """See `iot_system.ports.commanding.Commands.put`."""
@@ -48,6 +51,7 @@ class ActorCommands:
             lambda command: not command.is_open,
             devices={device},
             wakes=lambda one: one.data.get("id") == id_ and one.data.get("status") in FINAL,
+            tells=lambda one: command_of(one.data),
             wait_s=wait_s,
         )
 
@@ -61,6 +65,7 @@ class ActorCommands:
         wait_s: float = 0.0,
     ) -> Page:
         """See `iot_system.ports.commanding.Commands.page`."""
+        await self._must_exist(device)
         question = questions.ListCommands(device, status, limit, cursor)
 
         async def ask() -> Page:
@@ -166,31 +171,35 @@ class ActorCommands:
         devices: set[str],
         wakes: Callable[[Occurrence], bool],
         wait_s: float,
+        tells: Callable[[Occurrence], T] | None = None,
     ) -> T:
         """Ask again at each event that ``wakes``, until the answer ``is_enough`` or ``wait_s`` are over.
 
-        Listens first: nothing can happen between an answer and the next event unheard.
+        Listens first: nothing can happen between an answer and the next event unheard. Where the event ``tells`` the
+        answer, nobody is asked again.
         """
         deadline_s = asyncio.get_running_loop().time() + min(wait_s, WAIT_LIMIT_S)
         selection = Selection(devices=frozenset(devices), kinds=frozenset({"command"}))
         listening = await self._events.listen(_ITSELF, selection)
         try:
             while not is_enough(answer := await ask()):
-                if not await _woken(listening, wakes, deadline_s):
+                one = await _woken(listening, wakes, deadline_s)
+                if one is None:
                     break
+                if tells is not None and isinstance(one, Occurrence):
+                    return tells(one)
             return answer
         finally:
             await listening.leave()
 
 
-async def _woken(listening: Listening, wakes: Callable[[Occurrence], bool], deadline_s: float) -> bool:
-    """Return True at an event that ``wakes``, or at a gap, which may have been one; False at the deadline."""
+async def _woken(
+    listening: Listening, wakes: Callable[[Occurrence], bool], deadline_s: float
+) -> Occurrence | Gap | None:
+    """The next event that ``wakes``, or a gap, which may have been one; None at the deadline."""
     loop = asyncio.get_running_loop()
-    while (left_s := deadline_s - loop.time()) > 0:
-        try:
-            one = await listening.next(timeout_s=left_s)
-        except StopAsyncIteration:
-            return False
+    while (left_s := deadline_s - loop.time()) > 0 and not listening.is_over:
+        one = await listening.next(timeout_s=left_s)
         if isinstance(one, Gap) or (one is not None and wakes(one)):
-            return True
-    return False
+            return one
+    return None

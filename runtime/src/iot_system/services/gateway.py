@@ -68,8 +68,8 @@ class ActorGateway:
         self._intake = Intake(stream, self._directory, partitions=partitions)
         self.rooms = ActorRooms(self._asking)
         self.events = Hub(events, readings, requests, registered=self.registered, rooms=self.rooms)
-        self.commands = ActorCommands(self._asking, self.events, self.rooms)
-        self.administration = ActorAdministration(self._asking, requests, clock)
+        self.commands = ActorCommands(self._asking, self.events, self.rooms, self._must_exist)
+        self.administration = ActorAdministration(self._asking, requests, clock, self._must_exist)
         self._tokens = ApiTokens(self._asking, clock)
         self._authenticator = Authenticator(
             self._directory, self._tokens, Throttle(clock.monotonic_s), clock, admin_token=admin_token, jwt=jwt
