@@ -50,7 +50,7 @@ FAN_OUT = {"sendRoomCommand"}
 """Leaves an entry for each device, as its own commands do."""
 
 
-def test_each_route_that_changes_something_is_looked_at() -> None:
+async def test_each_route_that_changes_something_is_looked_at() -> None:
     changing = {operation for operation, call in ROUTES.items() if call.method != "GET"}
     assert {change.operation for change in CHANGES} | OF_DEVICES | FAN_OUT == changing
 

@@ -103,6 +103,7 @@ async def test_a_public_key_is_no_secret_to_sign_with() -> None:
         await principal(f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}")
 
 
+@pytest.mark.filterwarnings("ignore:The RSA key is 1024 bits long")
 @pytest.mark.parametrize("algorithm", ["ES384", "RS256 short"])
 async def test_keys_of_other_algorithms_and_weak_ones_are_not_believed(algorithm: str) -> None:
     key = Key(algorithm, "k")
