@@ -28,10 +28,13 @@ class HttpClient:
         data = b"" if body is None else msgspec.json.encode(body)
         head = f"{method} {path} HTTP/1.1\r\n{self._headers}content-length: {len(data)}\r\n\r\n"
         self._writer.write(head.encode() + data)
-        answer = await self._reader.readuntil(b"\r\n\r\n")
-        status, fields = answer[9:12], answer.lower()
-        length = int(fields.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0])
-        content = await self._reader.readexactly(length)
+        try:
+            answer = await self._reader.readuntil(b"\r\n\r\n")
+            length = int(answer.lower().partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0])
+            content = await self._reader.readexactly(length)
+        except (EOFError, OSError) as error:
+            raise Unavailable(f"{method} {path} was not answered: {error}") from error
+        status = answer[9:12]
         if not status.startswith(b"2"):
             raise Unavailable(f"{method} {path} was answered {status.decode()}: {content.decode()[:300]}")
         return msgspec.json.decode(content)

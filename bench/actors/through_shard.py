@@ -25,7 +25,7 @@ class ShardUpdater:
     """Implements `bench.actors.updater.Updater`. Frames between actors, from devices to rooms, come on top."""
 
     def __init__(self, shard: Shard, stream: MemoryStream) -> None:
-        self._shard = shard
+        self.shard = shard
         self._stream = stream
 
     async def update(self, messages: Sequence[Telemetry]) -> None:
@@ -39,7 +39,7 @@ class ShardUpdater:
                 data = encode_frame(DeviceFrame(own[start : start + FRAME_MESSAGES]))
                 last[partition] = self._stream.append(partition, data)
         while True:
-            if all(self._shard.partition(partition).applied >= sequence for partition, sequence in last.items()):
+            if all(self.shard.partition(partition).applied >= sequence for partition, sequence in last.items()):
                 return
             await asyncio.sleep(POLL_S)
 

@@ -53,10 +53,10 @@ async def commands(context: Context) -> Commands:
         context.tell("NATS, actor system and API run")
         async with (
             obedient_device(system.mqtt_port, id_, token),
-            http_client(system.http_port, system.admin_token) as http,
             hops(on, system.broker_port) as bare,
+            http_client(system.http_port, system.admin_token) as http,
         ):
-            calls = {TRIP: lambda: _trip(http, id_), **bare}
+            calls = {**bare, TRIP: lambda: _trip(http, id_)}
             for call in calls.values():
                 await _latency("", call, WARM_UP, round_=-1)
             for round_ in range(context.rounds):

@@ -38,7 +38,7 @@ async def hops(on: Ground, broker_port: int) -> AsyncIterator[Mapping[str, Hop]]
     """What to call for each; returns when the hop is over."""
     async with contextlib.AsyncExitStack() as stack:
         other_end = await stack.enter_async_context(program("bench.commands.other_end", str(broker_port)))
-        http = await stack.enter_async_context(http_client(await other_end.ask(None, int)))
+        http_port = await other_end.ask(None, int)
         nats = await connect(BrokerSettings(urls=f"nats://127.0.0.1:{broker_port}"), name="hops")
         stack.push_async_callback(disconnect, nats)
         jetstream = nats.jetstream()
@@ -47,6 +47,7 @@ async def hops(on: Ground, broker_port: int) -> AsyncIterator[Mapping[str, Hop]]
         stack.push_async_callback(database.close)
         await database.execute("create table hops (number bigserial primary key, body bytea)")
         mqtt = await stack.enter_async_context(_there_and_back(await start_mosquitto(on.children, on.folder)))
+        http = await stack.enter_async_context(http_client(http_port))  # last: a server waits for nobody long
         yield {
             HTTP: lambda: http.request("GET", "/hello"),
             REQUEST: lambda: nats.request(SUBJECT, BODY, timeout=5),
