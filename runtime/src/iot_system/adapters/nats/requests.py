@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import nats.errors
@@ -22,6 +22,7 @@ GATEWAY = "iot.gateway"
 ALIVE = "iot.alive"
 LISTENING = "iot.listening"
 RETRY_S = 0.05
+FLUSH_TIMEOUT_S = 2
 log = structlog.get_logger()
 
 
@@ -59,9 +60,8 @@ class NatsRequests:
             task.add_done_callback(self._answering.discard)
 
         if partition not in self._serving:
-            self._serving[partition] = await self._client.subscribe(
-                _subject(partition), queue="any" if partition is None else "", cb=on_question
-            )
+            queue = "any" if partition is None else ""
+            self._serving[partition] = await self._subscribe(_subject(partition), on_question, queue=queue)
 
     async def unserve(self, partition: int | None) -> None:
         """See `iot_system.ports.requests.Requests.unserve`."""
@@ -117,7 +117,22 @@ class NatsRequests:
         async def on_message(message: Msg) -> None:
             callback(message.data)
 
-        await self._client.subscribe(subject, cb=on_message)
+        await self._subscribe(subject, on_message)
+
+    async def _subscribe(
+        self, subject: str, callback: Callable[[Msg], Awaitable[None]], *, queue: str = ""
+    ) -> Subscription:
+        """Returns once the broker knows of it, so that nothing is missed from then on."""
+        try:
+            subscription = await self._client.subscribe(subject, queue=queue, cb=callback)
+            try:
+                await self._client.flush(timeout=FLUSH_TIMEOUT_S)
+            except (nats.errors.Error, TimeoutError):
+                await subscription.unsubscribe()
+                raise
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable(f"the broker confirmed no subscription: {error or type(error).__name__}") from error
+        return subscription
 
     async def _answer(self, message: Msg, handler: Handler) -> None:
         try:

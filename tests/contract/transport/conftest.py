@@ -1,0 +1,65 @@
+"""Every test runs over a real nats-server, and over the doubles that unit tests use in its place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from iot_system.adapters.nats.connection import connect
+from iot_system.adapters.nats.events import EVENTS, READINGS, NatsLog
+from iot_system.adapters.nats.requests import NatsRequests
+from iot_system.adapters.nats.stream import NatsStream
+from iot_system.ports.events import Log
+from iot_system.ports.requests import Requests
+from iot_system.ports.stream import Stream
+from iot_system.settings import BrokerSettings, StreamSettings
+
+from tests.harness.nats import running_nats
+from tests.unit.services.memory_requests import MemoryRequests, Switchboard
+from tests.unit.services.memory_stream import MemoryStream
+
+PARTITIONS = 8
+
+
+@dataclass
+class Transport:
+    """What a broker gives; ``one`` and ``other`` are two processes' ways to ask and to tell."""
+
+    one: Requests
+    other: Requests
+    stream: Stream
+    stream_id: str
+    events: Log
+    readings: Log
+
+
+async def over_nats(folder: Path) -> AsyncIterator[Transport]:
+    async with running_nats(folder) as server:
+        clients = [await connect(BrokerSettings(urls=server.url), name=name) for name in ("one", "other")]
+        stream = NatsStream(clients[0], StreamSettings(partitions=PARTITIONS, max_bytes=64 << 20))
+        yield Transport(
+            NatsRequests(clients[0]),
+            NatsRequests(clients[1]),
+            stream,
+            await stream.ensure(),
+            NatsLog(clients[1], EVENTS, partitions=PARTITIONS),
+            NatsLog(clients[1], READINGS, partitions=PARTITIONS),
+        )
+        for client in clients:
+            await client.close()
+
+
+async def in_memory(_: Path) -> AsyncIterator[Transport]:
+    board, stream = Switchboard(), MemoryStream()
+    yield Transport(
+        MemoryRequests(board), MemoryRequests(board), stream, stream.identity, stream.events, stream.readings
+    )
+
+
+@pytest.fixture(params=[over_nats, in_memory])
+async def transport(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Transport]:
+    begin: Callable[[Path], AsyncIterator[Transport]] = request.param
+    async for transport in begin(tmp_path):
+        yield transport
