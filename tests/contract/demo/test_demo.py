@@ -134,7 +134,7 @@ def check_alarm(told: list[dict[str, Any]]) -> None:
             continue
         phase = expected[-1]["phase"] if expected else "normal"
         entered = None
-        if entry.value > 1000:
+        if float(entry.value) > 1000:
             if phase == "normal":
                 entered = "pending"
             elif phase == "pending" and entry.ts - expected[-1]["since"] >= 300_000:

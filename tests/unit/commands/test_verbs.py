@@ -1,0 +1,71 @@
+"""What the one command knows, and what it says where something is missing."""
+
+from __future__ import annotations
+
+import builtins
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from iot_system.__main__ import COMMANDS, main
+
+SERVICES = {"api", "actor-system", "ray-head", "migrate"}
+GUIDE = (Path(__file__).parents[3] / "docs" / "client.md").read_text()
+EXAMPLES = re.findall(r"^iot-system (.+)$", GUIDE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - SERVICES))
+def test_every_verb_tells_how_it_is_used(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: iot-system {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_of_the_guide_is_a_verb(example: str, capsys: pytest.CaptureFixture[str]) -> None:
+    # --help comes last and ends it: what stands before must be known.
+    words = [word for word in example.split() if not word.startswith("'")]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0, capsys.readouterr().err
+
+
+def test_without_a_token_nothing_is_asked(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IOT_TOKEN", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        main(["devices", "list"])
+    assert ended.value.code == 2
+    assert "--token" in capsys.readouterr().err
+
+
+def test_an_address_in_the_environment_is_held_to_the_same_rules(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IOT_URL", "mqtt://somewhere")
+    with pytest.raises(SystemExit) as ended:
+        main(["devices", "list", "--token", "t"])
+    assert ended.value.code == 2
+    assert "must be like http://127.0.0.1:8000" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("missing", "extra"), [("httpx", "client"), ("pyarrow", "parquet")])
+def test_a_package_that_is_not_installed_is_named_with_what_brings_it(
+    missing: str, extra: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported = builtins.__import__
+
+    def without(name: str, *arguments: Any) -> Any:
+        if name.split(".")[0] == missing:
+            raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+        return imported(name, *arguments)
+
+    for name in [one for one in sys.modules if one.startswith(("iot_system.c", missing))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert main(["export", "history.parquet", "--token", "t"]) != 0
+    said = capsys.readouterr().err
+    assert f"pip install 'iot-system[{extra}]'" in said
+    assert said.count("\n") == 1
