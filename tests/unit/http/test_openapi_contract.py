@@ -1,9 +1,13 @@
-"""The interface keeps to its own description, whatever a client sends (schemathesis, a bounded run)."""
+"""The interface keeps to its own description, whatever a client sends (schemathesis).
+
+A bounded run, the same each time; ``INTERFACE_CASES=100000`` asks for so many in all, others each time.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -27,6 +31,8 @@ CHECKS = [
     checks.response_schema_conformance,
 ]
 STARTED_S = 10
+CASES = int(os.environ.get("INTERFACE_CASES", "0"))
+OPERATIONS = sum(1 for _ in DESCRIPTION.get_all_operations())
 
 
 @schemathesis.serializer("application/x-ndjson")
@@ -69,9 +75,9 @@ def url() -> Iterator[str]:
 
 @DESCRIPTION.parametrize()
 @settings(
-    max_examples=10,
+    max_examples=max(10, CASES // OPERATIONS),
     deadline=None,
-    derandomize=True,
+    derandomize=not CASES,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

@@ -58,16 +58,20 @@ class Process:
 
 
 class System:
-    """``store``, ``stream`` and ``gateway`` live on, processes come and go; ``asking`` asks as the gateway does."""
+    """``store``, ``stream`` and ``gateway`` live on, processes come and go; ``asking`` asks as the gateway does.
+
+    ``requests`` are the gateway's.
+    """
 
     def __init__(self) -> None:
         self.store = SqliteStore(":memory:")
         self.stream = MemoryStream()
         self.stream_id = "first"
         self.board = Switchboard()
+        self.requests = MemoryRequests(self.board)
         self.gateway = ActorGateway(
             self.stream,
-            MemoryRequests(self.board),
+            self.requests,
             SimulatedClock(),
             events=self.stream.events,
             readings=self.stream.readings,

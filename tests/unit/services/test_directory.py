@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from iot_system.errors import Unavailable
+from iot_system.errors import TooLarge, Unavailable
 from iot_system.services.asking import ASK_TIMEOUT_S, Asking
 from iot_system.services.directory import KNOWN_FOR_S, UNKNOWN_FOR_S, Directory
 
@@ -157,3 +157,28 @@ async def test_a_failure_that_nobody_foresaw_ends_the_look_up_and_the_next_is_a_
     with pytest.raises(Unavailable, match="its log says why"):
         await directory.get("one")
     assert await directory.get("one") == registry.devices["one"]
+
+
+async def test_devices_whose_answer_is_too_large_are_asked_for_in_parts(
+    directory: Directory, registry: Registry
+) -> None:
+    ids = ids_in_one_partition(5)
+    registry.register(*ids)
+
+    async def at_most_two(asked: list[str]) -> None:
+        if len(asked) > 2:
+            raise TooLarge("ask for fewer at once")
+
+    registry.before = at_most_two
+    futures = directory.look_up(ids)
+    await asyncio.wait(futures.values())
+    assert [future.result() for future in futures.values()] == [registry.devices[id_] for id_ in ids]
+
+
+async def test_a_device_that_is_too_large_alone_is_told_to_who_asks(directory: Directory, registry: Registry) -> None:
+    async def never(asked: list[str]) -> None:
+        raise TooLarge("ask for fewer at once")
+
+    registry.before = never
+    with pytest.raises(TooLarge):
+        await directory.get("one")

@@ -8,9 +8,9 @@ import msgspec
 
 from iot_system import errors
 from iot_system.domain.ids import partition_of
-from iot_system.domain.questions import Answer, Question, Refusal
-from iot_system.domain.registry import Page
-from iot_system.errors import IotError, Unavailable
+from iot_system.domain.questions import Answer, GetAccess, Question, Refusal
+from iot_system.domain.registry import DeviceAccess, Page
+from iot_system.errors import IotError, TooLarge, Unavailable
 from iot_system.ports.requests import Requests
 
 ASK_TIMEOUT_S = 5.0
@@ -49,6 +49,16 @@ class Asking:
         """As `ask`, for a page of ``item``."""
         page = await self.ask(partition, question, Page)
         return Page(items=msgspec.convert(page.items, list[item]), cursor=page.cursor)  # type: ignore[valid-type]
+
+    async def access(self, partition: int, ids: list[str]) -> list[DeviceAccess]:
+        """Who these devices of one partition are, those that are registered; asked in parts where it is too much."""
+        try:
+            return await self.ask(partition, GetAccess(ids), list[DeviceAccess])
+        except TooLarge:
+            if len(ids) == 1:
+                raise
+        half = len(ids) // 2
+        return [*await self.access(partition, ids[:half]), *await self.access(partition, ids[half:])]
 
 
 def answer(result: object) -> bytes:

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 import structlog
 
-from iot_system.domain.questions import GetAccess
 from iot_system.domain.registry import DeviceAccess
 from iot_system.errors import IotError, Unavailable
 from iot_system.ports.clock import Clock
@@ -80,7 +79,7 @@ class Directory:
     async def _ask(self, partition: int, ids: list[str]) -> None:
         loop = asyncio.get_running_loop()
         try:
-            answer = await self._asking.ask(partition, GetAccess(ids), list[DeviceAccess])
+            answer = await self._asking.access(partition, ids)
         except IotError as error:
             self._fail(ids, error)
         except Exception:

@@ -10,7 +10,7 @@ from itertools import islice
 import structlog
 
 from iot_system.domain.access import Principal
-from iot_system.domain.questions import GetAccess, GetTokens
+from iot_system.domain.questions import GetTokens
 from iot_system.domain.registry import ApiToken, DeviceAccess
 from iot_system.errors import IotError
 from iot_system.ports.clock import Clock
@@ -109,7 +109,7 @@ class Revocations:
 
     async def _check_devices(self, partition: int, ids: list[str]) -> None:
         try:
-            answer = await self._asking.ask(partition, GetAccess(ids), list[DeviceAccess])
+            answer = await self._asking.access(partition, ids)
         except IotError as error:
             log.debug("credentials could not be checked", partition=partition, why=str(error))
             return

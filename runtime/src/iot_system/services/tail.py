@@ -87,30 +87,36 @@ class Tail(Generic[T]):
             await asyncio.gather(running, return_exceptions=True)
 
     async def _run(self) -> None:
-        while True:
-            try:
-                if not self._ready.is_set():
-                    self.began = self.position = await self.source.end()
-                    self._ready.set()
-                await self._follow()
-            except LogLost as error:
-                log.warning("events are lost", why=str(error))
-                self.began = self.position = 0
-                self._take(Stretch(0, [], 0, LOST))
-            except Unavailable as error:
-                log.warning("events wait", why=str(error))
-            except Exception:
-                log.exception("events begin again")
-            await asyncio.sleep(RETRY_S)
-
-    async def _follow(self) -> None:
-        reader = self.source.read(self.position)
+        reader: LogReader | None = None
         try:
             while True:
-                for stretch in await fetch(reader, self.decode, self.position):
-                    if stretch.missing:
-                        self.began = stretch.sequence - 1
-                    self._take(stretch)
-                    self.position = stretch.sequence
+                try:
+                    if not self._ready.is_set():
+                        self.began = self.position = await self.source.end()
+                        self._ready.set()
+                    # The same one after a failure: it knows which stream its position belongs to.
+                    reader = reader or self.source.read(self.position)
+                    await self._follow(reader)
+                except LogLost as error:
+                    log.warning("events are lost", why=str(error))
+                    self.began = self.position = 0
+                    self._take(Stretch(0, [], 0, LOST))
+                    lost, reader = reader, None
+                    if lost is not None:
+                        await lost.close()
+                except Unavailable as error:
+                    log.warning("events wait", why=str(error))
+                except Exception:
+                    log.exception("events begin again")
+                await asyncio.sleep(RETRY_S)
         finally:
-            await reader.close()
+            if reader is not None:
+                await reader.close()
+
+    async def _follow(self, reader: LogReader) -> None:
+        while True:
+            for stretch in await fetch(reader, self.decode, self.position):
+                if stretch.missing:
+                    self.began = stretch.sequence - 1
+                self._take(stretch)
+                self.position = stretch.sequence
