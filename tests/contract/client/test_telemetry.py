@@ -10,6 +10,7 @@ from iot_system.client import DeviceConnection, IotClient, Message, NewDevice
 from iot_system.errors import InvalidInput, NotFound
 
 from tests.contract.client.applied import applied
+from tests.contract.client.cutting import cutting
 from tests.contract.client.shared import Shared
 
 START = 1_700_000_000_000
@@ -50,6 +51,21 @@ async def test_a_bad_message_harms_no_other(iot: IotClient) -> None:
     assert [(one.index, type(one.error)) for one in sent.refused] == [(1, NotFound), (2, InvalidInput)]
     with pytest.raises(InvalidInput, match="values is empty"):
         await iot.telemetry.send("t-3", {})
+
+
+async def test_what_a_broken_connection_cut_is_sent_again_and_stored_once(iot: IotClient, system: Shared) -> None:
+    await iot.devices.create(NewDevice(id="t-5"))
+    token = (await iot.devices.issue_token("t-5")).token
+    async with cutting(*system.mqtt, after_bytes=200) as proxy:
+        async with DeviceConnection(*proxy.address, "t-5", token) as device, asyncio.TaskGroup() as sending:
+            for n in range(300):
+                sending.create_task(device.send({"timed": n}, ts=START + n))
+                sending.create_task(device.send({"untimed": n}))
+        assert proxy.cuts > 3
+    await applied(iot, "t-5", 600)
+    for metric in ("timed", "untimed"):
+        values = [one.value async for one in iot.history.readings("t-5", metrics=[metric])]
+        assert sorted(values) == list(range(300))
 
 
 async def test_a_device_sends_by_mqtt_and_a_repetition_is_stored_once(iot: IotClient, system: Shared) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from iot_system import errors
+from iot_system.actors.device import RECENT_IDS
 from iot_system.client import IotClient, Message, NewDevice, SystemFault
+from iot_system.client.telemetry import RECOGNISED
 
 from tests.harness.nats import free_port
 from tests.unit.client.scripted import CUT, answer, problem, scripted
@@ -128,3 +130,13 @@ async def test_events_that_are_refused_are_not_tried_again() -> None:
         with pytest.raises(errors.Forbidden, match="not yours"):
             async with iot.events.listen(rooms=["lab"]):
                 raise AssertionError
+
+
+async def test_no_more_messages_are_on_the_way_than_the_system_recognises_by_their_ids() -> None:
+    assert RECOGNISED == RECENT_IDS
+    messages = [Message(device=id_, values={"t": n}) for n in range(40) for id_ in "ab"]
+    timed = [Message(device="a", values={"t": n}, ts=n) for n in range(100)]
+    answers = [answer(202, f'{{"accepted":{count}}}') for count in (64, 16 + 100)]
+    async with scripted(*answers) as server, IotClient(server.url, "t") as iot:
+        await iot.telemetry.send_many([*messages, *timed])
+        assert [request.count('"id"') for request in server.requests] == [64, 16]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import nullcontext
 from typing import Any, Literal, Self
 
 import msgspec
 
 from iot_system.client.inbox import DESIRED, ME, DesiredState, DeviceCommand, Inbox
 from iot_system.client.link import Link
-from iot_system.client.telemetry import Message, recognisable
+from iot_system.client.telemetry import RECOGNISED, Message, recognisable
 from iot_system.domain.commands import check_payload
 from iot_system.domain.readings import Value, parse_telemetry
 
@@ -37,6 +39,7 @@ class DeviceConnection:
         patience_s: float = PATIENCE_S,
     ) -> None:
         self.device = device
+        self._by_id = asyncio.Semaphore(RECOGNISED)
         self._inbox = Inbox()
         self._link = Link(
             host,
@@ -68,7 +71,8 @@ class DeviceConnection:
         message = recognisable(Message(device=self.device, values=values, ts=ts))
         body = {"values": dict(values)} | ({"id": message.id} if ts is None else {"ts": ts})
         parse_telemetry(self.device, body, now_us=time.time_ns() // 1000)
-        await self._publish("telemetry", body)
+        async with nullcontext() if message.id is None else self._by_id:
+            await self._publish("telemetry", body)
 
     async def report(self, patch: Mapping[str, Any]) -> None:
         """Merge ``patch`` (RFC 7396: None removes a key) into the reported state; durable when this returns."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -15,6 +16,8 @@ from iot_system.errors import IotError, Retry
 BATCH_MESSAGES = 2_000
 BATCH_BYTES = 2 << 20
 """Of one request, the first of both that is reached; a request may bear 5 MiB."""
+RECOGNISED = 32
+"""Ids that the system remembers of a device: no more of its messages that only their ids tell apart are on the way."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -109,12 +112,15 @@ def recognisable(message: Message) -> Message:
 
 def _batches(messages: Iterable[Message]) -> Iterator[list[tuple[int, Message, bytes]]]:
     batch: list[tuple[int, Message, bytes]] = []
-    size = 0
+    size, by_id = 0, Counter[str]()
     for index, message in enumerate(messages):
         line = msgspec.json.encode(recognisable(message))
-        if batch and (len(batch) == BATCH_MESSAGES or size + len(line) > BATCH_BYTES):
+        has_id_alone = message.ts is None and message.seq is None
+        by_id[message.device] += has_id_alone
+        is_full = len(batch) == BATCH_MESSAGES or size + len(line) > BATCH_BYTES
+        if batch and (is_full or by_id[message.device] > RECOGNISED):
             yield batch
-            batch, size = [], 0
+            batch, size, by_id = [], 0, Counter({message.device: int(has_id_alone)})
         batch.append((index, message, line))
         size += len(line) + 1
     if batch:
