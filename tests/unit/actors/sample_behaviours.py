@@ -180,6 +180,21 @@ class Endless(DeviceActor):
             yield Remember({"n": 1})
 
 
+class Chained(DeviceActor):
+    """The first of its timers cancels the second and sets the third."""
+
+    __slots__ = ()
+
+    def on_connected(self) -> Iterable[Effect]:
+        return [SetTimer("first", 1), SetTimer("second", 2), SetTimer("third", 3)]
+
+    def on_timer(self, name: str) -> Iterable[Effect]:
+        yield Report({"fired": name})
+        if name == "first":
+            yield CancelTimer("second")
+            yield SetTimer("third", 1)
+
+
 class Forwarding(DeviceActor):
     """Tells its readings to the room ``hall`` and to the device ``twin``."""
 

@@ -115,6 +115,16 @@ def test_a_command_whose_delivery_is_not_confirmed_is_sent_again_while_the_devic
     assert len(world.deliveries) == sent + 3
 
 
+def test_only_what_waits_long_enough_is_sent_again(world: World) -> None:
+    world.connect("d")
+    world.put("d", "one")
+    world.wait(RESEND_AFTER_S / 2)
+    world.put("d", "two")
+    world.wait(RESEND_AFTER_S / 2)
+    assert [command.id for command in world.deliveries[-1].commands] == ["one"]
+    assert world.commands["d", "two"].sends == 1
+
+
 def test_nothing_is_sent_again_while_the_device_is_away(world: World) -> None:
     world.connect("d")
     world.put("d", "one", life_s=1000)
@@ -150,10 +160,13 @@ def test_a_command_that_had_expired_when_it_came_says_so_and_is_not_sent(world: 
 def test_a_command_that_expired_while_no_shard_was_there_reaches_no_device(world: World) -> None:
     world.put("d", "one", life_s=5)
     world.put("d", "two", life_s=50)
+    world.put("d", "three", life_s=15)
     world.now_us += 10 * S  # and nothing fired
     world.connect("d")
-    assert [command.id for delivery in world.deliveries for command in delivery.commands] == ["two"]
+    assert [command.id for delivery in world.deliveries for command in delivery.commands] == ["two", "three"]
     assert status(world, "one") == "expired"
+    world.now_us += 10 * S
+    assert [command.id for command in world.change("d", "take_commands", "d")] == ["two"]
 
 
 def test_a_cancelled_command_is_over_and_who_cancelled_it_is_told(world: World) -> None:

@@ -11,7 +11,7 @@ from iot_system.actors.changes import Changes
 from iot_system.actors.device import DeviceActor
 from iot_system.actors.partition import PartitionActors
 from iot_system.actors.sealing import ACTOR_FRAME_BYTES
-from iot_system.domain.events import EVENTS
+from iot_system.domain.events import EVENTS, Event, decode_events
 from iot_system.domain.frames import ActorFrame, RoomReadings, decode_frame
 from iot_system.domain.history import Reading
 from iot_system.domain.readings import Telemetry, Value
@@ -98,6 +98,21 @@ def test_messages_to_a_partition_are_numbered_on_without_gaps() -> None:
         for time_us, id_ in enumerate(["a", "c", "a", "a", "c"])
     ]
     assert numbers == [[(0, 42)], [(1, 1)], [(0, 43)], [(0, 44)], [(1, 2)]]
+
+
+def test_events_leave_in_frames_of_their_own_numbered_on_without_gaps() -> None:
+    partition = actors(device("a", behaviour="Counting"), sent={EVENTS: 7})
+    numbers = []
+    for time_us in range(3):
+        changes = receive(partition, Telemetry("a", time_us, {f"t{time_us}": 1}))
+        numbers += [number for target, number, _ in changes.outbox if target == EVENTS]
+    assert numbers == [8, 9, 10]
+    large = Changes()
+    large.events = [Event(kind="alert", time_us=number, data={"x": "x" * 60_000}) for number in range(200)]
+    partition.seal(large)
+    assert [number for _, number, _ in large.outbox] == list(range(11, 11 + len(large.outbox)))
+    assert all(len(data) <= ACTOR_FRAME_BYTES for *_, data in large.outbox)
+    assert [event.time_us for *_, data in large.outbox for event in decode_events(data)] == list(range(200))
 
 
 def test_a_re_sent_message_tells_the_room_nothing_and_uses_no_number() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from iot_system.actors.changes import Changes
 from iot_system.actors.partition import PartitionActors
 from iot_system.domain.addresses import Address
-from iot_system.domain.registry import Room
+from iot_system.domain.registry import Device, Room
 from iot_system.domain.twin import RoomState
 
 from tests.unit.actors.sample_behaviours import HERE
@@ -63,3 +63,14 @@ def test_an_actor_that_is_due_and_gone_is_never_due_again() -> None:
     actors.seal(changes)
     assert changes.timers == {address: None}
     assert actors.next_due_us() is None
+
+
+def test_a_timer_that_another_one_cancels_or_sets_when_both_are_due_does_not_go_off_with_it() -> None:
+    world = World(Device(id="d", behaviour=f"{HERE}:Chained"), now_us=S)
+    world.connect("d")
+    world.now_us += 100 * S  # all are due, and nobody fired them
+    world.wait(0)
+    assert world.device("d").reported == {"fired": "first"}
+    assert world.device("d").timers == {"third": world.now_us + S}
+    world.wait(1)
+    assert world.device("d").reported == {"fired": "third"}

@@ -12,7 +12,7 @@ from iot_system.actors.effects import Alert, CancelTimer, Complete, Effect, Reme
 from iot_system.behaviours.settings import read_settings
 from iot_system.domain.commands import Command
 from iot_system.domain.history import Reading
-from iot_system.domain.readings import milliseconds
+from iot_system.domain.readings import Value, milliseconds
 
 Phase: TypeAlias = Literal["normal", "pending", "active", "acknowledged"]
 RAISE = "raise the alarm"
@@ -51,10 +51,9 @@ class Alarm(DeviceActor):
     __slots__ = ()
 
     def on_reading(self, reading: Reading) -> Iterator[Effect]:
-        if reading.metric == self._settings.metric and self.is_newest(reading):
-            value = self._latest(reading.metric)
-            if value is not None:
-                yield from self._judge(value, reading.time_us)
+        value = _number(reading.value)
+        if value is not None and reading.metric == self._settings.metric and self.is_newest(reading):
+            yield from self._judge(value, reading.time_us)
 
     def on_timer(self, name: str) -> Iterator[Effect]:
         if name == RAISE and self._memory.phase == "pending":
@@ -84,9 +83,7 @@ class Alarm(DeviceActor):
     def _latest(self, metric: str) -> float | None:
         """The newest value of a metric, if it is a number."""
         latest = self.state.latest.get(metric)
-        if latest is None or isinstance(latest.value, bool) or not isinstance(latest.value, int | float):
-            return None
-        return float(latest.value)
+        return _number(latest.value) if latest is not None else None
 
     def _judge(self, value: float, time_us: int) -> Iterator[Effect]:
         settings, now = self._settings, self._memory
@@ -128,3 +125,7 @@ class Alarm(DeviceActor):
     @property
     def _settings(self) -> Settings:
         return read_settings(self.desired, "alarm", Settings)[0]
+
+
+def _number(value: Value) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
