@@ -186,6 +186,29 @@ async def test_a_broken_row_of_an_import_harms_no_other(line: CommandLine, iot: 
     await applied(iot, "c-9", 2)
 
 
+async def test_an_installation_is_checked_by_both_protocols_and_nothing_is_left(
+    system: Shared, iot: IotClient, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IOT_ADMIN_TOKEN", system.admin_token)
+    before = [device.id async for device in iot.devices.list()]
+    words = ["check", "--url", system.url, "--mqtt", "{}:{}".format(*system.mqtt)]
+    assert await asyncio.to_thread(main, words) == 0, capsys.readouterr().err
+    said = capsys.readouterr().out
+    for step in ("REST, acknowledged", "MQTT, acknowledged", "from the history", "from the twin", "removed helm-test-"):
+        assert step in said
+    assert [device.id async for device in iot.devices.list()] == before
+
+
+async def test_a_sample_is_replayed_by_both_protocols(
+    system: Shared, iot: IotClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["replay", "--url", system.url, "--token", system.admin_token, "--mqtt", "{}:{}".format(*system.mqtt)]
+    assert await asyncio.to_thread(main, [*words, "--limit", "30", "--rate", "100"]) == 0, capsys.readouterr().err
+    assert "30 rows: 120 messages sent, 120 acknowledged (180 readings), 0 refused" in capsys.readouterr().out
+    for device, readings in (("office-climate", 90), ("office-light", 30), ("office-air", 30), ("office-presence", 30)):
+        await applied(iot, device, readings)
+
+
 async def test_watch_prints_what_happens_until_it_is_stopped(system: Shared, iot: IotClient) -> None:
     await iot.devices.create(NewDevice(id="c-10"))
     access = ["--url", system.url, "--token", system.admin_token]
