@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from iot_system.domain.access import Principal, Scope
 from iot_system.domain.events import Event, NewReadings, encode_events
 from iot_system.domain.registry import Device
-from iot_system.errors import Unavailable
+from iot_system.errors import Overloaded, Unavailable
 from iot_system.ports.events import Gap, Occurrence, Position, Selection
+from iot_system.services import events as events_module
 from iot_system.services.asking import Asking
 from iot_system.services.events import LINGER_S, LISTENING_S, SELDOM_HEARD, Hub
 from iot_system.services.listening import QUEUE_BYTES_LIMIT, QUEUE_LIMIT, TOO_SLOW, HubListening
@@ -266,6 +267,16 @@ async def test_while_the_streams_cannot_be_read_nobody_listens_in_vain() -> None
     served.happen(1)
     assert times(await take(listening, 1)) == [1]
     await served.hub.stop()
+
+
+async def test_one_more_reader_than_a_process_takes_is_refused(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_module, "LISTENINGS_LIMIT", 2)
+    first = await served.hub.listen(ADMIN, TWINS)
+    await served.hub.listen(ADMIN, TWINS)
+    with pytest.raises(Overloaded, match="2 readers of events are here"):
+        await served.hub.listen(ADMIN, TWINS)
+    first.close()
+    await served.hub.listen(ADMIN, TWINS)
 
 
 async def test_stop_ends_every_listening_at_once(served: Served) -> None:

@@ -9,7 +9,9 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter, Histogram
 
 REQUESTS = Counter("iot_http_requests_total", "Requests answered", ["route", "method", "status"])
-DURATIONS = Histogram("iot_http_request_duration_seconds", "Time from request to answer", ["route", "method"])
+DURATIONS = Histogram(
+    "iot_http_request_duration_seconds", "Time from request to the start of its answer", ["route", "method"]
+)
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _NO_ROUTE = "none"
 
@@ -23,11 +25,12 @@ def observed(app: ASGIApp) -> ASGIApp:
             return
         status = 500
         started = perf_counter()
+        answered: float | None = None
 
         async def noting_send(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], perf_counter()
             await send(message)
 
         try:
@@ -36,6 +39,6 @@ def observed(app: ASGIApp) -> ASGIApp:
             route = scope.get("path_template") or _NO_ROUTE
             method = scope["method"] if scope["method"] in _METHODS else "other"
             REQUESTS.labels(route, method, str(status)).inc()
-            DURATIONS.labels(route, method).observe(perf_counter() - started)
+            DURATIONS.labels(route, method).observe((answered or perf_counter()) - started)
 
     return observed_app

@@ -1,7 +1,7 @@
 """Strict JSON for small bodies: what one parser would drop or bend in silence, and another not, is refused.
 
 RFC 8259 leaves duplicate keys to the parser; here they are an error. Telemetry is read by a decoder that keeps the last
-of them: looking for them there would cost more than all else.
+of them: looking for them would be a second parser on the hot path.
 """
 
 from __future__ import annotations

@@ -1,0 +1,161 @@
+"""One contract of streams of events, over JetStream and over the double that unit tests use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from iot_system.adapters.nats.connection import Client, connect, disconnect
+from iot_system.adapters.nats.events import EVENTS, NatsLog
+from iot_system.adapters.nats.stream import NatsStream
+from iot_system.errors import Unavailable
+from iot_system.ports.events import Log, LogLost, LogReader
+from iot_system.settings import BrokerSettings, StreamSettings
+
+from tests.harness.nats import running_nats
+from tests.unit.services.memory_log import MemoryLog
+
+DEADLINE_S = 20.0
+SETTINGS = StreamSettings(partitions=4)
+
+
+class Written(Protocol):
+    """A log and its writer."""
+
+    @property
+    def log(self) -> Log: ...
+
+    async def append(self, data: bytes) -> None: ...
+    async def drop(self, up_to: int) -> None: ...
+    async def replace(self) -> None: ...
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self.log = MemoryLog()
+
+    async def append(self, data: bytes) -> None:
+        self.log.append(data)
+
+    async def drop(self, up_to: int) -> None:
+        self.log.drop(up_to)
+
+    async def replace(self) -> None:
+        self.log.replace()
+
+
+class InJetStream:
+    """Written to by four partitions in turn."""
+
+    def __init__(self, client: Client) -> None:
+        self.log = NatsLog(client, EVENTS, partitions=SETTINGS.partitions)
+        self._jetstream = client.jetstream()
+        self._stream = NatsStream(client, SETTINGS)
+        self._count = 0
+
+    async def ensure(self) -> None:
+        await self._stream.ensure()
+
+    async def append(self, data: bytes) -> None:
+        self._count += 1
+        await self._stream.publish_events(self._count % SETTINGS.partitions, data, message_id=str(self._count))
+
+    async def drop(self, up_to: int) -> None:
+        await self._jetstream.purge_stream(EVENTS, seq=up_to + 1)
+
+    async def replace(self) -> None:
+        await self._jetstream.delete_stream(EVENTS)
+        await self._stream.ensure()
+
+
+@pytest.fixture(params=["memory", "jetstream"])
+async def written(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Written]:
+    if request.param == "memory":
+        yield InMemory()
+        return
+    async with running_nats(tmp_path) as server:
+        client = await connect(BrokerSettings(urls=server.url), name="test")
+        one = InJetStream(client)
+        await one.ensure()
+        yield one
+        await disconnect(client)
+
+
+async def read(reader: LogReader, count: int) -> list[tuple[int, bytes]]:
+    """So many messages, within the deadline."""
+    found: list[tuple[int, bytes]] = []
+    async with asyncio.timeout(DEADLINE_S):
+        while len(found) < count:
+            found += await reader.fetch(wait_s=1)
+    return found
+
+
+async def test_what_is_appended_is_read_in_order_from_behind_a_position(written: Written) -> None:
+    assert await written.log.end() == 0
+    for number in range(1, 6):
+        await written.append(str(number).encode())
+    assert await written.log.end() == 5
+    reader = written.log.read(2)
+    assert await read(reader, 3) == [(3, b"3"), (4, b"4"), (5, b"5")]
+    coming = asyncio.create_task(read(reader, 1))
+    await written.append(b"6")
+    assert await coming == [(6, b"6")]
+    assert await reader.fetch(wait_s=0.2) == []
+    await reader.close()
+
+
+async def test_what_was_dropped_is_left_out(written: Written) -> None:
+    for number in range(1, 6):
+        await written.append(str(number).encode())
+    await written.drop(3)
+    reader = written.log.read(1)
+    assert await read(reader, 2) == [(4, b"4"), (5, b"5")]
+    assert await written.log.end() == 5
+    await reader.close()
+
+
+async def test_another_stream_under_the_same_name_is_told_as_lost(written: Written) -> None:
+    await written.append(b"1")
+    reader = written.log.read(0)
+    assert await read(reader, 1) == [(1, b"1")]
+    await written.replace()
+
+    async def lost() -> bool:
+        try:
+            await reader.fetch(wait_s=1)
+        except LogLost:
+            return True
+        except Unavailable:
+            return False
+        return False
+
+    async with asyncio.timeout(DEADLINE_S):
+        while not await lost():
+            pass
+    await reader.close()
+    await written.append(b"new")
+    again = written.log.read(0)
+    assert await read(again, 1) == [(1, b"new")]
+    await again.close()
+
+
+async def test_many_read_one_stream_each_for_itself(written: Written) -> None:
+    for number in range(1, 301):
+        await written.append(str(number).encode())
+    readers = [written.log.read(after) for after in (0, 100, 299)]
+    counts = [len(await read(reader, wanted)) for reader, wanted in zip(readers, (300, 200, 1), strict=True)]
+    assert counts == [300, 200, 1]
+    for reader in readers:
+        await reader.close()
+
+
+async def test_a_stream_that_nobody_made_yet_is_not_available(tmp_path: Path) -> None:
+    async with running_nats(tmp_path) as server:
+        client = await connect(BrokerSettings(urls=server.url), name="test")
+        log = NatsLog(client, EVENTS, partitions=SETTINGS.partitions)
+        with pytest.raises(Unavailable, match="stream IOT_EVENTS does not exist yet"):
+            await log.end()
+        await disconnect(client)
