@@ -103,6 +103,18 @@ async def test_a_change_that_was_not_committed_is_seen_by_nobody(system: System,
     assert await process.owns(*ALL), "it took over again by itself"
 
 
+async def test_where_the_store_is_away_for_longer_the_partition_waits_for_an_owner(
+    system: System, process: Process
+) -> None:
+    process.line.before["commit"] = every_time()
+    process.line.before["claim"] = Times(1, LOST)
+    with pytest.raises(Unavailable):
+        await ask(system, q.PatchDesired(DEVICE, {"on": True}), q.DesiredView)
+    assert await process.owns(1, 2, 3), "nobody shall see what was not committed"
+    await process.shard.claim([0])
+    assert (await system.gateway.device(DEVICE)).state.desired == {}
+
+
 async def test_a_removal_whose_answers_got_lost_leaves_no_actor(system: System, process: Process) -> None:
     process.line.after["commit"] = every_time()
     with pytest.raises(Unavailable):

@@ -11,7 +11,7 @@ from iot_system.adapters.nats.events import EVENTS, READINGS, SUBJECTS
 from iot_system.settings import StreamSettings
 
 EVENTS_MAX_AGE_S = 24 * 3600.0
-READINGS_MAX_BYTES = 64 << 20
+READINGS_MAX_BYTES = 32 << 20
 log = structlog.get_logger()
 
 
