@@ -12,7 +12,7 @@ from iot_system.commands.tables import Output
 from iot_system.domain.commands import CommandStatus
 
 STATUSES = (*get_args(CommandStatus), "pending")
-_COLUMNS = ("id", "name", "payload", "status", "created", "expires", "result", "reason")
+_COLUMNS = ("id", "name", "payload", "status", "created", "result", "reason")
 
 
 def main(argv: list[str]) -> int:

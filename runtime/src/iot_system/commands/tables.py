@@ -16,7 +16,7 @@ from iot_system.commands.output import say
 
 WIDTH = 120
 """Where standard output is no terminal."""
-_TIMES = frozenset({"ts", "created", "updated", "expires", "last_seen"})
+_TIMES = frozenset({"ts", "created", "updated", "expires", "last_seen", "left"})
 
 
 class Output:
@@ -28,14 +28,15 @@ class Output:
         if not self._console.is_terminal:
             self._console = Console(highlight=False, width=WIDTH)
 
-    def record(self, record: msgspec.Struct) -> None:
-        """One thing: its fields below each other."""
+    def record(self, record: msgspec.Struct, *, without: str = "") -> None:
+        """One thing: its fields below each other, for people without one that they are told in another way."""
         if self.is_json:
             self.line(record)
             return
         table = Table(box=None, show_header=False)
         for name, value in msgspec.structs.asdict(record).items():
-            table.add_row(Text(name, "bold"), Text(shown(name, value)))
+            if name != without:
+                table.add_row(Text(name, "bold"), Text(shown(name, value)))
         self._console.print(table)
 
     async def records(self, records: AsyncIterator[Any], columns: Sequence[str]) -> None:
@@ -82,6 +83,8 @@ def shown(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, str):
         return value
+    if isinstance(value, list) and name == "scopes":
+        return ", ".join(value) or "-"
     if isinstance(value, dict) and name == "labels":
         return ", ".join(f"{key}={one}" for key, one in sorted(value.items())) or "-"
     return msgspec.json.encode(value).decode()

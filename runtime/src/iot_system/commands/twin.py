@@ -32,7 +32,9 @@ def add_desired(parser: argparse.ArgumentParser) -> None:
 
 async def _show(iot: IotClient, arguments: argparse.Namespace, output: Output) -> None:
     twin = await iot.twins.get(arguments.device)
-    output.record(twin)
+    output.record(twin, without="latest")
+    rows = [{"metric": metric, "value": one.value, "ts": one.ts} for metric, one in sorted(twin.latest.items())]
+    output.rows(("metric", "value", "ts"), rows)
 
 
 async def _desire(iot: IotClient, arguments: argparse.Namespace, output: Output) -> None:
