@@ -1,0 +1,260 @@
+"""One run: devices, commands, desired states and messages between actors, all of it counted, while something is killed.
+
+Everything is repeated with the same ids until it is acknowledged. What is random comes from the seed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from iot_system.domain.commands import FINAL
+
+from tests.contract.faults.behaviours import MARK, TALLY
+from tests.contract.faults.figures import Figures
+from tests.contract.faults.pods import Pods
+from tests.harness.waiting import until
+
+BEHAVIOURS = "tests.contract.faults.behaviours"
+DEVICES = 6
+ROOMS = 3
+READINGS = 30
+"""Messages of each device; the later ones only once the earlier are acknowledged."""
+LANES, COMMANDS = 3, 4
+"""Of each device: so many lanes at once, so many commands one after another in each."""
+WRITERS = 2
+"""Of each device's desired state, at once."""
+PATCHES = 8
+"""Of each writer."""
+LEVEL = "level"
+ANSWER, CANCEL, EXPIRE = "answer", "cancel", "expire"
+"""Names of commands, by how they shall end."""
+ENDS = {CANCEL: "cancelled", EXPIRE: "expired"}
+EXPIRES_AFTER_S = 0.5
+LONG_S = 600.0
+TAKE_S = 2.0
+WAIT_S = 20.0
+SETTLED_WITHIN_S = 60.0
+
+
+class Given(NamedTuple):
+    """A command, and how the device will answer it."""
+
+    id: str
+    name: str
+    number: int
+    answer: str
+
+
+class Device:
+    """The device's own side, which outlives everything: what it has sent, and what it has done."""
+
+    def __init__(self, id_: str, room: str, chance: random.Random) -> None:
+        self.id = id_
+        self.room = room
+        self.token = ""
+        self.levels = [chance.randint(1, 1_000_000) for _ in range(READINGS)]
+        self.done: Counter[str] = Counter()
+        self.commands = [
+            Given(
+                f"{id_}-c{number}",
+                chance.choices((ANSWER, CANCEL, EXPIRE), weights=(4, 1, 1))[0],
+                chance.randint(1, 1_000_000),
+                chance.choice(("succeeded", "failed")),
+            )
+            for number in range(LANES * COMMANDS)
+        ]
+        self.ends: dict[str, dict[str, Any]] = {}
+        self.accepted: Counter[str] = Counter()
+
+
+class Workload:
+    """`prepare`, `work` (``strike`` is called in its middle), `check`."""
+
+    def __init__(self, pods: Pods, *, name: str, seed: int) -> None:
+        chance = random.Random(seed)
+        self._pods = pods
+        self._name = name
+        self._tally = f"{name}-tally"
+        self._devices = [Device(f"{name}-d{number}", f"{name}-r{number % ROOMS}", chance) for number in range(DEVICES)]
+        self._begin_ms = time.time_ns() // 1_000_000 - READINGS - 1
+        steps = DEVICES * (READINGS + LANES * COMMANDS + WRITERS * PATCHES)
+        self._strike_at = round(steps * chance.uniform(0.2, 0.6))
+        self._steps = 0
+        self._middle = asyncio.Event()
+
+    async def prepare(self) -> None:
+        """Register everything."""
+        behaviours = {self._tally: {"behaviour": f"{BEHAVIOURS}:Tally"}}
+        for device in self._devices:
+            labels = {TALLY: self._tally}
+            behaviours[device.id] = {"behaviour": f"{BEHAVIOURS}:Teller", "room": device.room, "labels": labels}  # type: ignore[dict-item]
+        for id_, registration in behaviours.items():
+            registered = await self._pods.ask("POST", "/v1/devices", {"id": id_, **registration})
+            assert registered.status_code in (201, 409), registered.text
+        for device in self._devices:
+            issued = await self._pods.ok("POST", f"/v1/devices/{device.id}/credentials")
+            device.token = issued["token"]
+
+    async def work(self, strike: Callable[[], None]) -> None:
+        """Return when everything is acknowledged, and the system has got over the strike."""
+        async with asyncio.TaskGroup() as tasks:
+            working = [tasks.create_task(one) for device in self._devices for one in self._work_of(device)]
+            executing = [tasks.create_task(self._execute(device)) for device in self._devices]
+            await self._middle.wait()
+            await asyncio.to_thread(strike)
+            await asyncio.gather(*working)
+            for task in executing:
+                task.cancel()
+
+    async def check(self) -> Figures:
+        """Raises AssertionError where a count or a state is another than it must be."""
+        for device in self._devices:
+            mark = {"ts": self._begin_ms + READINGS + 1, "values": {MARK: 1}}
+            await self._pods.ok("POST", f"/v1/devices/{device.id}/telemetry", mark, token=device.token)
+        await self._settled()
+        for device in self._devices:
+            await self._check_commands(device)
+            await self._check_desired(device)
+            await self._check_history(device)
+        for number in range(ROOMS):
+            await self._check_room(f"{self._name}-r{number}")
+        messages = await self._check_tally()
+        return Figures(
+            readings=DEVICES * READINGS,
+            commands=DEVICES * LANES * COMMANDS,
+            patches=sum(device.accepted.total() for device in self._devices),
+            messages=messages,
+            repeated=self._pods.lost,
+        )
+
+    def _work_of(self, device: Device) -> Iterator[Any]:
+        yield self._send(device)
+        yield from (self._give(device, device.commands[lane::LANES]) for lane in range(LANES))
+        yield from (self._desire(device, f"writer-{number}") for number in range(WRITERS))
+
+    def _step(self) -> None:
+        self._steps += 1
+        if self._steps >= self._strike_at:
+            self._middle.set()
+
+    async def _send(self, device: Device) -> None:
+        for number, level in enumerate(device.levels):
+            body = {"ts": self._begin_ms + number, "values": {LEVEL: level}}
+            await self._pods.ok("POST", f"/v1/devices/{device.id}/telemetry", body, token=device.token)
+            self._step()
+
+    async def _give(self, device: Device, commands: list[Given]) -> None:
+        """Give commands, each once the one before is over."""
+        path = f"/v1/devices/{device.id}/commands"
+        for given in commands:
+            timeout_s = EXPIRES_AFTER_S if given.name == EXPIRE else LONG_S
+            body = {"id": given.id, "name": given.name, "payload": {"number": given.number}, "timeout_s": timeout_s}
+            found = await self._pods.ok("POST", path, body)
+            if given.name == CANCEL:
+                found = await self._pods.ok("DELETE", f"{path}/{given.id}")
+            while found["status"] not in FINAL:
+                found = await self._pods.ok("GET", f"{path}/{given.id}", wait_s=WAIT_S)
+            device.ends[given.id] = found
+            self._step()
+
+    async def _execute(self, device: Device) -> None:
+        """As the device: do each command once, and answer as often as it is needed."""
+        by_id = {given.id: given for given in device.commands}
+        pending = f"/v1/devices/{device.id}/commands?status=pending"
+        while True:
+            taken = await self._pods.ok("GET", pending, token=device.token, wait_s=TAKE_S)
+            for command in taken["items"]:
+                given = by_id[command["id"]]
+                assert command["payload"] == {"number": given.number}, command
+                if given.name != ANSWER:
+                    continue
+                if given.id not in device.done:
+                    device.done[given.id] += 1
+                answer = {"status": given.answer, "payload": {"done": given.number}}
+                path = f"/v1/devices/{device.id}/commands/{given.id}/result"
+                await self._pods.ok("POST", path, answer, token=device.token)
+
+    async def _desire(self, device: Device, writer: str) -> None:
+        """Change the desired state under its version, and find out what became of a change whose answer was lost."""
+        path = f"/v1/devices/{device.id}/twin"
+        for number in range(1, PATCHES + 1):
+            while True:
+                twin = await self._pods.ok("GET", path)
+                if twin["desired"].get(writer) == number:
+                    break  # the answer was lost, or told only that the version had moved on
+                version = twin["version"]["desired"]
+                patched = await self._pods.ask("PATCH", f"{path}/desired", {writer: number}, if_match=version)
+                assert patched.status_code in (200, 412), patched.text
+                if patched.status_code == 200:
+                    break
+            device.accepted[writer] += 1
+            self._step()
+
+    async def _settled(self) -> None:
+        """Return when what was acknowledged is applied: marks go the same ways, so they arrive last."""
+
+        async def have_come() -> bool:
+            tally = await self._pods.ok("GET", f"/v1/devices/{self._tally}/twin")
+            if len(tally["reported"].get(MARK, {})) < DEVICES:
+                return False
+            for room in {device.room for device in self._devices}:
+                answer = await self._pods.ask("GET", f"/v1/rooms/{room}/twin")
+                metrics = answer.json().get("metrics", {})
+                if metrics.get(MARK, {}).get("count", 0) < DEVICES // ROOMS:
+                    return False
+            return True
+
+        await until(have_come, within_s=SETTLED_WITHIN_S, why="acknowledged, but not applied")
+
+    async def _check_commands(self, device: Device) -> None:
+        listed = (await self._pods.ok("GET", f"/v1/devices/{device.id}/commands?limit=1000"))["items"]
+        assert sorted(one["id"] for one in listed) == sorted(given.id for given in device.commands)
+        found = {one["id"]: one for one in listed}
+        assert found == device.ends, "a command changed after its end"
+        for given in device.commands:
+            expected = ENDS.get(given.name, given.answer)
+            result = {"done": given.number} if given.name == ANSWER else None
+            assert (found[given.id]["status"], found[given.id]["result"]) == (expected, result), found[given.id]
+        assert device.done == Counter(given.id for given in device.commands if given.name == ANSWER)
+
+    async def _check_desired(self, device: Device) -> None:
+        twin = await self._pods.ok("GET", f"/v1/devices/{device.id}/twin")
+        assert device.accepted.total() == WRITERS * PATCHES
+        assert twin["version"]["desired"] == device.accepted.total(), twin
+        assert twin["desired"] == dict(device.accepted)
+        assert twin["latest"][LEVEL]["value"] == device.levels[-1]
+
+    async def _check_history(self, device: Device) -> None:
+        page = await self._pods.ok("GET", f"/v1/devices/{device.id}/telemetry?metric={LEVEL}&order=asc&limit=1000")
+        assert [(one["ts"], one["value"]) for one in page["items"]] == [
+            (self._begin_ms + number, level) for number, level in enumerate(device.levels)
+        ]
+
+    async def _check_room(self, room: str) -> None:
+        metrics = (await self._pods.ok("GET", f"/v1/rooms/{room}/twin"))["metrics"]
+        levels = [level for device in self._devices if device.room == room for level in device.levels]
+        found = metrics[LEVEL]
+        assert (found["count"], found["min"], found["max"]) == (len(levels), min(levels), max(levels)), room
+        assert round(found["avg"] * found["count"]) == sum(levels), room
+
+    async def _check_tally(self) -> int:
+        """Each message counted, none twice; returns how many there were."""
+        twin = await self._pods.ok("GET", f"/v1/devices/{self._tally}/twin")
+        expected = {LEVEL: _counted([level for device in self._devices for level in device.levels])}
+        for name in (ANSWER, CANCEL, EXPIRE):
+            numbers = [one.number for device in self._devices for one in device.commands if one.name == name]
+            if numbers:
+                expected[name] = _counted(numbers)
+        assert twin["reported"] == expected | {MARK: {device.id: 1 for device in self._devices}}
+        messages = sum(one["count"] for one in expected.values()) + DEVICES
+        assert twin["version"]["reported"] == messages
+        return messages
+
+
+def _counted(numbers: list[int]) -> dict[str, int]:
+    return {"count": len(numbers), "sum": sum(numbers)}

@@ -1,0 +1,212 @@
+"""The whole system as processes of this machine, each of which can be killed and started again.
+
+One broker that keeps what it acknowledges, Postgres, an actor-system process with its Ray processes, and API processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import httpx
+from iot_system.commands.installation import OURS, make_folder
+from iot_system.commands.processes import descendants
+
+from tests.harness.nats import NatsServer, free_port
+from tests.harness.postgres import PostgresServer, running_postgres
+from tests.harness.waiting import wait_until
+
+HOST = "127.0.0.1"
+ROOT = Path(__file__).parents[2]
+READY_WITHIN_S = 90.0
+STOP_WITHIN_S = 20.0
+PODS = 2
+SHARDS = 2
+PARTITIONS = 16
+ACTOR = b"ray::Host"
+"""How Ray titles the processes of our actors."""
+
+
+class Program:
+    """One of our services; ``port`` answers HTTP."""
+
+    def __init__(self, name: str, folder: Path, environment: Mapping[str, str], port: int) -> None:
+        self.name = name
+        self.url = f"http://{HOST}:{port}"
+        self.log = folder / f"{name}-{port}.log"
+        self._folder = folder
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Begin; see `wait_until_ready`."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "iot_system", self.name],
+                env=self._environment,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self) -> None:
+        """Raises AssertionError with the end of its log."""
+        try:
+            wait_until(self.is_ready, within_s=READY_WITHIN_S, why=f"{self.name} is not ready")
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.log.read_text()[-2000:]}") from None
+
+    def is_ready(self) -> bool:
+        """Whether it says so."""
+        assert self._process is not None
+        assert self._process.poll() is None, f"{self.name} ended\n{self.log.read_text()[-2000:]}"
+        try:
+            return httpx.get(f"{self.url}/ready", trust_env=False, timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    def kill(self) -> None:
+        """SIGKILL to it and to all that it has started."""
+        everybody = [self.pid, *descendants(self.pid)]
+        _kill(everybody)
+        assert self._process is not None
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Let it end by itself, and leave nothing of it."""
+        if self._process is None:
+            return
+        children = descendants(self.pid)
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_WITHIN_S)
+        _kill([self.pid, *children])
+        self._process.wait()
+
+
+class Plant:
+    """All of them, over one database and one broker that are there already."""
+
+    def __init__(self, folder: Path, broker: NatsServer, database: PostgresServer, behaviours: Path) -> None:
+        self.broker = broker
+        self.admin_token = secrets.token_urlsafe(24)
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        self._environment = clean | {
+            "PYTHONPATH": os.pathsep.join([str(behaviours), *sys.path[1:]]),
+            "TMPDIR": str(folder),
+            "RAY_TMPDIR": str(folder),
+            "NATS_URL": broker.url,
+            "DATABASE_URL": database.url,
+            "IOT_LISTEN_HOST": HOST,
+            "IOT_PARTITIONS": str(PARTITIONS),
+            "IOT_SHARDS_PER_NODE": str(SHARDS),
+            "IOT_DRAIN_TIMEOUT_S": "2",
+            "IOT_ADMIN_TOKEN": self.admin_token,
+        }
+        port = free_port()
+        self.actors = Program("actor-system", folder, self._environment | {"ACTOR_SYSTEM_PORT": str(port)}, port)
+        self.mqtt_ports = [free_port() for _ in range(PODS)]
+        self.pods = [self._pod(folder, mqtt_port) for mqtt_port in self.mqtt_ports]
+
+    def start(self) -> None:
+        """Return when everything is ready, both shards too."""
+        migrating = [sys.executable, "-m", "iot_system", "migrate"]
+        subprocess.run(migrating, env=self._environment, check=True, capture_output=True)
+        for program in (self.actors, *self.pods):
+            program.start()
+        for program in (self.actors, *self.pods):
+            program.wait_until_ready()
+        self.wait_until_whole()
+
+    def wait_until_whole(self) -> None:
+        """Return when all processes are there and serve."""
+        wait_until(
+            lambda: len(self.shards()) == SHARDS and self.coordinators(),
+            within_s=READY_WITHIN_S,
+            why="a shard or the coordinator is missing",
+        )
+        for program in (self.actors, *self.pods):
+            program.wait_until_ready()
+
+    def stop(self) -> None:
+        """End all but broker and database."""
+        for program in (*self.pods, self.actors):
+            program.stop()
+
+    def shards(self) -> list[int]:
+        """Process ids of the shards: those of our Ray actors that talk to the broker."""
+        return [pid for pid in self._actors() if self._talks_to_broker(pid)]
+
+    def coordinators(self) -> list[int]:
+        """Process id of the coordinator: it needs no broker. A shard that only starts looks like it."""
+        return [pid for pid in self._actors() if not self._talks_to_broker(pid)]
+
+    def _actors(self) -> list[int]:
+        return sorted(pid for pid in descendants(self.actors.pid) if _read(pid, "cmdline").startswith(ACTOR))
+
+    def _talks_to_broker(self, pid: int) -> bool:
+        with contextlib.suppress(OSError):
+            links = {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+            return not links.isdisjoint(_sockets_to(self.broker.port))
+        return False
+
+    def _pod(self, folder: Path, mqtt_port: int) -> Program:
+        port = free_port()
+        ports = {"IOT_HTTP_PORT": str(port), "IOT_MQTT_PORT": str(mqtt_port)}
+        return Program("api", folder, self._environment | ports, port)
+
+
+@contextlib.contextmanager
+def running_plant(*, behaviours: Path = ROOT) -> Iterator[Plant]:
+    """Everything for the time of some tests; modules below ``behaviours`` can be named as behaviours."""
+    folder = make_folder()
+    broker = NatsServer(folder, sync_always=True)
+    try:
+        with running_postgres() as database:
+            plant = Plant(folder, broker.start(), database, behaviours)
+            try:
+                plant.start()
+                yield plant
+            finally:
+                plant.stop()
+    finally:
+        broker.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill(pid: int) -> None:
+    """SIGKILL."""
+    _kill([pid])
+
+
+def _kill(pids: list[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
+
+
+def _sockets_to(port: int) -> set[str]:
+    """Open connections of this machine to a port of loopback, named as a process's file descriptors name them."""
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return {f"socket:[{row[9]}]" for row in rows if row[3] == "01" and row[2] == f"0100007F:{port:04X}"}
