@@ -106,7 +106,7 @@ class Plant:
         self.admin_token = secrets.token_urlsafe(24)
         clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         self._environment = clean | {
-            "PYTHONPATH": os.pathsep.join([str(behaviours), *sys.path[1:]]),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(behaviours), os.environ.get("PYTHONPATH")))),
             "TMPDIR": str(folder),
             "RAY_TMPDIR": str(folder),
             "NATS_URL": broker.url,
