@@ -18,19 +18,17 @@ from iot_system.ports.clock import Clock
 from iot_system.ports.placement import ShardStatus
 from iot_system.ports.requests import Requests
 from iot_system.ports.store import Store
-from iot_system.ports.stream import Stream, StreamMessage
-from iot_system.services.batch import Batch
+from iot_system.ports.stream import Stream
 from iot_system.services.departures import Departures
 from iot_system.services.dues import Gateways
 from iot_system.services.housekeeping import Housekeeping
 from iot_system.services.outbox import Outbox
 from iot_system.services.partition import NotOwned, Partition
 from iot_system.services.questions import Answers
-from iot_system.services.shard_metrics import APPLIED, APPLY_SECONDS, LAG, OWNED
+from iot_system.services.reading import Reading
+from iot_system.services.shard_metrics import OWNED
 from iot_system.services.turn import Share, Work
 
-FETCH_FRAMES = 64
-FETCH_WAIT_S = 1.0
 RETRY_S = 0.5
 CHANGE_ATTEMPTS = 4
 """How often a change by a user is tried to be committed: who asked does not wait for long."""
@@ -68,7 +66,9 @@ class Shard:
         self._departures = Departures(stream, requests, clock)
         self._gateways = Gateways(requests, clock)
         self._turn = asyncio.Lock()
-        self._moved = asyncio.Event()
+        self._reading = Reading(self, stream, self._departures, clock)
+        self.moved = asyncio.Event()
+        """Set when partitions came or went."""
         self.rescheduled = asyncio.Event()
         """Set when actors may be due earlier than before."""
         self._answers = Answers(self, store, requests, clock)
@@ -81,7 +81,6 @@ class Shard:
             passivate_after_s=passivate_after_s,
             retention_days=retention_days,
         )
-        self.lag = 0
         self._running: list[asyncio.Task[None]] = []
         self._turned_s = clock.monotonic_s()
 
@@ -91,7 +90,7 @@ class Shard:
         await self._gateways.start()
         await self._requests.serve(None, self._answers.to_anyone)
         self._running = [
-            asyncio.create_task(self._for_ever(self._apply_what_comes)),
+            asyncio.create_task(self._for_ever(self._reading.run)),
             asyncio.create_task(self._for_ever(self._outbox.run)),
             asyncio.create_task(self._for_ever(self._housekeeping.keep)),
             asyncio.create_task(self._for_ever(self._housekeeping.fire)),
@@ -149,6 +148,15 @@ class Shard:
     def reached(self) -> int:
         """The last sequence of the stream that was applied."""
         return max((one.applied for one in self._owned.values()), default=0)
+
+    @property
+    def lag(self) -> int:
+        """How many frames wait in the stream."""
+        return self._reading.lag
+
+    def turned(self) -> None:
+        """Its loops turn."""
+        self._turned_s = self._clock.monotonic_s()
 
     @contextlib.asynccontextmanager
     async def whole_turn(self) -> AsyncIterator[None]:
@@ -227,52 +235,6 @@ class Shard:
         if partitions:
             log.info("claimed", shard=self.name, partitions=partitions, epochs={n: c.epoch for n, c in claims.items()})
 
-    async def _apply_what_comes(self) -> None:
-        await self.follow_stream()
-        while True:
-            self._moved.clear()
-            positions = {number: one.applied for number, one in self._owned.items()}
-            if not positions:
-                await self._moved.wait()
-                continue
-            async with self._stream.read(positions, stream_id=self.stream_id) as reader:
-                fetching = asyncio.create_task(reader.fetch(FETCH_FRAMES, wait_s=FETCH_WAIT_S))
-                try:
-                    while not self._moved.is_set():
-                        messages = await self._or_moved(fetching)
-                        if messages is None:
-                            break
-                        self._turned_s = self._clock.monotonic_s()
-                        self.lag = reader.pending
-                        LAG.labels(self.name).set(self.lag)
-                        # The next frames come in while these are applied.
-                        fetching = asyncio.create_task(reader.fetch(FETCH_FRAMES, wait_s=FETCH_WAIT_S))
-                        await self._apply_frames(messages)
-                finally:
-                    fetching.cancel()
-                    await asyncio.gather(fetching, return_exceptions=True)
-
-    async def _or_moved(self, fetching: asyncio.Task[list[StreamMessage]]) -> list[StreamMessage] | None:
-        moved = asyncio.ensure_future(self._moved.wait())
-        try:
-            await asyncio.wait([fetching, moved], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            moved.cancel()
-        return fetching.result() if fetching.done() else None
-
-    async def _apply_frames(self, messages: list[StreamMessage]) -> None:
-        applied: list[Batch] = []
-
-        def begin() -> Batch:
-            now_us, listening = self._clock.now_us(), self._departures.listening
-            applied.append(Batch(messages, self._owned, now_us=now_us, listening=listening))
-            return applied[-1]
-
-        if messages:
-            with APPLY_SECONDS.time():
-                await self.apply(begin)
-            APPLIED.inc(applied[-1].telemetry)
-
     async def _commit(self, shares: Sequence[Share], *, attempts: int | None = None) -> None:
         """Commit all but what a newer epoch owns, then let go what leaves.
 
@@ -312,7 +274,7 @@ class Shard:
                 return await call()
             except Unavailable as error:
                 tried += 1
-                self._turned_s = self._clock.monotonic_s()
+                self.turned()
                 log.warning("the store is away", shard=self.name, error=str(error))
                 if tried == attempts:
                     raise
@@ -327,8 +289,8 @@ class Shard:
 
     def _changed(self) -> None:
         OWNED.labels(self.name).set(len(self._owned))
-        self._turned_s = self._clock.monotonic_s()  # who owned nothing had nothing to turn for
-        self._moved.set()
+        self.turned()  # who owned nothing had nothing to turn for
+        self.moved.set()
         self.rescheduled.set()
 
     async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -337,7 +299,7 @@ class Shard:
             try:
                 await work()
             except Unavailable as error:
-                self._turned_s = self._clock.monotonic_s()
+                self.turned()
                 self._gateways.begin_anew()
                 log.warning("waiting", shard=self.name, why=str(error))
             except Exception:
