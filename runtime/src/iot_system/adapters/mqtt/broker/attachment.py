@@ -55,11 +55,13 @@ class Attachment:
         """Shared subscriptions of an older connection that are to be taken up."""
         self.position = record.position
         self.skipped = 0
-        self.is_live = not self.subscriptions
+        self.is_live = not self.own()
         self.is_detached = False
         self.is_dirty = False
         self.saving = asyncio.Lock()
         self.supply: asyncio.Task[None] | None = None
+        self.events = record.events
+        """Up to where the client was given events with QoS 1; see `SessionRecord.events`."""
         self.on_dropped: Callable[[list[Delivery]], None] = lambda dropped: None
         self._limits = limits
         self._staged: list[Delivery] = []
@@ -75,8 +77,8 @@ class Attachment:
         return self._has_room(0)
 
     def own(self) -> list[Subscription]:
-        """Its subscriptions but for the shared ones."""
-        return [one for one in self.subscriptions.values() if not one.group]
+        """Its subscriptions to the log but for the shared ones."""
+        return [one for one in self.subscriptions.values() if one.reaches_log and not one.group]
 
     def take_live(self, stored: Stored, subscriptions: Sequence[Subscription]) -> bool:
         """A message has come that matches; returns False if the member is behind by it."""
@@ -156,7 +158,11 @@ class Attachment:
             in_flight=tuple([one for one in in_flight if one is not None]),
             received={key: (one.message_id, one.is_stored) for key, one in session.inbound.items()},
             last_packet_id=session.last_packet_id,
+            events=next((one.id[1:] for one in self._unacknowledged() if one.id.startswith("e")), self.events),
         )
+
+    def _unacknowledged(self) -> list[Delivery]:
+        return [*self.session.in_flight.values(), *self.session.pending, *self._staged]
 
     def _has_room(self, size: int) -> bool:
         session, limits = self.session, self._limits

@@ -50,7 +50,11 @@ def for_member(stored: Stored, subscriptions: Iterable[Subscription], key: str) 
 
 
 def outgoing(stored: Stored, *, qos: int, retain: bool, identifiers: tuple[int, ...], id_: str) -> Delivery:
-    """``id_`` is ``m`` and the sequence in the log, ``r`` and that among the retained, or begins with ``s``: shared."""
+    """``id_`` is ``m`` and the sequence in the log, ``r`` and that among the retained, or begins with ``s``: shared.
+
+    Other first letters are of what does not come from the log: ``e`` and the position of events before it, and what
+    `iot_system.adapters.mqtt.downlink` gives to devices.
+    """
     message = stored.message
     return Delivery(
         topic=message.topic,

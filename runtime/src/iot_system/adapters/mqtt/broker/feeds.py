@@ -44,7 +44,7 @@ class Feeds:
         """Read what a member to be is for. Raises `Unavailable`."""
         self._preparing += 1
         try:
-            await self._live.want([one.filter for one in subscriptions if not one.group])
+            await self._live.want([one.filter for one in subscriptions if one.reaches_log and not one.group])
         finally:
             self._preparing -= 1
 
@@ -75,18 +75,19 @@ class Feeds:
         """Add or replace subscriptions; retained messages are due by them. Raises `Unavailable`."""
         self._preparing += 1
         try:
-            await self._live.want([one.filter for one in subscriptions if not one.group])
-            last = await self._messages.last()
+            in_log = [one for one in subscriptions if one.reaches_log]
+            await self._live.want([one.filter for one in in_log if not one.group])
+            last = await self._messages.last() if in_log else 0
             for one in subscriptions:
                 before = member.subscriptions.get(one.name)
                 # One that replaces another misses nothing of what that one would have got.
                 granted = replace(one, since=last if before is None else before.since)
                 if granted.group:
                     await self._shared.join(member, granted)
-                elif one.retain_handling == 0 or (one.retain_handling == 1 and before is None):
+                elif one.reaches_log and (one.retain_handling == 0 or (one.retain_handling == 1 and before is None)):
                     member.retained_due[one.name] = Due(0, last)
                 member.subscriptions[one.name] = granted
-                if not granted.group and not member.is_detached:
+                if granted.reaches_log and not granted.group and not member.is_detached:
                     self._tree.add(member, granted)
         finally:
             self._preparing -= 1

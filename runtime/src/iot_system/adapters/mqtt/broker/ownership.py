@@ -108,7 +108,7 @@ class Ownership:
         now_us = self._clock.now_us()
         will_due_us, ends_us = record.will_due_us(), record.ends_us()
         if will_due_us is not None and will_due_us <= now_us:
-            await self._publisher.publish_will(record)
+            await self._publisher.publish_will(record, now_us)
             record, is_changed = replace(record, will=None), True
         if ends_us is not None and ends_us <= now_us:
             await self._sessions.delete(record.key, revision)
@@ -130,7 +130,7 @@ class Ownership:
         is_due = due_us is not None and due_us <= self._clock.now_us()
         if old.will.delay_s and goes_on and not is_due:
             return
-        await self._publisher.publish_will(old)
+        await self._publisher.publish_will(old, self._clock.now_us())
 
     def _is_dead(self, gateway: str) -> bool:
         return self._presence.is_dead(gateway, self._clock.monotonic_s())

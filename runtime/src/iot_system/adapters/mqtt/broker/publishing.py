@@ -37,11 +37,13 @@ class Publisher:
                 failures[index] = failure
         return failures
 
-    async def publish_will(self, record: SessionRecord) -> None:
+    async def publish_will(self, record: SessionRecord, now_us: int) -> None:
         """Publish a record's will, under an id of its own: it is stored once. Raises `Retry` where it is not stored."""
-        assert record.will is not None
+        will = record.will
+        assert will is not None
+        expires_us = None if will.expiry_s is None else now_us + will.expiry_s * 1_000_000
         id_ = f"will-{record.key}-{record.connection}"
-        failure = (await self.publish([msgspec.structs.replace(record.will.message, id=id_)]))[0]
+        failure = (await self.publish([msgspec.structs.replace(will.message, id=id_, expires_us=expires_us)]))[0]
         if isinstance(failure, Retry):
             raise failure
         if failure is not None:

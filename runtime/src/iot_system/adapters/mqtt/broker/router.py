@@ -229,7 +229,7 @@ class Router:
                 id_ = f"r{one.retained}" if one.retained else f"m{one.sequence}"
                 again = outgoing(found, qos=1, retain=one.retain, identifiers=one.identifiers, id_=id_)
                 in_flight.append((one.packet_id, again))
-        if record.subscriptions:  # the log may have lost its end
+        if any(one.reaches_log for one in record.subscriptions):  # the log may have lost its end
             record = replace(record, position=min(record.position, await self._backend.messages.last()))
         member = Attachment(client, session_from(record, in_flight), record, revision, self._limits)
         member.on_dropped = lambda dropped: self.acknowledged(member, dropped)

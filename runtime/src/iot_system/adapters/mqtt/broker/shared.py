@@ -40,9 +40,9 @@ class SharedMembers:
         self._count = 0
         self._tasks: list[asyncio.Task[None]] = []
 
-    @property
-    def is_empty(self) -> bool:
-        return not self._members
+    def is_last(self, member: Attachment) -> bool:
+        """Whether it is the only one here."""
+        return all(one is member for one, _ in self._members)
 
     def start(self) -> None:
         self._tasks = [asyncio.create_task(one) for one in (self._read(), self._settle(), self._hold())]
@@ -67,13 +67,14 @@ class SharedMembers:
             self._verdicts.put_nowait((self._group.done, held[0]))
 
     async def stop(self) -> None:
-        """Settle what is settled here, leave the rest to others."""
-        for member, _ in list(self._members):
-            self.leave(member)
+        """Settle what is settled here, give the rest to others."""
         reading, settling, holding = self._tasks
         for task in (reading, holding):
             task.cancel()
         await asyncio.wait([reading, holding])
+        await self._close()  # first: what is given back must not come back here
+        for holder in {holder for _, holder in self._held.values()}:
+            self.leave(holder)
         try:
             async with asyncio.timeout(1.0):
                 await self._verdicts.join()
@@ -81,6 +82,8 @@ class SharedMembers:
             log.warning("messages of a shared subscription come again, the broker did not take the word for them")
         settling.cancel()
         await asyncio.wait([settling])
+
+    async def _close(self) -> None:
         try:
             await self._group.close()
         except Unavailable as error:
@@ -180,10 +183,11 @@ class SharedSubscriptions:
         async with self._changing:
             if (members := self._groups.get(name)) is None:
                 return
-            members.leave(member)
-            if members.is_empty:
+            if members.is_last(member):
                 del self._groups[name]
                 await members.stop()
+            else:
+                members.leave(member)
 
     def acknowledged(self, message: Delivery) -> None:
         """A message whose id begins with ``s`` is settled."""

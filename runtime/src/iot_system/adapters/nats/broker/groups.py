@@ -81,7 +81,7 @@ class NatsGroup:
 
     async def close(self) -> None:
         """See `iot_system.ports.broker.Group.close`."""
-        for message in await self._pull.close():
+        for message in await self._pull.drain():
             await self.give_back(message.reply)
 
     async def _settle(self, token: str, verdict: bytes) -> None:
