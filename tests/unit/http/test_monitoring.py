@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,7 @@ from iot_system.adapters.http.monitoring import create_monitoring_app
 from iot_system.adapters.http.server import HttpServer
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.unit.http.expected import problem
 from tests.unit.http.serving import Served, SwitchableHealth
 
 
@@ -23,6 +25,12 @@ async def monitored(
         async with served.client(None) as client:
             yield served.health, client
         return
+    async with probes_alone() as alone:
+        yield alone
+
+
+@asynccontextmanager
+async def probes_alone() -> AsyncIterator[tuple[SwitchableHealth, httpx.AsyncClient]]:
     health = SwitchableHealth()
     server = HttpServer(create_monitoring_app(health), "127.0.0.1", 0)
     await server.start()
@@ -68,6 +76,16 @@ async def test_metrics_are_in_the_text_format(
     response = await client.get("/metrics")
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert "process_cpu_seconds" in {family.name for family in text_string_to_metric_families(response.text)}
+
+
+async def test_what_is_not_there_yet_is_unavailable_and_not_unknown() -> None:
+    async with probes_alone() as (health, client):
+        health.ready = "the broker does not answer"
+        response = await client.get("/v1/devices/d1/twin")
+        assert problem(response, 503, "unavailable")["detail"] == "not ready yet: the broker does not answer"
+        assert response.headers["retry-after"]
+        health.ready = None
+        problem(await client.get("/v1/devices/d1/twin"), 404, "not-found")
 
 
 async def counted(served: Served) -> dict[tuple[str, str, str], float]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Litestar, MediaType, Response, get
+from litestar import Litestar, MediaType, Request, Response, get
+from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, Meta, UnsetType
@@ -15,6 +16,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from iot_system.adapters.http import problems
+from iot_system.adapters.http.problems import Problem
+from iot_system.errors import Unavailable
 from iot_system.ports.health import Health
 
 EXPOSITION = "text/plain; version=0.0.4"
@@ -76,10 +79,16 @@ def monitoring_routes(health: Health) -> list[HTTPRouteHandler]:
 
 
 def create_monitoring_app(health: Health) -> Litestar:
-    """The three routes alone, for pods that serve nothing else by HTTP."""
+    """The three routes alone, for pods that serve nothing else by HTTP, or nothing else yet."""
+
+    def on_not_found(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+        """What is not there may be there soon: a client must not take "not found" for an answer."""
+        missing = health.why_not_ready()
+        return problems.on_exception(request, Unavailable(f"not ready yet: {missing}") if missing else error)
+
     return Litestar(
         monitoring_routes(health),
-        exception_handlers={Exception: problems.on_exception},
+        exception_handlers={Exception: problems.on_exception, NotFoundException: on_not_found},
         openapi_config=None,
         logging_config=None,
     )
