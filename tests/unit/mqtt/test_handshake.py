@@ -119,6 +119,13 @@ def test_who_wants_no_problem_information_gets_no_reason_string() -> None:
     assert connection.output() == encode(ConnAck(ReasonCode.NOT_AUTHORIZED), MQTT_5)
 
 
+def test_who_takes_only_small_packets_is_told_that_it_is_not_let_in_but_not_why() -> None:
+    connection = Connection(LIMITS, 0.0)
+    connection.receive(encode(connect_of(maximum_packet_size=5)), 0.0)
+    connection.refuse(ReasonCode.NOT_AUTHORIZED, "word", "no")
+    assert connection.output() == encode(ConnAck(ReasonCode.NOT_AUTHORIZED), MQTT_5)
+
+
 def test_a_client_that_cannot_take_the_answer_is_not_let_in() -> None:
     connect = connect_of(maximum_packet_size=4)
     connection = Connection(LIMITS, 0.0)

@@ -111,7 +111,6 @@ class Connection:
             return []
         limits = self._limits
         terms = handshake.agree(connect, limits)
-        self._output.maximum_packet_size = terms.maximum_packet_size
         self._patience.keep_alive_s = terms.keep_alive_s * 1.5
         self._state = _State.OPEN
         answer = handshake.acceptance(connect, terms, limits, session.client_id, session_present, response_information)
@@ -125,7 +124,7 @@ class Connection:
         if self._state is not _State.AUTHENTICATING:
             return []
         self._held.clear()
-        self._output.send(handshake.refusal(self._output.level, code, self._output.explain(why)))
+        self._output.send_explained(handshake.refusal(self._output.level, code, self._output.explain(why)))
         return self.finish(Ended(reason, why))
 
     def settle(self, batch: Batch, refusals: Mapping[int, Refusal]) -> list[Event]:
@@ -252,6 +251,7 @@ class Connection:
         self._state = _State.AUTHENTICATING
         self._output.level = MQTT_3_1_1 if packet.protocol_level < MQTT_5 else MQTT_5
         self._output.tells_problems = packet.properties.request_problem_information != 0
+        self._output.maximum_packet_size = packet.properties.maximum_packet_size
         if (method := packet.properties.authentication_method) is not None:
             why = f"CONNECT asks for the authentication method {method[:100]!r}; there is none"
             return self.refuse(ReasonCode.BAD_AUTHENTICATION_METHOD, "protocol", why)

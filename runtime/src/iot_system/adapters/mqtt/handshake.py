@@ -19,7 +19,6 @@ class Terms(msgspec.Struct, frozen=True):
     keep_alive_s: int
     session_expiry_interval_s: int
     receive_maximum: int = _RECEIVE_MAXIMUM
-    maximum_packet_size: int | None = None
     topic_alias_maximum: int = 0
 
 
@@ -35,7 +34,6 @@ def agree(connect: Connect, limits: MqttLimits) -> Terms:
         keep_alive_s=keep_alive_s,
         session_expiry_interval_s=min(asked.session_expiry_interval or 0, limits.session_expiry_s),
         receive_maximum=asked.receive_maximum or _RECEIVE_MAXIMUM,
-        maximum_packet_size=asked.maximum_packet_size,
         topic_alias_maximum=min(asked.topic_alias_maximum or 0, limits.topic_aliases),
     )
 
