@@ -1,10 +1,15 @@
-"""Whether an installation holds the sample: every row once, and twins that agree with the CSV."""
+"""Whether an installation holds the sample: every row once, twins that agree with the CSV, and what behaviours did."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+from itertools import groupby
+
+from iot_system.client import IotClient
+from iot_system.commands.behaviours import read_outcome
 
 from tests.harness import occupancy
 from tests.harness.applied import history, settle, twin
@@ -30,6 +35,7 @@ def replay(installation: Installation) -> None:
         installation.api.url(),
         "--mqtt",
         f"{host}:{port}",
+        "--with-behaviours",
     ]
     done = subprocess.run(
         command,
@@ -59,6 +65,7 @@ def assert_held_once(rest: Rest) -> None:
     findings = whole_sample().compare(history(rest, ROOMS))
     assert findings.clean, findings
     assert_twins_agree(rest)
+    asyncio.run(assert_behaviours_agree(rest))
 
 
 def assert_twins_agree(rest: Rest) -> None:
@@ -75,6 +82,14 @@ def assert_twins_agree(rest: Rest) -> None:
         assert (found["last"]["value"], found["count"]) == (expected.last, expected.count), metric
         assert (found["min"], found["max"]) == (expected.min, expected.max), metric
         assert occupancy.same(found["avg"], expected.avg), metric
+
+
+async def assert_behaviours_agree(rest: Rest) -> None:
+    """The room has steered its heater, and the alarm has told bad air, each time that the CSV says so and no more."""
+    async with IotClient(rest.url, rest.token) as iot:
+        outcome = await read_outcome(iot)
+    assert [one for one, _ in groupby(told.set_point for told in outcome.set_points)] == occupancy.set_points()
+    assert [(one.phase, one.since, one.value) for one in outcome.alarm] == occupancy.alarm_phases()
 
 
 def whole_sample() -> Ledger:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from statistics import fmean
 
@@ -67,6 +68,43 @@ def hours() -> dict[int, dict[str, list[float]]]:
     for entry in entries():
         found[entry.ts // HOUR_MS * HOUR_MS][entry.metric].append(entry.value)  # type: ignore[arg-type]
     return found
+
+
+def set_points() -> list[int]:
+    """What a thermostat must want in turn: 21 °C while somebody is there, 16 once nobody was for 15 minutes."""
+    wanted, empty_since = [21], None
+    for entry in entries():
+        if entry.metric != "occupancy":
+            continue
+        if entry.value:
+            empty_since = None
+        elif empty_since is None:
+            empty_since = entry.ts
+        wanted.append(16 if empty_since is not None and entry.ts - empty_since >= 15 * 60_000 else 21)
+    return [set_point for set_point, _ in groupby(wanted)]
+
+
+def alarm_phases() -> list[tuple[str, int, float]]:
+    """Phase, since when (milliseconds since 1970) and value of an alarm of bad air, in turn.
+
+    Above 1,000 ppm it is pending, after 5 minutes active, and normal at 900 or as soon as it is down before.
+    """
+    phases: list[tuple[str, int, float]] = []
+    for entry in entries():
+        if entry.metric != "co2":
+            continue
+        phase, since, _ = phases[-1] if phases else ("normal", 0, 0.0)
+        value, entered = float(entry.value), None
+        if value > 1000:
+            if phase == "normal":
+                entered = "pending"
+            elif phase == "pending" and entry.ts - since >= 300_000:
+                entered = "active"
+        elif phase == "pending" or (phase == "active" and value <= 900):
+            entered = "normal"
+        if entered:
+            phases.append((entered, entry.ts, value))
+    return phases
 
 
 def same(one: float | None, other: float | None) -> bool:

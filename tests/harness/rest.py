@@ -20,6 +20,7 @@ class Rest:
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
+        self.token = token
         self._client = httpx.Client(
             base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=20, trust_env=False
         )

@@ -111,39 +111,13 @@ def check_devices(devices: dict[str, dict[str, Any]]) -> None:
 
 
 def check_set_points(told: list[dict[str, Any]]) -> None:
-    """Comfort while somebody is there, set back once nobody was for 15 minutes; by the CSV alone."""
-    expected, empty_since = [21], None
-    for entry in occupancy.entries():
-        if entry.metric != "occupancy":
-            continue
-        if entry.value:
-            empty_since = None
-        elif empty_since is None:
-            empty_since = entry.ts
-        expected.append(16 if empty_since is not None and entry.ts - empty_since >= 15 * 60_000 else 21)
-    changes = [set_point for set_point, _ in groupby(expected)]
+    changes = occupancy.set_points()
     assert [set_point for set_point, _ in groupby(told, key=lambda one: one["set_point"])] == changes
     assert len(changes) > 5
 
 
 def check_alarm(told: list[dict[str, Any]]) -> None:
-    """Above 1,000 ppm it is pending, after 5 minutes active, and normal at 900 or as soon as it is down before."""
-    expected: list[dict[str, Any]] = []
-    for entry in occupancy.entries():
-        if entry.metric != "co2":
-            continue
-        phase = expected[-1]["phase"] if expected else "normal"
-        entered = None
-        if float(entry.value) > 1000:
-            if phase == "normal":
-                entered = "pending"
-            elif phase == "pending" and entry.ts - expected[-1]["since"] >= 300_000:
-                entered = "active"
-        elif phase == "pending" or (phase == "active" and float(entry.value) <= 900):
-            entered = "normal"
-        if entered:
-            expected.append({"phase": entered, "since": entry.ts, "value": entry.value})
-    assert told == expected
+    assert [(one["phase"], one["since"], one["value"]) for one in told] == occupancy.alarm_phases()
     assert sum(one["phase"] == "active" for one in told) > 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from typing import Any
 
@@ -62,9 +63,10 @@ async def read_outcome(iot: IotClient) -> Outcome:
     Everything that is applied must have come out: what the room tells the heater keeps its order, so a word that the
     room gets last comes last.
     """
-    await iot.rooms.desire(ROOM, {"replayed": True})
+    last = secrets.token_hex(4)
+    await iot.rooms.desire(ROOM, {"read": last})
     deadline_s = time.monotonic() + TIMEOUT_S
-    while not (heater := await iot.twins.get(HEATER)).desired.get("replayed"):
+    while (heater := await iot.twins.get(HEATER)).desired.get("read") != last:
         if time.monotonic() > deadline_s:
             raise Unavailable(f"{HEATER} did not hear of its room's desired state for {TIMEOUT_S:g} s")
         await asyncio.sleep(POLL_S)

@@ -14,6 +14,7 @@ import msgspec
 
 from iot_system.client import DeviceConnection, IotClient, Message, NewDevice
 from iot_system.commands.arguments import Address, address, count, url
+from iot_system.commands.behaviours import set_up
 from iot_system.commands.occupancy import DEVICES, ROOM, Row, Sample, read_sample, shipped_sample
 from iot_system.commands.output import Progress, complain, say
 from iot_system.domain.readings import Telemetry, milliseconds
@@ -186,6 +187,9 @@ def main(argv: list[str]) -> int:
 
 async def _run(arguments: argparse.Namespace, sample: Sample) -> Outcome:
     target = Target(arguments.url, arguments.token, arguments.mqtt)
+    if arguments.with_behaviours:
+        async with IotClient(target.url, target.token, patience_s=PATIENCE_S) as iot:
+            await set_up(iot)
     return await replay(target, sample.rows, rate=arguments.rate)
 
 
@@ -199,6 +203,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--data", type=Path, default=shipped_sample(), metavar="FILE", help="CSV; by default the sample"
+    )
+    parser.add_argument(
+        "--with-behaviours", action="store_true", help="let a thermostat and an alarm react to the readings"
     )
     parser.add_argument("--rate", type=count, metavar="N", help="send at most N rows a second")
     parser.add_argument("--limit", type=count, metavar="N", help="send the first N rows only")
