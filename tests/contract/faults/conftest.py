@@ -6,6 +6,7 @@ import pytest
 
 from tests.contract.faults.figures import Table
 
+pytest.register_assert_rewrite("tests.contract.faults.workload")
 TABLE = pytest.StashKey[Table]()
 
 

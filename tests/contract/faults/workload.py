@@ -250,9 +250,10 @@ class Workload:
             numbers = [one.number for device in self._devices for one in device.commands if one.name == name]
             if numbers:
                 expected[name] = _counted(numbers)
-        assert twin["reported"] == expected | {MARK: {device.id: 1 for device in self._devices}}
-        messages = sum(one["count"] for one in expected.values()) + DEVICES
-        assert twin["version"]["reported"] == messages
+        expected |= {MARK: {device.id: 1 for device in self._devices}}
+        assert twin["reported"] == expected, f"{self._tally} was told {twin['reported']} instead of {expected}"
+        messages = sum(one.get("count", DEVICES) for one in expected.values())
+        assert twin["version"]["reported"] == messages, f"{self._tally} has reported {twin['version']} times"
         return messages
 
 

@@ -234,6 +234,12 @@ def test_a_behaviour_sees_a_command_before_the_device_and_its_end() -> None:
     ]
 
 
+def test_a_behaviour_hears_of_the_end_of_a_command_that_had_expired_when_it_came() -> None:
+    world = World(Device(id="d", behaviour=f"{HERE}:Diary"), now_us=S)
+    world.put("d", "one", life_s=0)
+    assert world.device("d").extra["calls"] == [["command", "open", "queued"], ["result", "open", "expired"]]
+
+
 def test_a_behaviour_that_answers_a_command_keeps_it_from_the_device() -> None:
     world = World(Device(id="d", behaviour=f"{HERE}:Virtual"), now_us=S)
     world.connect("d")

@@ -32,16 +32,20 @@ def queue(actor: DeviceActor, command: Command, changes: Changes) -> Command:
     return command
 
 
-def send_queued(actor: DeviceActor, command: Command, changes: Changes) -> None:
-    """Send a new command if it can be, and tell how far it came; what was answered meanwhile was told then."""
+def send_queued(actor: DeviceActor, command: Command, changes: Changes) -> Command | None:
+    """Send a new command if it can be, and tell how far it came; what was answered meanwhile was told then.
+
+    Returns the command where it is over already by time.
+    """
     if (now := actor.commands.get(command.id)) is None:
-        return
+        return None
     if now.expires_us <= actor.now_us:
-        end(actor, now.id, "expired", changes, reason="it had expired when it came")
-    elif actor.gets_commands:
+        return end(actor, now.id, "expired", changes, reason="it had expired when it came")
+    if actor.gets_commands:
         send(actor, [now], changes)
     else:
         changes.events.append(actor.event("command", command_data(now)))
+    return None
 
 
 def send(actor: DeviceActor, commands: list[Command], changes: Changes) -> None:

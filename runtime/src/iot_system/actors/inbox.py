@@ -49,10 +49,14 @@ def receive(
 
 
 def give(actor: DeviceActor, command: Command, changes: Changes) -> None:
-    """Begin the life of a command of somebody else: the behaviour sees it first, then the device."""
+    """Begin the life of a command of somebody else: the behaviour sees it first, then the device.
+
+    It may be over at once, having expired on its way: the behaviour hears of that end as of any other.
+    """
     queued = commands.queue(actor, command, changes)
     react(actor, actor.on_command, queued, changes=changes)
-    commands.send_queued(actor, queued, changes)
+    if (over := commands.send_queued(actor, queued, changes)) is not None:
+        react(actor, actor.on_command_result, over, changes=changes)
 
 
 def _now(room: RoomActor, now_us: int) -> RoomActor:
