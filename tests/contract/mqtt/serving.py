@@ -1,31 +1,42 @@
-"""A real MQTT server on a loopback socket over a gateway in memory, and a client of raw packets."""
+"""A real MQTT server on a loopback socket over a real broker and a gateway in memory, and a client of raw packets."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from iot_system.adapters.mqtt.broker import Broker
+from iot_system.adapters.mqtt.broker.router import Router
 from iot_system.adapters.mqtt.decoding import Decoder
 from iot_system.adapters.mqtt.encoding import encode
 from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.packets import MQTT_3_1_1, ConnAck, Connect, Packet, PubAck, Publish
 from iot_system.adapters.mqtt.protocol import MqttProtocol
 from iot_system.adapters.mqtt.server import MqttServer
+from iot_system.adapters.nats.broker import NatsBroker
+from iot_system.adapters.nats.connection import connect, disconnect
+from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device
-from iot_system.domain.signals import Signal
+from iot_system.domain.signals import Connected, Disconnected, Signal
+from iot_system.ports.clock import SystemClock
 from iot_system.ports.gateway import Principal
+from iot_system.settings import BrokerSettings
 
 from tests.unit.http.memory_gateway import ADMIN_TOKEN, MemoryGateway
 
 DEADLINE_S = 20.0
+_numbers = itertools.count(1)
 TELEMETRY = "v1/devices/me/telemetry"
+BROKER: list[str] = []
+"""The address of the tests' nats-server."""
 
 
 class HeldGateway(MemoryGateway):
-    """A gateway whose `ingest` calls are noted, and wait while they are held."""
+    """A gateway whose `ingest` calls are noted, and wait while they are held; but for those about connections."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,6 +59,8 @@ class HeldGateway(MemoryGateway):
             await self._changed.wait_for(lambda: len(self.calls) >= count)
 
     async def ingest(self, principal: Principal, messages: Sequence[Telemetry | Signal]) -> list[Exception | None]:
+        if all(isinstance(one, Connected | Disconnected) for one in messages):
+            return await super().ingest(principal, messages)
         self.calls.append(list(messages))
         release = asyncio.Event()
         if self._releases is None:
@@ -109,8 +122,9 @@ class RawClient:
 class Served:
     """A running server with the devices ``one`` and ``two``."""
 
-    def __init__(self, server: MqttServer, gateway: HeldGateway, tokens: dict[str, str]) -> None:
+    def __init__(self, server: MqttServer, router: Router, gateway: HeldGateway, tokens: dict[str, str]) -> None:
         self.server = server
+        self.router = router
         self.gateway = gateway
         self.tokens = tokens
         self.port = server.port
@@ -148,7 +162,8 @@ class Served:
 
     def shrink_send_buffers(self) -> None:
         """The kernel shall hold only little that clients have not read yet: it would take megabytes."""
-        for client in self.server._clients:
+        assert self.server._common is not None
+        for client in self.server._common.clients:
             assert isinstance(client, MqttProtocol)
             client._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
@@ -172,11 +187,21 @@ async def serving(limits: MqttLimits | None = None, *, before: Served | None = N
         tokens[id_] = (await gateway.issue_token(id_)).token
     if before is not None:
         tokens, gateway.tokens = before.tokens, before.gateway.tokens
-    server = MqttServer(gateway, host="127.0.0.1", port=before.port if before else 0, limits=limits)
+    gateway.name = f"pod-{next(_numbers)}"
+    limits = limits or MqttLimits()
+    nats = await connect(BrokerSettings(urls=BROKER[0]), name=gateway.name)
+    backend = NatsBroker(nats, SystemClock(), replicas=1)
+    await backend.start()
+    broker = Broker(gateway.name, backend, NatsRequests(nats), SystemClock(), limits)
+    await broker.start()
+    port = before.port if before else 0
+    server = MqttServer(gateway, broker.router, host="127.0.0.1", port=port, limits=limits)
     await server.start()
-    served = Served(server, gateway, tokens)
+    served = Served(server, broker.router, gateway, tokens)
     try:
         yield served
     finally:
         await served.aclose()
         await server.stop(deadline_s=DEADLINE_S)
+        await broker.stop()
+        await disconnect(nats)

@@ -202,7 +202,7 @@ async def test_a_bad_message_of_mqtt_5_is_refused_with_its_reason_and_the_connec
     assert [(type(one), one.packet_id, one.reason_code) for one in answers if isinstance(one, PubAck | PubRec)] == [
         (PubAck, 1, ReasonCode.SUCCESS),
         (PubAck, 2, ReasonCode.PAYLOAD_FORMAT_INVALID),
-        (PubRec, 3, ReasonCode.TOPIC_NAME_INVALID),
+        (PubRec, 3, ReasonCode.NOT_AUTHORIZED),
         (PubAck, 4, ReasonCode.SUCCESS),
     ]
     assert served.stored("one", "t") == [1, 4]
@@ -361,4 +361,4 @@ async def test_a_stop_cuts_what_takes_longer_than_its_deadline(served: Served) -
 
 async def test_a_port_that_is_taken_stops_the_start_with_one_sentence(served: Served) -> None:
     with pytest.raises(InvalidSetting, match=f"cannot listen on 127.0.0.1:{served.port}"):
-        await MqttServer(served.gateway, host="127.0.0.1", port=served.port).start()
+        await MqttServer(served.gateway, served.router, host="127.0.0.1", port=served.port).start()

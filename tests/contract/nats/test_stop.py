@@ -55,12 +55,12 @@ async def test_an_api_stops_in_time_while_the_broker_is_away_and_work_waits_for_
             assert (await client.post("/v1/devices", json={"id": "one"})).status_code == 201
             reading = {"ts": 1, "values": {"t": 7}}
             assert (await client.post("/v1/devices/one/telemetry", json=reading)).status_code == 202
-            server.kill()
-            await until(lambda: api.why_not_ready() == "the broker is away", within_s=DEADLINE_S)
-            posting = asyncio.create_task(client.post("/v1/devices/one/telemetry", json=reading))
             read, write = await asyncio.open_connection("127.0.0.1", mqtt_port)
             write.write(encode(Connect("", keep_alive_s=60, username="admin", password=TOKEN.encode())))
             assert await asyncio.wait_for(read.readexactly(4), DEADLINE_S) == b"\x20\x02\x00\x00"
+            server.kill()
+            await until(lambda: api.why_not_ready() == "the broker is away", within_s=DEADLINE_S)
+            posting = asyncio.create_task(client.post("/v1/devices/one/telemetry", json=reading))
             write.write(encode(Publish("v1/devices/one/telemetry", b'{"ts": 2, "values": {"t": 8}}', 1, 1)))
             assert api._gateway is not None
             queued = api._gateway._intake._writers

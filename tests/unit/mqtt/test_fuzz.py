@@ -50,6 +50,7 @@ class Server:
         self._chance = chance
         self._connection = Connection(LIMITS, 0.0)
         self._batches: list[Batch] = []
+        self._filters: set[str] = set()
         self._sent = bytearray()
 
     def receive(self, data: bytes) -> None:
@@ -78,12 +79,14 @@ class Server:
                     assert event.publishes
                     self._batches.append(event)
                 case Subscribe():
-                    refused = refused_filters(self.session, event, LIMITS)
-                    asked = enumerate(event.filters)
+                    refused = refused_filters(self._filters, event, LIMITS)
+                    asked = list(enumerate(event.filters))
                     codes = [refused.get(index, ReasonCode(min(options.qos, 1))) for index, (_, options) in asked]
+                    granted = [filter_ for index, (filter_, _) in asked if index not in refused]
+                    self._filters.update(granted)
                     self._handle(self._connection.answer(codes, 0.0))
                 case Unsubscribe():
-                    self._handle(self._connection.answer(unsubscribed(self.session, event), 0.0))
+                    self._handle(self._connection.answer(unsubscribed(self._filters, event), 0.0))
                 case Acknowledged(messages):
                     assert messages
                 case Ended():
@@ -111,7 +114,7 @@ class Server:
     def _check(self) -> None:
         session = self.session
         assert len(session.in_flight) + len(session.pending) <= LIMITS.queued_messages
-        assert len(session.subscriptions) <= LIMITS.subscriptions
+        assert len(self._filters) <= LIMITS.subscriptions
         assert session.queued_bytes == sum(one.size for one in [*session.in_flight.values(), *session.pending])
         assert len(session.inbound) <= 64, "the receive maximum, and what one piece of input can hold beyond it"
 

@@ -6,8 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from iot_system.adapters.mqtt.limits import MqttLimits
-from iot_system.adapters.mqtt.packets import Options
-from iot_system.adapters.mqtt.session import Delivery, Received, Session, Subscription
+from iot_system.adapters.mqtt.session import Delivery, Received, Session
 
 from tests.unit.mqtt.strategies import ids, payloads, properties, topics
 
@@ -26,7 +25,6 @@ sessions = st.builds(
     st.text(max_size=5),
     st.text(max_size=5),
     st.integers(0, 0xFFFF_FFFF),
-    st.dictionaries(topics, st.builds(Subscription, st.builds(Options, st.integers(0, 2)), st.none() | ids)),
     st.dictionaries(ids, deliveries, max_size=3),
     st.lists(deliveries, max_size=3),
     st.dictionaries(ids, st.builds(Received, st.text(max_size=5), st.booleans()), max_size=3),

@@ -15,6 +15,8 @@ import msgspec
 
 from iot_system.errors import IotError
 
+INTERFACE = "v1"
+"""The first level of the topics that are never in the log."""
 NEVER_EXPIRES = 0xFFFFFFFF
 """A session expiry interval that does not end (MQTT 5, 3.1.2.11.2)."""
 
@@ -69,6 +71,11 @@ class Subscription(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """What tells it from the session's others: the filter as the client wrote it."""
         return f"$share/{self.group}/{self.filter}" if self.group else self.filter
 
+    @property
+    def reaches_log(self) -> bool:
+        """Whether it can match a message of the log: what is below ``v1/`` comes from devices and events alone."""
+        return self.filter.partition("/")[0] != INTERFACE
+
 
 class InFlight(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A message of QoS 1 that a client has and did not acknowledge; ``packet_id`` 0: it waits to be sent.
@@ -84,10 +91,14 @@ class InFlight(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Will(msgspec.Struct, frozen=True):
-    """Published ``delay_s`` after the connection ended, unless the session goes on before."""
+    """Published ``delay_s`` after the connection ended, unless the session goes on before.
+
+    It expires ``expiry_s`` after that; None: never.
+    """
 
     message: Message
     delay_s: int = 0
+    expiry_s: int | None = None
 
 
 class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -96,6 +107,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     It is connected to ``gateway`` by ``connection``, or to none (empty) since ``disconnected_us``. Everything in the
     log up to ``position`` was sent, and of that ``in_flight`` (in the order of sending) not acknowledged. ``received``
     maps packet ids of QoS 2 that were not released to the id of the message and whether it is known to be stored.
+    ``events`` is the position of `iot_system.ports.events` up to which its client has what it subscribed to with QoS 1
+    (empty: nothing).
     """
 
     owner: str
@@ -110,6 +123,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     received: dict[int, tuple[str, bool]] = {}
     last_packet_id: int = 0
     will: Will | None = None
+    events: str = ""
 
     @property
     def key(self) -> str:

@@ -11,7 +11,10 @@ import structlog
 from iot_system.adapters.http.app import ASGIApp, Receive, Scope, Send, create_app
 from iot_system.adapters.http.monitoring import create_monitoring_app
 from iot_system.adapters.jwt.verifier import jwt_verifier
+from iot_system.adapters.mqtt.broker import Broker
+from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.server import MqttServer
+from iot_system.adapters.nats.broker import NatsBroker
 from iot_system.adapters.nats.connection import Client, connect, disconnect
 from iot_system.adapters.nats.events import EVENTS, READINGS, NatsLog
 from iot_system.adapters.nats.requests import NatsRequests
@@ -33,6 +36,7 @@ class Api:
         self._client: Client | None = None
         self._gateway: ActorGateway | None = None
         self._app: ASGIApp = create_monitoring_app(self)
+        self._broker: Broker | None = None
         self._mqtt: MqttServer | None = None
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,8 +44,8 @@ class Api:
         await self._app(scope, receive, send)
 
     def why_not_alive(self) -> str | None:
-        """See `iot_system.ports.health.Health`: while it answers, it lives."""
-        return None
+        """See `iot_system.ports.health.Health`: while it answers, it lives, unless it cannot read messages any more."""
+        return None if self._broker is None else self._broker.failure
 
     def why_not_ready(self) -> str | None:
         """See `iot_system.ports.health.Health`."""
@@ -56,9 +60,10 @@ class Api:
         stream = NatsStream(client, settings.stream)
         await wait_for(stream.check, missing=self._say)
         clock = SystemClock()
-        self._gateway = ActorGateway(
+        requests = NatsRequests(client)
+        self._gateway = gateway = ActorGateway(
             stream,
-            NatsRequests(client),
+            requests,
             clock,
             events=NatsLog(client, EVENTS, partitions=settings.stream.partitions),
             readings=NatsLog(client, READINGS, partitions=settings.stream.partitions),
@@ -66,10 +71,15 @@ class Api:
             admin_token=settings.admin_token,
             jwt=jwt_verifier(settings.jwt, clock.monotonic_s),
         )
-        await self._gateway.start()
-        self._app = create_app(self._gateway, self)
+        backend = NatsBroker(client, clock, replicas=settings.stream.replicas)
+        await wait_for(backend.start, missing=self._say)
+        limits = MqttLimits()
+        self._broker = Broker(gateway.name, backend, requests, clock, limits)
+        await self._broker.start()
+        await gateway.start()
+        self._app = create_app(gateway, self)
         listen = settings.listen
-        self._mqtt = MqttServer(self._gateway, host=listen.host, port=listen.mqtt_port)
+        self._mqtt = MqttServer(gateway, self._broker.router, host=listen.host, port=listen.mqtt_port, limits=limits)
         await self._mqtt.start()
         self._missing = None
 
@@ -84,6 +94,10 @@ class Api:
         deadline_s = asyncio.get_running_loop().time() + left_s
         if self._mqtt is not None:
             await self._mqtt.stop(deadline_s=left_s / 2)
+        if self._broker is not None:
+            with contextlib.suppress(TimeoutError):  # another process finds the sessions that are not saved
+                async with asyncio.timeout_at(deadline_s - left_s / 4):
+                    await self._broker.stop()
         with contextlib.suppress(TimeoutError):  # the writers say what they gave up
             async with asyncio.timeout_at(deadline_s):
                 if self._gateway is not None:

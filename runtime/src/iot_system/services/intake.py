@@ -15,7 +15,7 @@ from iot_system.domain.ids import partition_of
 from iot_system.domain.permissions import check_speaks
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import DeviceAccess
-from iot_system.domain.signals import Signal
+from iot_system.domain.signals import Disconnected, Signal
 from iot_system.errors import Forbidden, IotError, Retry
 from iot_system.ports.stream import Stream
 from iot_system.services.directory import Directory
@@ -46,7 +46,7 @@ class Intake:
             hit, access = self._directory.cached(id_)
             if not hit:
                 to_look_up.append(id_)
-            elif problem := batch.why_not(id_, access):
+            elif problem := batch.why_not(id_, access, indexes):
                 batch.refuse(indexes, problem)
             else:
                 to_writer.setdefault(self._writer_of(id_), []).extend(indexes)
@@ -81,13 +81,17 @@ class _Batch:
         self._results: list[Exception | None] = [None] * len(messages)
         self._waiting: list[tuple[list[int], asyncio.Future[IotError | None]]] = []
 
-    def why_not(self, id_: str, access: DeviceAccess | None) -> IotError | None:
+    def why_not(self, id_: str, access: DeviceAccess | None, indexes: Iterable[int]) -> IotError | None:
+        """A device that was disabled may still leave."""
         device = access.device if access else None
         try:
             check_speaks(self._principal, id_, device)
         except IotError as problem:
             return problem
-        return None if device is not None and device.enabled else Forbidden(DISABLED.format(id=id_))
+        if device is not None and device.enabled:
+            return None
+        leaves = all(type(self._messages[index]) is Disconnected for index in indexes)
+        return None if leaves else Forbidden(DISABLED.format(id=id_))
 
     def refuse(self, indexes: Iterable[int], problem: Exception) -> None:
         for index in indexes:
@@ -108,7 +112,7 @@ class _Batch:
     def put_if_known(
         self, id_: str, indexes: list[int], writer: PartitionWriter, look_up: asyncio.Future[DeviceAccess | None]
     ) -> None:
-        problem = look_up.exception() or self.why_not(id_, look_up.result())
+        problem = look_up.exception() or self.why_not(id_, look_up.result(), indexes)
         if isinstance(problem, Exception):
             self.refuse(indexes, problem)
         else:

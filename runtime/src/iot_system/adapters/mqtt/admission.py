@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
+from iot_system.adapters.mqtt.broker.attachment import Attachment, Client
+from iot_system.adapters.mqtt.broker.router import Connecting
+from iot_system.adapters.mqtt.common import Common
+from iot_system.adapters.mqtt.handshake import agree
 from iot_system.adapters.mqtt.packets import MQTT_3_1_1, MQTT_5, Connect
 from iot_system.adapters.mqtt.reasons import ReasonCode
 from iot_system.domain.ids import check_id
 from iot_system.errors import Forbidden, InvalidInput, Overloaded, Retry, Unauthenticated
+from iot_system.ports.broker import SessionTaken, session_key
 from iot_system.ports.gateway import Gateway, Principal
 
 PERSONS = frozenset({"admin", "api", "jwt"})
@@ -64,3 +71,28 @@ async def authenticate(gateway: Gateway, connect: Connect, client: str) -> Princ
         why = f"the token is a device's: its user name is {principal.id!r}"
         raise NotAdmitted(ReasonCode.NOT_AUTHORIZED, "unauthenticated", why)
     return principal
+
+
+async def attach(common: Common, client: Client, connect: Connect, principal: Principal) -> tuple[Attachment, bool]:
+    """Take up the session that is asked for; returns also whether there was one. Raises `NotAdmitted`."""
+    client_id = connect.client_id or uuid4().hex
+    key = session_key(principal.owner, client_id)
+    try:
+        will = None if connect.will is None else await common.applications.will_of(principal, connect.will, key)
+        connecting = Connecting(
+            owner=principal.owner,
+            client_id=client_id,
+            connection=uuid4().hex,
+            is_new=connect.clean_start,
+            expiry_s=agree(connect, common.limits).session_expiry_interval_s,
+            will=will,
+        )
+        return await common.router.attach(client, connecting)
+    except (Forbidden, InvalidInput) as error:
+        raise NotAdmitted(ReasonCode.NOT_AUTHORIZED, "will", f"the will: {error}") from None
+    except SessionTaken as error:
+        raise NotAdmitted(ReasonCode.SERVER_BUSY, "taken_over", str(error)) from None
+    except Overloaded as error:
+        raise NotAdmitted(ReasonCode.QUOTA_EXCEEDED, "overloaded", str(error)) from None
+    except Retry as error:
+        raise NotAdmitted(ReasonCode.SERVER_UNAVAILABLE, "unavailable", str(error)) from None

@@ -8,7 +8,6 @@ from typing import Protocol
 
 from iot_system.adapters.mqtt.events import Ended
 from iot_system.adapters.mqtt.observing import CONNECTIONS
-from iot_system.adapters.mqtt.reasons import ReasonCode
 
 
 class Client(Protocol):
@@ -28,14 +27,10 @@ class Client(Protocol):
 
 
 class Clients:
-    """All connections, and by client identifier those that have one: at most one each (3.1.4, point 2).
-
-    An identifier counts within its owner (a device or the administrator), so that none can disturb another's.
-    """
+    """All of them. Which one has a client identifier is the broker's to know, for all processes."""
 
     def __init__(self) -> None:
         self._all: set[Client] = set()
-        self._named: dict[tuple[str, str], Client] = {}
         self._nobody = asyncio.Event()
         self._nobody.set()
 
@@ -50,18 +45,8 @@ class Clients:
         self._nobody.clear()
         CONNECTIONS.inc()
 
-    def name(self, client: Client, owner: str, client_id: str) -> None:
-        """Give ``client`` its identifier; who had it before is told."""
-        before = self._named.get((owner, client_id))
-        self._named[owner, client_id] = client
-        if before is not None:
-            why = "the same client identifier has connected again"
-            before.finish(Ended("taken_over", why, code=ReasonCode.SESSION_TAKEN_OVER))
-
-    def remove(self, client: Client, owner: str, client_id: str) -> None:
+    def remove(self, client: Client) -> None:
         self._all.discard(client)
-        if self._named.get((owner, client_id)) is client:
-            del self._named[owner, client_id]
         CONNECTIONS.dec()
         if not self._all:
             self._nobody.set()

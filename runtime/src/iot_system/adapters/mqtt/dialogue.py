@@ -17,7 +17,7 @@ from iot_system.adapters.mqtt.outbound import Outbound
 from iot_system.adapters.mqtt.output import Output
 from iot_system.adapters.mqtt.packets import MQTT_5, Disconnect, Packet, Subscribe, Unsubscribe, Will
 from iot_system.adapters.mqtt.reasons import SUBSCRIPTION_REFUSED, ReasonCode
-from iot_system.adapters.mqtt.session import Delivery, Session, Subscription
+from iot_system.adapters.mqtt.session import Delivery, Session
 
 Step: TypeAlias = Subscribe | Unsubscribe | Acknowledged | Ended | None
 """What a packet makes happen: nothing, where it was answered or needs no answer."""
@@ -62,19 +62,15 @@ class Dialogue:
         return None
 
     def answer_asked(self, codes: Sequence[ReasonCode], *, is_open: bool) -> None:
-        """Answer what was `asked`, one code for each filter; the session changes by what succeeds."""
+        """Answer what was `asked`, one code for each filter."""
         asked, self.asked = self.asked, None
         answer: Packet
         match asked:
             case Subscribe():
-                self._subscribe(asked, codes)
                 if self._output.level != MQTT_5:
                     codes = [min(code, ReasonCode(SUBSCRIPTION_REFUSED)) for code in codes]
                 answer = packets.SubAck(asked.packet_id, tuple(codes))
             case Unsubscribe():
-                for filter_, code in zip(asked.filters, codes, strict=True):
-                    if code < ReasonCode.UNSPECIFIED_ERROR:
-                        self.session.subscriptions.pop(filter_, None)
                 answer = packets.UnsubAck(asked.packet_id, tuple(codes))
             case None:
                 raise AssertionError("nothing was asked")
@@ -97,13 +93,6 @@ class Dialogue:
         done: list[Delivery] = [message] if message is not None else []
         done += self.outbound.send_on(now_s)
         return Acknowledged(done) if done else None
-
-    def _subscribe(self, asked: Subscribe, codes: Sequence[ReasonCode]) -> None:
-        identifier = next(iter(asked.properties.subscription_identifier), None)
-        for (filter_, options), code in zip(asked.filters, codes, strict=True):
-            if code <= ReasonCode.GRANTED_QOS_2:
-                granted = msgspec.structs.replace(options, qos=int(code))
-                self.session.subscriptions[filter_] = Subscription(granted, identifier)
 
     def _leave(self, disconnect: Disconnect) -> Ended:
         expiry_s = disconnect.properties.session_expiry_interval

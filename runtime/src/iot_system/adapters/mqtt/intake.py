@@ -1,67 +1,69 @@
-"""From PUBLISH packets to stored telemetry, with a reason for each packet that is not stored.
+"""From PUBLISH packets of devices to what is stored of them, with a reason for each packet that is not stored.
 
 A packet is one thing: a list of messages of which one is refused is refused as a whole, before any of it is stored.
+What has QoS 2 is stored under the id that its session has for it, where the device gave none: so it is recognised when
+it comes again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from iot_system.adapters.mqtt.inbound import Refusal
 from iot_system.adapters.mqtt.packets import Publish
-from iot_system.adapters.mqtt.reasons import ReasonCode
-from iot_system.adapters.mqtt.topics import telemetry_device
+from iot_system.adapters.mqtt.refusing import refusal_of, topic_refusal
+from iot_system.adapters.mqtt.topics import Target, target_of
+from iot_system.domain.commands import check_payload
+from iot_system.domain.payloads import plain
 from iot_system.domain.readings import JSON_DEPTH_LIMIT, Telemetry, parse_telemetry
-from iot_system.errors import (
-    Forbidden,
-    InvalidInput,
-    IotError,
-    NotFound,
-    Overloaded,
-    Retry,
-    TooLarge,
-    Unauthenticated,
-    Unavailable,
-)
+from iot_system.domain.signals import CommandAnswer, Reported, Signal
+from iot_system.domain.twin import STATE_LIMIT
+from iot_system.errors import InvalidInput, IotError, Retry
 from iot_system.ports.gateway import Gateway, Principal, resolve_me
 
-_REASONS: tuple[tuple[type[Exception], str, ReasonCode], ...] = (
-    (TooLarge, "too_large", ReasonCode.PAYLOAD_FORMAT_INVALID),
-    (InvalidInput, "payload", ReasonCode.PAYLOAD_FORMAT_INVALID),
-    (NotFound, "not_found", ReasonCode.TOPIC_NAME_INVALID),
-    (Forbidden, "forbidden", ReasonCode.NOT_AUTHORIZED),
-    (Unauthenticated, "unauthenticated", ReasonCode.NOT_AUTHORIZED),
-    (Overloaded, "overloaded", ReasonCode.QUOTA_EXCEEDED),
-    (Unavailable, "unavailable", ReasonCode.IMPLEMENTATION_SPECIFIC_ERROR),
-)
-_UNFORESEEN = ("error", ReasonCode.UNSPECIFIED_ERROR)
+Input: TypeAlias = Telemetry | Signal
 _decode = msgspec.json.Decoder().decode
 
 
+class _Result(msgspec.Struct, forbid_unknown_fields=True):
+    """What a device says of a command."""
+
+    status: Literal["succeeded", "failed"]
+    payload: Any = None
+
+
 class Intake:
-    """Stores what clients publish; ``pause_s`` is the wait advised to the sender of a refused message."""
+    """Stores what clients publish below ``v1/``; ``pause_s`` is the wait advised to the sender of a refused message."""
 
     def __init__(self, gateway: Gateway, pause_s: float) -> None:
         self._gateway = gateway
         self._pause_s = pause_s
 
-    async def store(self, principal: Principal, publishes: Sequence[Publish]) -> dict[int, Refusal]:
-        """Returns when each packet is durable or refused: the refused ones by index."""
+    async def store(
+        self, principal: Principal, publishes: Sequence[Publish], indexes: Sequence[int], ids: Mapping[int, str]
+    ) -> dict[int, Refusal]:
+        """Returns when each packet of ``indexes`` is durable or refused: the refused ones by index.
+
+        ``ids`` has the ids of those of QoS 2.
+        """
         refusals: dict[int, Refusal] = {}
-        messages: list[Telemetry] = []
+        messages: list[Input] = []
         owners: list[int] = []
-        for index, publish in enumerate(publishes):
+        for index in indexes:
+            publish = publishes[index]
             try:
-                device = resolve_me(telemetry_device(publish.topic), principal)
+                target = target_of(publish.topic)
+                device = resolve_me(target.device, principal)
             except IotError as error:
-                refusals[index] = Refusal("topic", str(error), self._pause_s, ReasonCode.TOPIC_NAME_INVALID)
+                refusals[index] = topic_refusal(error, self._pause_s)
                 continue
             try:
-                self._read(device, publish.payload, messages)
+                self._read(target, device, publish.payload, ids.get(index), messages)
             except InvalidInput as error:
-                refusals[index] = self._refusal(error)
+                refusals[index] = refusal_of(error, self._pause_s)
             owners += [index] * (len(messages) - len(owners))
         if not messages:
             return refusals
@@ -72,10 +74,10 @@ class Intake:
             results = [error] * len(messages)
         for owner, problem in zip(owners, results, strict=True):
             if problem is not None:
-                refusals.setdefault(owner, self._refusal(problem))
+                refusals.setdefault(owner, refusal_of(problem, self._pause_s))
         return refusals
 
-    def _read(self, device: str, payload: bytes, into: list[Telemetry]) -> None:
+    def _read(self, target: Target, device: str, payload: bytes, id_: str | None, into: list[Input]) -> None:
         """Append all messages of a payload, or none. Raises `InvalidInput`."""
         try:
             body = _decode(payload)
@@ -83,16 +85,40 @@ class Intake:
             raise InvalidInput(f"the payload cannot be decoded: {error}") from None
         except RecursionError:
             raise InvalidInput(f"the payload is nested too deeply; the limit is {JSON_DEPTH_LIMIT} levels") from None
+        match target.kind:
+            case "telemetry":
+                into += self._telemetry(device, body, id_)
+            case "reported":
+                into.append(self._reported(device, body, id_))
+            case "result":
+                into.append(self._answer(device, target.command, body))
+
+    def _telemetry(self, device: str, body: Any, id_: str | None) -> list[Telemetry]:
         now_us = self._gateway.now_us
         if not isinstance(body, list):
-            into.append(parse_telemetry(device, body, now_us=now_us()))
-            return
-        if not body:
+            found = [parse_telemetry(device, body, now_us=now_us())]
+        elif body:
+            found = [parse_telemetry(device, one, now_us=now_us()) for one in body]
+        else:
             raise InvalidInput("the payload is an empty list; it bears at least one message")
-        into += [parse_telemetry(device, one, now_us=now_us()) for one in body]
+        return found if id_ is None else [_named(one, f"{id_}-{number}") for number, one in enumerate(found)]
 
-    def _refusal(self, problem: Exception) -> Refusal:
-        known = ((word, code) for kind, word, code in _REASONS if isinstance(problem, kind))
-        reason, code = next(known, _UNFORESEEN)
-        pause_s = max(problem.after_s, self._pause_s) if isinstance(problem, Retry) else self._pause_s
-        return Refusal(reason, str(problem), pause_s, code)
+    def _reported(self, device: str, body: Any, id_: str | None) -> Reported:
+        if not isinstance(body, dict):
+            raise InvalidInput("reported is a merge patch (RFC 7396), so an object")
+        return Reported(device, plain(body, field="reported", limit=STATE_LIMIT), self._gateway.now_us(), id_)
+
+    def _answer(self, device: str, command: str, body: Any) -> CommandAnswer:
+        try:
+            result = msgspec.convert(body, _Result)
+        except msgspec.ValidationError as error:
+            raise InvalidInput(f"the result is not {{status, payload}}: {error}") from None
+        check_payload(result.payload, field="payload")
+        return CommandAnswer(device, command, result.status, result.payload, self._gateway.now_us())
+
+
+def _named(message: Telemetry, id_: str) -> Telemetry:
+    """One that can be recognised already stays as it is."""
+    if message.id is not None or message.seq is not None:
+        return message
+    return msgspec.structs.replace(message, id=id_)

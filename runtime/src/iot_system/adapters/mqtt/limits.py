@@ -22,6 +22,8 @@ class MqttLimits(msgspec.Struct, frozen=True, kw_only=True):
     in_flight_messages: int = 10_000
     """Received and not yet durable, per connection; past it, or past ``in_flight_bytes``, nothing more is read."""
     in_flight_bytes: int = 512 * 1024
+    process_bytes: int = 64 * 1024 * 1024
+    """The same for all connections of the process together."""
     receive_maximum: int = 10_000
     """Messages of QoS 1 and 2 that a client of MQTT 5 may have unacknowledged, and of QoS 2 unreleased in 3.1.1."""
     topic_aliases: int = 64

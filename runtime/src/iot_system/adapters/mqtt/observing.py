@@ -11,6 +11,7 @@ CONNECTIONS = Gauge("iot_mqtt_connections", "Connections open")
 MESSAGES = Counter("iot_mqtt_messages_total", "PUBLISH packets received", ["qos"])
 BYTES = Counter("iot_mqtt_received_bytes_total", "Bytes received")
 REFUSED = Counter("iot_mqtt_refused_total", "Messages and connections refused", ["reason"])
+DROPPED = Counter("iot_mqtt_dropped_total", "Messages of QoS 0 that a client was too slow for")
 
 LINES_A_SECOND = 10
 log = structlog.get_logger()

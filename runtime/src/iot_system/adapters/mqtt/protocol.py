@@ -1,52 +1,52 @@
-"""One TCP connection: carries bytes between asyncio and the state machine, and what it asks for to the gateway."""
+"""One connection: carries bytes between a transport and the state machine, and what it asks for to where it is done."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
-from uuid import uuid4
 
-import structlog
-
-from iot_system.adapters.mqtt.admission import NotAdmitted, authenticate, check_connect
-from iot_system.adapters.mqtt.clients import Clients
+from iot_system.adapters.mqtt.admission import NotAdmitted, attach, authenticate, check_connect
+from iot_system.adapters.mqtt.admitted import Admitted
+from iot_system.adapters.mqtt.common import Common
 from iot_system.adapters.mqtt.connection import Connection
-from iot_system.adapters.mqtt.events import Ended, Event
+from iot_system.adapters.mqtt.events import Acknowledged, Ended, Event
 from iot_system.adapters.mqtt.inbound import Batch
-from iot_system.adapters.mqtt.intake import Intake
-from iot_system.adapters.mqtt.limits import MqttLimits
-from iot_system.adapters.mqtt.observing import BYTES, MESSAGES, Refusals
+from iot_system.adapters.mqtt.observing import BYTES, DROPPED, MESSAGES
 from iot_system.adapters.mqtt.packets import Connect, Subscribe, Unsubscribe
 from iot_system.adapters.mqtt.reasons import ReasonCode
-from iot_system.adapters.mqtt.session import Session
-from iot_system.adapters.mqtt.subscribing import refused_filters, unsubscribed
-from iot_system.adapters.mqtt.topics import is_own
-from iot_system.ports.gateway import Gateway, Principal
+from iot_system.adapters.mqtt.session import Delivery
+from iot_system.ports.gateway import Principal
 
-log = structlog.get_logger()
 _QOS_0, _QOS_1, _QOS_2 = (MESSAGES.labels(qos) for qos in "012")
+_WORDS = {
+    "disconnect": "clean",
+    "timeout": "keep-alive",
+    "taken_over": "taken over",
+    "lost": "network",
+    "slow_reader": "slow",
+    "quota": "slow",
+    "revoked": "revoked",
+    "shutdown": "shutdown",
+}
+"""Why a connection ended, as the owner of its device is told; whatever else it is: protocol."""
 
 
 class MqttProtocol(asyncio.Protocol):
-    """Implements `iot_system.adapters.mqtt.clients.Client`."""
+    """Implements `iot_system.adapters.mqtt.clients.Client`, and the broker's."""
 
     _transport: asyncio.Transport
 
-    def __init__(
-        self, gateway: Gateway, limits: MqttLimits, clients: Clients, refusals: Refusals, tasks: set[asyncio.Task[None]]
-    ) -> None:
-        self._gateway = gateway
-        self._limits = limits
-        self._clients = clients
-        self._refusals = refusals
-        self._tasks = tasks
-        self._intake = Intake(gateway, limits.refusal_pause_s)
+    def __init__(self, common: Common) -> None:
+        self._common = common
+        self._limits = common.limits
         self._loop = asyncio.get_running_loop()
-        self._connection = Connection(limits, self._loop.time())
+        now_s = self._loop.time()
+        self._connection = Connection(common.limits, now_s, epoch_s=time.time() - now_s)
         self._principal: Principal | None = None
-        self._client_id = ""
+        self._admitted: Admitted | None = None
         self._host = ""
         self._peer = ""
         self._end_watch: Callable[[], None] | None = None
@@ -57,20 +57,24 @@ class MqttProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's have no base class of asyncio's
         self._host, self._peer = _address(transport.get_extra_info("peername"))
-        if len(self._clients) >= self._limits.connections:
-            self._refuse("connections", f"there are {len(self._clients)} connections, the limit")
+        clients = self._common.clients
+        if len(clients) >= self._limits.connections:
+            self._refuse("connections", f"there are {len(clients)} connections, the limit")
             self._transport.abort()
         sock = transport.get_extra_info("socket")
         if sock is not None:  # A client without keep-alive that vanishes is found by TCP.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._transport.set_write_buffer_limits(high=self._limits.write_buffer_bytes)
-        self._clients.add(self)
+        clients.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._connection.end()
+        for event in self._connection.end():
+            if isinstance(event, Ended):
+                self._leave(event)
         if self._end_watch is not None:
             self._end_watch()
-        self._clients.remove(self, self._principal.owner if self._principal else "", self._client_id)
+        self._common.budget.forget(self._adjust_reading)
+        self._common.clients.remove(self)
 
     def data_received(self, data: bytes) -> None:
         BYTES.inc(len(data))
@@ -98,12 +102,27 @@ class MqttProtocol(asyncio.Protocol):
         """See `iot_system.adapters.mqtt.clients.Client.abort`."""
         self._transport.abort()
 
+    def deliver(self, messages: Sequence[Delivery]) -> list[Delivery]:
+        """See `iot_system.adapters.mqtt.broker.attachment.Client.deliver`."""
+        if self._connection.session is None:  # it ended by its CONNACK
+            return []
+        dropped = self._connection.deliver(messages, self._loop.time())
+        DROPPED.inc(sum(not one.qos for one in dropped))
+        self._write()
+        return dropped
+
+    def taken_over(self) -> None:
+        """See `iot_system.adapters.mqtt.broker.attachment.Client.taken_over`."""
+        why = "the same client identifier has connected again"
+        self.finish(Ended("taken_over", why, code=ReasonCode.SESSION_TAKEN_OVER))
+
     def _handle(self, events: list[Event]) -> None:
         """Do what the state machine asks for, send what it has to say, read on if it wants to."""
         ended: Ended | None = None
         for event in events:
             match event:
                 case Batch():
+                    self._common.budget.take(event.size)
                     self._run(self._store(event))
                 case Connect():
                     self._run(self._admit(event))
@@ -111,64 +130,67 @@ class MqttProtocol(asyncio.Protocol):
                     self._run(self._subscribe(event))
                 case Unsubscribe():
                     self._run(self._unsubscribe(event))
+                case Acknowledged(messages):
+                    assert self._admitted is not None
+                    self._admitted.acknowledged(messages)
                 case Ended():
                     ended = event
-        if not self._transport.is_closing() and (output := self._connection.output()):
-            self._transport.write(output)
+        self._write()
         if ended is not None:
             self._end(ended)
         else:
             self._adjust_reading()
 
+    def _write(self) -> None:
+        if not self._transport.is_closing() and (output := self._connection.output()):
+            self._transport.write(output)
+
     async def _admit(self, connect: Connect) -> None:
+        common = self._common
         try:
             check_connect(connect)
-            principal = await authenticate(self._gateway, connect, self._host)
+            principal = await authenticate(common.gateway, connect, self._host)
+            if self._transport.is_closing():
+                return
+            self._principal = principal
+            self._end_watch = common.gateway.watch(principal, self._revoked)
+            member, is_present = await attach(common, self, connect, principal)
         except NotAdmitted as refusal:
             self._handle(self._connection.refuse(refusal.code, refusal.reason, str(refusal)))
             return
-        if self._transport.is_closing():
-            return
-        self._principal, self._client_id = principal, connect.client_id
-        self._end_watch = self._gateway.watch(principal, self._revoked)
-        if connect.client_id:
-            self._clients.name(self, principal.owner, connect.client_id)
-        session = Session(connect.client_id or uuid4().hex, uuid4().hex)
-        self._handle(self._connection.accept(connect, session, self._loop.time()))
-
-    def _revoked(self, why: str) -> None:
-        self.finish(Ended("revoked", why, code=ReasonCode.ADMINISTRATIVE_ACTION))
+        # Nothing may be awaited from here until it is let in: messages come already.
+        admitted = Admitted(common, principal, member, on_slow=self._slow)
+        events = self._connection.accept(connect, member.session, self._loop.time(), session_present=is_present)
+        if self._connection.session is None:
+            admitted.end("network", with_will=False)
+        else:
+            self._admitted = admitted
+            admitted.begin()
+        self._handle(events)
 
     async def _subscribe(self, subscribe: Subscribe) -> None:
-        session = self._connection.session
-        assert self._principal is not None
-        assert session is not None
-        codes: list[ReasonCode] = []
-        refused = refused_filters(session, subscribe, self._limits)
-        for index, (filter_, options) in enumerate(subscribe.filters):
-            if index in refused:
-                codes.append(refused[index])
-            elif is_own(filter_, self._principal):
-                codes.append(ReasonCode(min(options.qos, 1)))
-            else:
-                codes.append(ReasonCode.NOT_AUTHORIZED)
+        assert self._admitted is not None
+        codes, then = await self._admitted.subscribe(subscribe)
         self._handle(self._connection.answer(codes, self._loop.time()))
+        then()
 
     async def _unsubscribe(self, unsubscribe: Unsubscribe) -> None:
-        session = self._connection.session
-        assert session is not None
-        codes = unsubscribed(session, unsubscribe)
+        assert self._admitted is not None
+        codes = await self._admitted.unsubscribe(unsubscribe)
         self._handle(self._connection.answer(codes, self._loop.time()))
 
     async def _store(self, batch: Batch) -> None:
-        assert self._principal is not None
+        assert self._admitted is not None
         publishes = batch.publishes
         with_qos_2 = len(batch.ids)
         with_qos_1 = sum([one.qos for one in publishes]) - 2 * with_qos_2
         _QOS_2.inc(with_qos_2)
         _QOS_1.inc(with_qos_1)
         _QOS_0.inc(len(publishes) - with_qos_1 - with_qos_2)
-        refusals = await self._intake.store(self._principal, publishes)
+        try:
+            refusals = await self._admitted.store(batch)
+        finally:
+            self._common.budget.give_back(batch.size)
         for index, refusal in refusals.items():
             if not publishes[index].qos:
                 self._refuse(refusal.reason, f"QoS 0, dropped: {refusal.why}")
@@ -176,19 +198,26 @@ class MqttProtocol(asyncio.Protocol):
                 self._refuse(refusal.reason, f"refused: {refusal.why}")
         self._handle(self._connection.settle(batch, refusals))
 
+    def _revoked(self, why: str) -> None:
+        self.finish(Ended("revoked", why, code=ReasonCode.ADMINISTRATIVE_ACTION))
+
+    def _slow(self, why: str) -> None:
+        self.finish(Ended("quota", why, code=ReasonCode.QUOTA_EXCEEDED))
+
     def _run(self, step: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(step)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
+        self._common.spawn(step).add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("mqtt connection failed", client=self._peer, exc_info=error)
+        if not task.cancelled() and task.exception():  # which is logged
             self._refuse("error", "the server failed")
             self._transport.abort()
 
+    def _leave(self, ended: Ended) -> None:
+        if self._admitted is not None:
+            self._admitted.end(_WORDS.get(ended.reason, "protocol"), with_will=ended.will is not None)
+
     def _end(self, ended: Ended) -> None:
+        self._leave(ended)
         if ended.why is not None:
             self._refuse(ended.reason, ended.why)
         if ended.reason == "slow_reader":
@@ -217,6 +246,10 @@ class MqttProtocol(asyncio.Protocol):
 
     def _adjust_reading(self) -> None:
         wants_input = self._is_half_closed or self._connection.wants_input
+        budget = self._common.budget
+        if wants_input and not self._is_half_closed and budget.is_spent:
+            budget.wait(self._adjust_reading)
+            wants_input = False
         if wants_input is self._is_reading or self._transport.is_closing():
             return
         self._is_reading = wants_input
@@ -228,7 +261,7 @@ class MqttProtocol(asyncio.Protocol):
 
     def _refuse(self, reason: str, why: str) -> None:
         device = self._principal.id if self._principal else None
-        self._refusals.tell(reason, why, device=device, client=self._peer)
+        self._common.refusals.tell(reason, why, device=device, client=self._peer)
 
 
 def _address(peer: object) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The MQTT server: TCP in, telemetry to the gateway, acknowledgements out once it is durable.
+"""The MQTT server on TCP: what devices say to the gateway, applications' topics to the broker, and back.
 
 What becomes of a message that cannot be stored
 -----------------------------------------------
@@ -18,8 +18,11 @@ this system's word that a message is durable, so it is never sent for one that i
 Each case adds to ``iot_mqtt_refused_total`` under its reason, and is logged with one sentence. (ThingsBoard closes as
 well, with an option to acknowledge; so does AWS IoT Core.)
 
-Accepted without effect: wills, the retain flag, sessions (``session present`` is always 0); subscriptions are granted
-to a device's own topics, on which nothing is sent yet.
+The end of the server
+---------------------
+What was accepted is acknowledged, then all connections are closed (MQTT 5: 0x8B), and their sessions saved, so that
+another process goes on with them. That is no disconnection in order by the client: its will is published (3.1.2.5), but
+where it has a delay and the client comes back within it.
 """
 
 from __future__ import annotations
@@ -28,10 +31,10 @@ import asyncio
 
 import structlog
 
-from iot_system.adapters.mqtt.clients import Clients
+from iot_system.adapters.mqtt.broker.router import Router
+from iot_system.adapters.mqtt.common import Common
 from iot_system.adapters.mqtt.events import Ended
 from iot_system.adapters.mqtt.limits import MqttLimits
-from iot_system.adapters.mqtt.observing import Refusals
 from iot_system.adapters.mqtt.protocol import MqttProtocol
 from iot_system.adapters.mqtt.reasons import ReasonCode
 from iot_system.errors import InvalidSetting
@@ -45,13 +48,15 @@ log = structlog.get_logger()
 class MqttServer:
     """Serves ``gateway`` on ``host``:``port`` (0 takes a free one) in the current event loop."""
 
-    def __init__(self, gateway: Gateway, *, host: str, port: int, limits: MqttLimits | None = None) -> None:
+    def __init__(
+        self, gateway: Gateway, router: Router, *, host: str, port: int, limits: MqttLimits | None = None
+    ) -> None:
         self._gateway = gateway
+        self._router = router
         self._host = host
         self._port = port
         self._limits = limits or MqttLimits()
-        self._clients = Clients()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._common: Common | None = None
         self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -63,10 +68,10 @@ class MqttServer:
     async def start(self) -> None:
         """Returns when connections are accepted. Raises `InvalidSetting` where the address cannot be used."""
         loop = asyncio.get_running_loop()
-        refusals = Refusals(loop.time)
+        common = self._common = Common(self._gateway, self._router, self._limits)
         try:
             self._server = await loop.create_server(
-                lambda: MqttProtocol(self._gateway, self._limits, self._clients, refusals, self._tasks),
+                lambda: MqttProtocol(common),
                 self._host,
                 self._port,
                 backlog=_BACKLOG,
@@ -78,31 +83,33 @@ class MqttServer:
 
     async def stop(self, deadline_s: float) -> None:
         """Accept no more, acknowledge what was accepted, close; cut what takes longer. May be called again."""
-        if self._server is None:
+        if self._server is None or self._common is None:
             return
+        clients, tasks = self._common.clients, self._common.tasks
         self._server.close()
         self._server = None
-        for client in self._clients:
+        for client in clients:
             client.finish(Ended("shutdown", code=ReasonCode.SERVER_SHUTTING_DOWN))
         try:
             async with asyncio.timeout(deadline_s):
-                await self._clients.gone()
-                while self._tasks:
-                    await asyncio.wait(self._tasks)
+                await clients.gone()
+                while tasks:
+                    await asyncio.wait(tasks)
         except TimeoutError:
-            log.warning("mqtt connections cut at stop", connections=len(self._clients), unfinished=len(self._tasks))
-        for client in self._clients:
+            log.warning("mqtt connections cut at stop", connections=len(clients), unfinished=len(tasks))
+        for client in clients:
             client.abort()
-        await self._clients.gone()
-        for task in self._tasks:
+        await clients.gone()
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
 
     def _check_time(self) -> None:
         loop = asyncio.get_running_loop()
         now_s = loop.time()
-        for client in self._clients:
+        assert self._common is not None
+        for client in self._common.clients:
             client.check_time(now_s)
         self._timer = loop.call_later(_CHECK_TIME_EVERY_S, self._check_time)

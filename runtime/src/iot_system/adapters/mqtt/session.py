@@ -1,4 +1,4 @@
-"""A session (4.1): what outlives a connection. It can be written down, so that another pod goes on with it.
+"""A session (4.1) while its client is connected: messages on their way. A pod that goes on with it makes it anew.
 
 A session that outlives its connection must be written before the messages of a `Batch` with QoS 2 are stored: its
 ``inbound`` then tells the id under which each is stored, and a message that comes again after the pod is gone is
@@ -10,7 +10,6 @@ from __future__ import annotations
 import msgspec
 
 from iot_system.adapters.mqtt.limits import MqttLimits
-from iot_system.adapters.mqtt.packets import Options
 from iot_system.adapters.mqtt.properties import NO_PROPERTIES, Properties, weight
 
 _PACKET_IDS = 0xFFFF
@@ -39,13 +38,6 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         return self.expires_s is not None and self.expires_s <= now_s
 
 
-class Subscription(msgspec.Struct, frozen=True, gc=False):
-    """``options.qos`` is the granted one."""
-
-    options: Options
-    subscription_identifier: int | None = None
-
-
 class Received(msgspec.Struct, frozen=True, gc=False):
     """A message of QoS 2 that is not released: the id it is stored under, and whether it is known to be stored."""
 
@@ -54,14 +46,15 @@ class Received(msgspec.Struct, frozen=True, gc=False):
 
 
 class Session(msgspec.Struct):
-    """``id`` is another one each time that a session is begun or taken up."""
+    """``id`` is another one each time that a session is begun or taken up.
+
+    Its subscriptions are the broker's to know: `iot_system.adapters.mqtt.broker.attachment.Attachment`.
+    """
 
     client_id: str
     id: str
     expiry_interval_s: int = 0
     """0: it ends with its connection; 0xFFFFFFFF: it never does (3.1.2.11.2)."""
-    subscriptions: dict[str, Subscription] = msgspec.field(default_factory=dict)
-    """By topic filter, shared ones with their ``$share/name/``."""
     in_flight: dict[int, Delivery] = msgspec.field(default_factory=dict)
     """By packet identifier, in the order of sending: what the client has not acknowledged."""
     pending: list[Delivery] = msgspec.field(default_factory=list)

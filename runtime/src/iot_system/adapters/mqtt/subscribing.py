@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.packets import Subscribe, Unsubscribe
 from iot_system.adapters.mqtt.reasons import ReasonCode
-from iot_system.adapters.mqtt.session import Session
 from iot_system.adapters.mqtt.topics import check_size, is_shared_valid, parse_shared
 from iot_system.errors import InvalidInput
 
 
-def refused_filters(session: Session, subscribe: Subscribe, limits: MqttLimits) -> dict[int, ReasonCode]:
-    """The filters that are refused whoever asks, by index: too long, no valid share, over the session's bound."""
+def refused_filters(subscribed: Collection[str], subscribe: Subscribe, limits: MqttLimits) -> dict[int, ReasonCode]:
+    """The filters that are refused whoever asks, by index: too long, no valid share, over the session's bound.
+
+    ``subscribed`` are the filters of the session.
+    """
     refused: dict[int, ReasonCode] = {}
-    filters = set(session.subscriptions)
+    filters = set(subscribed)
     for index, (filter_, _) in enumerate(subscribe.filters):
         if not _is_valid(filter_):
             refused[index] = ReasonCode.TOPIC_FILTER_INVALID
@@ -24,10 +28,10 @@ def refused_filters(session: Session, subscribe: Subscribe, limits: MqttLimits) 
     return refused
 
 
-def unsubscribed(session: Session, unsubscribe: Unsubscribe) -> list[ReasonCode]:
+def unsubscribed(subscribed: Collection[str], unsubscribe: Unsubscribe) -> list[ReasonCode]:
     """The answer to an UNSUBSCRIBE: nobody is refused (3.11.3)."""
     return [
-        ReasonCode.SUCCESS if filter_ in session.subscriptions else ReasonCode.NO_SUBSCRIPTION_EXISTED
+        ReasonCode.SUCCESS if filter_ in subscribed else ReasonCode.NO_SUBSCRIPTION_EXISTED
         for filter_ in unsubscribe.filters
     ]
 

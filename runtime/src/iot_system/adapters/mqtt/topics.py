@@ -6,13 +6,12 @@ A topic is the REST path without its leading slash; ``me`` stands for the caller
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from iot_system.adapters.mqtt.limits import TOPIC_BYTES, TOPIC_LEVELS
 from iot_system.adapters.mqtt.malformed import MalformedPacket
 from iot_system.domain.ids import ME, check_id
-from iot_system.errors import InvalidInput, NotFound
-from iot_system.ports.gateway import Principal
+from iot_system.errors import Forbidden, InvalidInput
 
 _SHOWN = 100
 _SHARE = "$share"
@@ -72,26 +71,46 @@ def is_shared_valid(shared: Shared) -> bool:
     return bool(shared.share_name and shared.topic_filter) and not {"+", "#"} & set(shared.share_name)
 
 
-@lru_cache(maxsize=65_536)
-def telemetry_device(topic: str) -> str:
-    """The device id, or ``me``, of ``v1/devices/{id or me}/telemetry``.
+class Target(NamedTuple):
+    """What a message is to the interface: readings, a change of the reported state, or the result of ``command``.
 
-    Raises `NotFound` for another topic and `InvalidInput` for an id that is none.
+    ``device`` is its id, or ``me``.
     """
+
+    kind: Literal["telemetry", "reported", "result"]
+    device: str
+    command: str = ""
+
+
+@lru_cache(maxsize=65_536)
+def target_of(topic: str) -> Target:
+    """What a topic below ``v1/`` takes. Raises `Forbidden` for one that takes nothing, `InvalidInput` for a bad id."""
     match topic.split("/"):
         case ["v1", "devices", device, "telemetry"]:
-            return device if device == ME else check_id(device, field="device")
+            return Target("telemetry", _device(device))
+        case ["v1", "devices", device, "twin", "reported"]:
+            return Target("reported", _device(device))
+        case ["v1", "devices", device, "commands", command, "result"]:
+            return Target("result", _device(device), check_id(command, field="command"))
         case _:
-            raise NotFound(f"topic {topic[:_SHOWN]!r} takes no messages; v1/devices/{{id or me}}/telemetry does")
+            raise Forbidden(
+                f"topic {topic[:_SHOWN]!r} takes no messages; below v1/devices/{{id or me}}/ telemetry, twin/reported "
+                "and commands/{command}/result do, and what is below app/"
+            )
 
 
-def is_own(filter_: str, principal: Principal) -> bool:
-    """Whether a filter asks for nothing but what is sent to this device: its desired state and its commands."""
-    match filter_.split("/"):
-        case ["v1", "devices", device, "twin", "desired"]:
-            pass
-        case ["v1", "devices", device, "commands", _, *_]:
-            pass
-        case _:
+def overlap(filter_: str, other: str) -> bool:
+    """Whether there is a topic that both filters match."""
+    mine, theirs = filter_.split("/"), other.split("/")
+    for index in range(max(len(mine), len(theirs))):
+        one = mine[index] if index < len(mine) else None
+        two = theirs[index] if index < len(theirs) else None
+        if "#" in (one, two):
+            return True
+        if one is None or two is None or (one != two and "+" not in (one, two)):
             return False
-    return principal.role == "device" and device in (ME, principal.id)
+    return True
+
+
+def _device(id_: str) -> str:
+    return id_ if id_ == ME else check_id(id_, field="device")

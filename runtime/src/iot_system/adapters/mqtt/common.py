@@ -1,0 +1,56 @@
+"""What all connections of one server have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from iot_system.adapters.mqtt.applications import Applications
+from iot_system.adapters.mqtt.broker.router import Router
+from iot_system.adapters.mqtt.budget import Budget
+from iot_system.adapters.mqtt.clients import Clients
+from iot_system.adapters.mqtt.downlink import Downlink
+from iot_system.adapters.mqtt.intake import Intake
+from iot_system.adapters.mqtt.limits import MqttLimits
+from iot_system.adapters.mqtt.observing import Refusals
+from iot_system.domain.deliveries import Delivery
+from iot_system.ports.gateway import Gateway
+
+log = structlog.get_logger()
+
+
+class Common:
+    """``downlinks`` are by connection, ``tasks`` whatever outlives the call that began it."""
+
+    def __init__(self, gateway: Gateway, router: Router, limits: MqttLimits) -> None:
+        self.gateway = gateway
+        self.router = router
+        self.limits = limits
+        self.clients = Clients()
+        self.refusals = Refusals(asyncio.get_running_loop().time)
+        self.budget = Budget(limits.process_bytes)
+        self.intake = Intake(gateway, limits.refusal_pause_s)
+        self.applications = Applications(gateway, router, limits.refusal_pause_s)
+        self.downlinks: dict[str, Downlink] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        gateway.on_delivery(self._deliver)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run to the end, which the server's stop waits for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("mqtt server failed", exc_info=error)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        downlink = self.downlinks.get(delivery.connection)
+        if downlink is not None:  # else it is over
+            downlink.deliver(delivery)

@@ -1,0 +1,226 @@
+"""What a device's connection is sent: desired state and commands, its own and those of devices it is the gateway of.
+
+The actor of the device decides what is sent and sends it again: here nothing is kept. A device's name in the topics is
+the one that it has subscribed with, its id or ``me``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from iot_system.adapters.mqtt.broker.attachment import Attachment
+from iot_system.adapters.mqtt.broker.tree import matches
+from iot_system.adapters.mqtt.properties import NO_PROPERTIES, Properties
+from iot_system.adapters.mqtt.session import Delivery
+from iot_system.adapters.mqtt.topics import overlap
+from iot_system.domain import deliveries
+from iot_system.domain.commands import Command
+from iot_system.domain.ids import ME
+from iot_system.domain.signals import CommandDelivered, Connected, DesiredDelivered, Disconnected, Signal
+from iot_system.ports.broker import Subscription
+
+_DESIRED = "d"
+_COMMAND = "c"
+_encode = msgspec.json.Encoder().encode
+
+
+class Wants(NamedTuple):
+    """What a connection has subscribed to of one device."""
+
+    desired: bool = False
+    commands: bool = False
+
+
+class Downlink:
+    """One connection of the device ``device`` to ``gateway``, with the session of ``member``.
+
+    ``say`` takes what the owners of the devices are to know.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        gateway: str,
+        connection: str,
+        member: Attachment,
+        *,
+        now_us: Callable[[], int],
+        say: Callable[[Signal], None],
+    ) -> None:
+        self._device = device
+        self._gateway = gateway
+        self._connection = connection
+        self._member = member
+        self._now_us = now_us
+        self._say = say
+        self._wants: dict[str, Wants] = {}
+        self._versions: dict[str, int] = {}
+        """By device: of the desired state that was given last."""
+        self._owed: set[str] = set()
+        """Devices whose desired state did not fit: they are given the whole when there is room again."""
+
+    def begin(self) -> None:
+        """The device is connected, with what its session has subscribed to."""
+        self._wants = self._wanted()
+        for device in self._wants:
+            self._connected(device)
+
+    def subscribed(self, asks: Sequence[Subscription]) -> None:
+        """Subscriptions are added; ``asks`` of them are to be sent what they are for, though they were there before."""
+        self._change({self._named(one.filter) for one in asks if not one.reaches_log})
+
+    def unsubscribed(self) -> None:
+        """Some subscriptions are gone."""
+        self._change(())
+
+    def deliver(self, delivery: deliveries.Delivery) -> None:
+        """What the owner of a device sends over this connection."""
+        device = delivery.device
+        messages: list[Delivery] = []
+        if delivery.desired is not None and self._follows(device, delivery.desired):
+            messages += self._desired(device, delivery.desired)
+        waiting = self._waiting() if delivery.commands else frozenset()
+        for command in delivery.commands:
+            if f"{_COMMAND}{device}/{command.id}" not in waiting:
+                messages += self._command(command)
+        if not messages:
+            return
+        dropped = {id(one) for one in self._member.client.deliver(messages)}
+        for one in messages:
+            if id(one) in dropped:
+                if one.id.startswith(_DESIRED):
+                    self._owed.add(device)
+            elif not one.qos:
+                self._delivered(one)
+
+    def acknowledged(self, messages: Iterable[Delivery]) -> None:
+        """The client has these."""
+        for one in messages:
+            self._delivered(one)
+        owed, self._owed = self._owed, set()
+        for device in owed:
+            self._connected(device)
+
+    def end(self, reason: str) -> None:
+        """The connection is over."""
+        for device in self._wants:
+            self._say(Disconnected(device, self._connection, reason, self._now_us()))
+        self._wants = {}
+
+    def _change(self, again: Iterable[str]) -> None:
+        before, self._wants = self._wants, self._wanted()
+        for device, wants in self._wants.items():
+            if wants != before.get(device) or device in again:
+                self._connected(device)
+        for device in before.keys() - self._wants.keys():
+            self._say(Disconnected(device, self._connection, "unsubscribed", self._now_us()))
+
+    def _connected(self, device: str) -> None:
+        wants = self._wants.get(device)
+        if wants is not None:
+            self._versions.pop(device, None)
+            self._say(Connected(device, self._gateway, self._connection, self._now_us(), *wants))
+
+    def _wanted(self) -> dict[str, Wants]:
+        found = {self._device: Wants()}
+        for filter_ in self._filters():
+            device = self._named(filter_)
+            name = filter_.split("/")[2]
+            before = found.get(device, Wants())
+            found[device] = Wants(
+                before.desired or matches(filter_, _desired_topic(name)),
+                before.commands or overlap(filter_, f"v1/devices/{name}/commands/+/+"),
+            )
+        return found
+
+    def _filters(self) -> list[str]:
+        """All name a device: a device may subscribe to nothing else below ``v1/``."""
+        return [one.filter for one in self._member.subscriptions.values() if not one.reaches_log]
+
+    def _named(self, filter_: str) -> str:
+        name = filter_.split("/")[2]
+        return self._device if name == ME else name
+
+    def _follows(self, device: str, desired: deliveries.Desired) -> bool:
+        """Whether the device can make something of it: a patch needs all before it, else the whole is asked for."""
+        before = self._versions.get(device)
+        if not desired.is_whole:
+            if before is not None and desired.version <= before:
+                return False
+            if before is None or desired.version > before + 1:
+                self._connected(device)
+                return False
+        self._versions[device] = desired.version
+        return True
+
+    def _desired(self, device: str, desired: deliveries.Desired) -> list[Delivery]:
+        key = "desired" if desired.is_whole else "patch"
+        payload = _encode({"version": desired.version, key: desired.state})
+        return self._messages(
+            device,
+            _desired_topic,
+            lambda topic, qos, identifiers: Delivery(
+                topic,
+                payload,
+                qos,
+                desired.is_whole,
+                Properties(subscription_identifier=identifiers) if identifiers else NO_PROPERTIES,
+                id=f"{_DESIRED}{device}/{desired.version}",
+            ),
+        )
+
+    def _command(self, command: Command) -> list[Delivery]:
+        payload = _encode(command.payload)
+        return self._messages(
+            command.device,
+            lambda name: f"v1/devices/{name}/commands/{command.id}/{command.name}",
+            lambda topic, qos, identifiers: Delivery(
+                topic,
+                payload,
+                qos,
+                properties=Properties(
+                    response_topic=f"{topic.rpartition('/')[0]}/result",
+                    correlation_data=command.id.encode(),
+                    subscription_identifier=identifiers,
+                ),
+                expires_s=command.expires_us / 1e6,
+                id=f"{_COMMAND}{command.device}/{command.id}",
+            ),
+        )
+
+    def _messages(
+        self,
+        device: str,
+        topic_of: Callable[[str], str],
+        message_of: Callable[[str, int, tuple[int, ...]], Delivery],
+    ) -> list[Delivery]:
+        """One for each name that the device has subscribed with."""
+        found: list[Delivery] = []
+        for name in (ME, device) if device == self._device else (device,):
+            topic = topic_of(name)
+            matching = [
+                one for one in self._member.subscriptions.values() if not one.reaches_log and matches(one.filter, topic)
+            ]
+            if matching:
+                identifiers = tuple(one.identifier for one in matching if one.identifier)
+                found.append(message_of(topic, max(one.qos for one in matching), identifiers))
+        return found
+
+    def _waiting(self) -> frozenset[str]:
+        """Ids of what is on its way already: a command that is sent again meanwhile must not pile up behind itself."""
+        session = self._member.session
+        return frozenset(one.id for one in [*session.in_flight.values(), *session.pending])
+
+    def _delivered(self, message: Delivery) -> None:
+        kind, (device, _, what) = message.id[:1], message.id[1:].partition("/")
+        if kind == _COMMAND:
+            self._say(CommandDelivered(device, what, self._now_us()))
+        elif kind == _DESIRED:
+            self._say(DesiredDelivered(device, int(what), self._now_us()))
+
+
+def _desired_topic(name: str) -> str:
+    return f"v1/devices/{name}/twin/desired"
