@@ -38,7 +38,7 @@ class Installation:
         """What helm printed at the installation."""
         self._chart = chart
         self._values = ["--values", str(values), *_single_values(sets or {})]
-        self._forwards: dict[str, PortForward] = {}
+        self._forwards: dict[tuple[str, int], PortForward] = {}
 
     def install(self, *, wait: bool = True, sets: Mapping[str, Any] | None = None) -> None:
         """Install it, again where it was uninstalled; with ``wait`` return when everything is ready, hooks included.
@@ -74,17 +74,23 @@ class Installation:
             forward.stop()
         self._forwards.clear()
 
-    def forward(self, component: str, *ports: int, also_unready: bool = False) -> PortForward:
+    def forward(self, component: str, *ports: int, rank: int = 0, also_unready: bool = False) -> PortForward:
         """The way to a pod of a component, opened at the first call."""
-        if component not in self._forwards:
-            self._forwards[component] = PortForward(self.namespace, component, ports, also_unready=also_unready)
-            self._forwards[component].start()
-        return self._forwards[component]
+        if (component, rank) not in self._forwards:
+            way = PortForward(self.namespace, component, ports, rank=rank, also_unready=also_unready)
+            self._forwards[component, rank] = way
+            way.start()
+        return self._forwards[component, rank]
 
     @property
     def api(self) -> PortForward:
         """The way to REST and MQTT."""
         return self.forward("api", HTTP, MQTT)
+
+    @property
+    def other_api(self) -> PortForward:
+        """The way to another API pod."""
+        return self.forward("api", HTTP, MQTT, rank=1)
 
     @property
     def token(self) -> str:

@@ -15,14 +15,18 @@ START_TIMEOUT_S = 60.0
 
 
 class PortForward:
-    """Leads to one ready pod of a component at a time; ``pod`` says to which, the local ports stay the same."""
+    """Leads to one ready pod of a component at a time; ``pod`` says to which, the local ports stay the same.
+
+    Those of different ``rank`` lead to different pods, where there are as many.
+    """
 
     def __init__(
-        self, namespace: Namespace, component: str, ports: Sequence[int], *, also_unready: bool = False
+        self, namespace: Namespace, component: str, ports: Sequence[int], *, rank: int = 0, also_unready: bool = False
     ) -> None:
         self.pod = ""
         self._namespace = namespace
         self._component = component
+        self._rank = rank
         self._also_unready = also_unready
         self._local = {port: free_port() for port in ports}
         self._is_open = threading.Event()
@@ -64,7 +68,7 @@ class PortForward:
             ready = [pod["metadata"]["name"] for pod in self._namespace.pods(self._component)]
         if not ready:
             return
-        self.pod = ready[0]
+        self.pod = ready[self._rank % len(ready)]
         pairs = [f"{local}:{port}" for port, local in self._local.items()]
         command = self._namespace.cluster.kubectl_command(
             "--namespace", self._namespace.name, "port-forward", "--address=127.0.0.1", f"pod/{self.pod}", *pairs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -194,7 +195,8 @@ async def test_an_installation_is_checked_by_both_protocols_and_nothing_is_left(
     words = ["check", "--url", system.url, "--mqtt", "{}:{}".format(*system.mqtt)]
     assert await asyncio.to_thread(main, words) == 0, capsys.readouterr().err
     said = capsys.readouterr().out
-    for step in ("REST, acknowledged", "MQTT, acknowledged", "from the history", "from the twin", "removed helm-test-"):
+    steps = ("REST, acknowledged", "MQTT, acknowledged", "from the history", "from the twin", "the device answered it")
+    for step in (*steps, "removed helm-test-"):
         assert step in said
     assert [device.id async for device in iot.devices.list()] == before
 
@@ -207,6 +209,20 @@ async def test_a_sample_is_replayed_by_both_protocols(
     assert "30 rows: 120 messages sent, 120 acknowledged (180 readings), 0 refused" in capsys.readouterr().out
     for device, readings in (("office-climate", 90), ("office-light", 30), ("office-air", 30), ("office-presence", 30)):
         await applied(iot, device, readings)
+
+
+async def test_nobody_who_reads_on_is_no_error(system: Shared) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    access = ["--url", system.url, "--token", system.admin_token]
+    words = [sys.executable, "-m", "iot_system", "export", "-", "--format=csv", *access]
+    try:
+        export = await asyncio.create_subprocess_exec(*words, stdout=writer, stderr=subprocess.PIPE)
+        async with asyncio.timeout(DEADLINE_S):
+            assert (await export.communicate())[1] == b""
+        assert export.returncode == 141
+    finally:
+        os.close(writer)
 
 
 async def test_watch_prints_what_happens_until_it_is_stopped(system: Shared, iot: IotClient) -> None:

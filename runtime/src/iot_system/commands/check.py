@@ -1,4 +1,4 @@
-"""``iot-system check``: sends a reading through an installation by every protocol and reads it back."""
+"""``iot-system check``: a reading by every protocol, a command and its event through an installation, and back."""
 
 from __future__ import annotations
 
@@ -47,20 +47,24 @@ async def check(url: str, token: str, mqtt: Address | None) -> None:
         with step(f"registered {device}"):
             await iot.devices.register([NewDevice(id=device)])
         try:
-            await _send_and_read_back(iot, device, mqtt)
+            token = (await iot.devices.issue_token(device)).token
+            await _send_and_read_back(iot, device, token, mqtt)
+            with step("gave a command; the device answered it, and an event told so"):
+                await _command(iot, device, token)
         finally:
             with step(f"removed {device}"), contextlib.suppress(NotFound):
                 await iot.devices.delete(device)
 
 
-async def _send_and_read_back(iot: IotClient, device: str, mqtt: Address | None) -> None:
+async def _send_and_read_back(iot: IotClient, device: str, token: str, mqtt: Address | None) -> None:
     sent = {"by_rest": random.random()}  # noqa: S311 - only to be recognised
     with step("sent a reading by REST, acknowledged"):
         await iot.telemetry.send(device, sent)
     if mqtt is not None:
         by_mqtt = {"by_mqtt": random.random()}  # noqa: S311
         with step("sent a reading by MQTT, acknowledged"):
-            await _publish(iot, device, mqtt, by_mqtt)
+            async with DeviceConnection(*mqtt, device, token, patience_s=PATIENCE_S) as connection:
+                await connection.send(by_mqtt)
         sent |= by_mqtt
     with step("read back from the history"):
         await _until(lambda: _history(iot, device), sent, "history")
@@ -68,10 +72,21 @@ async def _send_and_read_back(iot: IotClient, device: str, mqtt: Address | None)
         await _until(lambda: _twin(iot, device), sent, "twin")
 
 
-async def _publish(iot: IotClient, device: str, mqtt: Address, values: dict[str, float]) -> None:
-    issued = await iot.devices.issue_token(device)
-    async with DeviceConnection(*mqtt, device, issued.token, patience_s=PATIENCE_S) as connection:
-        await connection.send(values)
+async def _command(iot: IotClient, device: str, token: str) -> None:
+    try:
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            IotClient(iot.url, token, patience_s=PATIENCE_S) as itself,
+            iot.events.listen(devices=[device], kinds=["command"]) as events,
+        ):
+            given = await iot.commands.send(device, "check")
+            for taken in await itself.commands.take(device, wait_s=DEADLINE_S):
+                await itself.commands.answer(device, taken.id)
+            async for event in events:
+                if event.data["id"] == given.id and event.data["status"] == "succeeded":
+                    return
+    except TimeoutError:
+        raise Unavailable(f"no event told the command's success, {DEADLINE_S:g} s after it was given") from None
 
 
 async def _history(iot: IotClient, device: str) -> dict[str, Any]:
