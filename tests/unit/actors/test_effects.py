@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -178,6 +181,42 @@ def test_of_effects_with_a_bad_one_among_them_nothing_is_done(bad: Any, why: str
     with pytest.raises(AssertionError, match=why):
         raise AssertionError(failure.error)
     assert [event.data for event in changes.events] == [{"error": failure.error, "handler": "on_something"}]
+
+
+class Word(str):
+    """What only behaves like a text; libraries for figures and templates have such."""
+
+    __slots__ = ()
+
+
+class Member(str, Enum):  # noqa: UP042 - the older form, whose str() is another text
+    CHECK = "check"
+
+
+@pytest.mark.parametrize("kind", [Word, lambda _: Member.CHECK])
+def test_texts_and_numbers_of_other_classes_are_stored_as_what_they_say(kind: Callable[[str], str]) -> None:
+    name, seconds = kind("check"), Decimal("1.5")
+    world = World(Device(id="d"), partitions=1)
+    actor, changes = world.owner("d").devices["d"], Changes()
+
+    def on_something() -> list[Effect]:
+        return [
+            SetTimer(name, seconds),  # type: ignore[arg-type]
+            Report({name: name}),
+            Desire({name: name}, device=name),
+            Alert(name),
+            SendCommand(name, name, timeout_s=seconds),  # type: ignore[arg-type]
+            SendCommand(name, device=name),
+            Tell(Address("room", name), name),
+        ]
+
+    react(actor, on_something, changes=changes)
+    world.commit(world.owner("d"), changes)
+    assert world.failures == []
+    assert world.device("d").timers == {"check": 1_500_000}
+    assert world.device("d").reported == {"check": "check"}
+    assert world.of_kind("alert")[0]["name"] == "check"
+    assert [command.name for command in world.commands.values()] == ["check"]
 
 
 @pytest.mark.parametrize("effect", [Report({"a": 1}), Complete("c")])

@@ -1,4 +1,7 @@
-"""What handlers ask for is checked whole before any of it is carried out: nothing fails half-way, or in the commit."""
+"""What handlers ask for is checked whole before any of it is carried out: nothing fails half-way, or in the commit.
+
+So all of it becomes plain text and numbers here: no store can hold a ``Decimal``, or what only behaves like a text.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import math
 from collections.abc import Iterable
 from functools import reduce
 from itertools import islice
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from msgspec.structs import replace
 
@@ -31,7 +34,7 @@ from iot_system.domain.addresses import Address
 from iot_system.domain.commands import PAYLOAD_LIMIT, TIMEOUT_LIMIT_S
 from iot_system.domain.ids import check_id
 from iot_system.domain.merge import merge_patch
-from iot_system.domain.payloads import check_size, plain
+from iot_system.domain.payloads import check_size, plain, text
 from iot_system.domain.twin import STATE_LIMIT, TIMERS_LIMIT
 from iot_system.errors import InvalidInput, TooLarge
 
@@ -39,8 +42,8 @@ EFFECTS_LIMIT = 1_000
 """Effects of one call of a handler."""
 NAME_LIMIT = 128
 TIMER_LIMIT_S = 366 * 24 * 3600.0
-_KINDS = get_args(Effect)
-_SEVERITIES = get_args(Severity)
+_SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+_ANSWERS: tuple[Literal["succeeded", "failed"], ...] = ("succeeded", "failed")
 
 
 def checked(effects: Iterable[Effect], actor: Actor) -> list[Effect]:
@@ -58,8 +61,6 @@ def checked(effects: Iterable[Effect], actor: Actor) -> list[Effect]:
 
 
 def _copy(effect: Effect, actor: Actor) -> Effect:
-    if not isinstance(effect, _KINDS):
-        raise TypeError(f"{effect!r} is not an effect")
     if isinstance(effect, Report | Complete) and not isinstance(actor, DeviceActor):
         raise TypeError(f"{type(effect).__name__} is for devices, not for rooms")
     if isinstance(effect, Desire | SendCommand) and Address("device", effect.device or "") == actor.address:
@@ -68,38 +69,41 @@ def _copy(effect: Effect, actor: Actor) -> Effect:
         case Report(patch) | Remember(patch) | Desire(patch):
             if not isinstance(patch, dict):
                 raise TypeError(f"the patch of {effect!r} is not a dict")
+            effect = replace(effect, patch=_plain(patch, effect, STATE_LIMIT))
             if isinstance(effect, Desire) and effect.device is not None:
-                check_id(effect.device, field="device")
-            return replace(effect, patch=_plain(patch, effect, STATE_LIMIT))
+                return replace(effect, device=_id(effect.device, "device"))
+            return effect
         case SendCommand(name, payload, device, timeout_s):
-            check_id(name, field="name")
-            if device is not None:
-                check_id(device, field="device")
+            name, device = _id(name, "name"), None if device is None else _id(device, "device")
             if not 0 < timeout_s <= TIMEOUT_LIMIT_S:
                 raise InvalidInput(f"timeout_s is {timeout_s}; it is above 0 and at most {TIMEOUT_LIMIT_S:g}")
-            return replace(effect, payload=_plain(payload, effect, PAYLOAD_LIMIT))
+            return SendCommand(name, _plain(payload, effect, PAYLOAD_LIMIT), device, float(timeout_s))
         case Complete(command, status, payload):
             if not isinstance(command, str):
                 raise TypeError(f"{command!r} is not the id of a command")
-            if status not in ("succeeded", "failed"):
+            if status not in _ANSWERS:
                 raise InvalidInput(f"status is {status!r}; it is succeeded or failed")
-            return replace(effect, payload=_plain(payload, effect, PAYLOAD_LIMIT))
+            status = _ANSWERS[_ANSWERS.index(status)]
+            return Complete(text(command), status, _plain(payload, effect, PAYLOAD_LIMIT))
         case Tell(to, name, payload):
             if not isinstance(to, Address) or to.kind not in ("device", "room"):
                 raise TypeError(f"{to!r} is not an Address of a device or a room")
-            check_id(to.id, field="to")
-            _check_name(name)
-            return replace(effect, payload=_plain(payload, effect, PAYLOAD_LIMIT))
+            to = Address("device" if to.kind == "device" else "room", _id(to.id, "to"))
+            return Tell(to, _name(name), _plain(payload, effect, PAYLOAD_LIMIT))
         case SetTimer(name, after_s):
-            _check_name(name)
+            name = _name(name)
             if not (math.isfinite(after_s) and 0 <= after_s <= TIMER_LIMIT_S):
                 raise InvalidInput(f"after_s is {after_s}; it is from 0 to {TIMER_LIMIT_S:g}")
+            return SetTimer(name, float(after_s))
         case Alert(name, severity, active, payload):
-            _check_name(name)
+            name = _name(name)
             if severity not in _SEVERITIES:
                 raise InvalidInput(f"severity is {severity!r}; it is one of {', '.join(_SEVERITIES)}")
-            return replace(effect, active=bool(active), payload=_plain(payload, effect, PAYLOAD_LIMIT))
-    return effect
+            severity = _SEVERITIES[_SEVERITIES.index(severity)]
+            return Alert(name, severity, bool(active), _plain(payload, effect, PAYLOAD_LIMIT))
+        case CancelTimer():
+            return effect
+    raise TypeError(f"{effect!r} is not an effect")
 
 
 def _check_outcome(effects: list[Effect], actor: Actor) -> None:
@@ -130,9 +134,15 @@ def _check_merged(before: dict[str, Any], patches: list[dict[str, Any]], field: 
         check_size(reduce(merge_patch, patches, before), field=field, limit=STATE_LIMIT)
 
 
-def _check_name(name: object) -> None:
+def _id(id_: str, field: str) -> str:
+    check_id(id_, field=field)
+    return text(id_)
+
+
+def _name(name: object) -> str:
     if not isinstance(name, str) or not 0 < len(name) <= NAME_LIMIT or not name.isprintable():
         raise InvalidInput(f"name {str(name)[:40]!r} must have 1 to {NAME_LIMIT} printable characters")
+    return text(name)
 
 
 def _plain(payload: object, effect: Effect, limit: int) -> Any:

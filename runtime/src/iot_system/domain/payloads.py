@@ -27,6 +27,11 @@ def check_size(value: object, *, field: str, limit: int) -> None:
         raise TooLarge(f"{field} has {size} bytes as JSON; the limit is {limit}")
 
 
+def text(value: str) -> str:
+    """The text alone of what may be a text with a class of its own, as members of enumerations are."""
+    return str.__str__(value)
+
+
 def _copy(value: object, field: str, depth: int) -> Any:
     match value:
         case None | bool():
@@ -56,11 +61,11 @@ def _key(key: object, field: str) -> str:
     return _text(key, field)
 
 
-def _text(text: str, field: str) -> str:
-    if "\0" in text:
+def _text(value: str, field: str) -> str:
+    if "\0" in value:
         raise InvalidInput(f"{field} has a NUL character; text cannot hold it")
     try:
-        text.encode()
+        value.encode()
     except UnicodeEncodeError:
         raise InvalidInput(f"{field} has text that is not valid Unicode") from None
-    return str(text)
+    return text(value)
