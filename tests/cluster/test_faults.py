@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness.applied import history, settle, twin
-from tests.harness.faults import Faults, FaultTable, stream_leader
+from tests.harness.faults import Faults, FaultTable
 from tests.harness.installation import Installation
+from tests.harness.jetstream import stream_leader
 from tests.harness.ledger import Entry
 from tests.harness.traffic import BY_MQTT, BY_REST, METRICS, ROOMS, Traffic, room_of
 

@@ -16,7 +16,7 @@ def test_it_becomes_ready_and_breaks_no_rule_of_pod_security(testing: Installati
     assert "PodSecurity" not in testing.printed, testing.printed
 
 
-def test_helm_test_sends_a_reading_and_reads_it_back(testing: Installation) -> None:
+def test_helm_test_sends_a_reading_and_a_command_and_hears_of_both(testing: Installation) -> None:
     printed = testing.test()
     assert "Phase:          Succeeded" in printed, printed
 

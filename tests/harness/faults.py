@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -105,11 +104,3 @@ class Faults:
     def _latest(self, device: str) -> float:
         """The newest timestamp that a device's twin knows, in milliseconds since 1970."""
         return max((float(one["ts"]) for one in twin(self._rest, f"devices/{device}")["latest"].values()), default=0)
-
-
-def stream_leader(namespace: Namespace) -> str:
-    """The NATS server through which every acknowledged frame goes at present."""
-    path = f"/api/v1/namespaces/{namespace.name}/pods/nats-0:8222/proxy/jsz?accounts=true&streams=true"
-    answer = json.loads(namespace.cluster.kubectl("get", "--raw", path))
-    streams = [stream for account in answer["account_details"] for stream in account["stream_detail"]]
-    return next(str(stream["cluster"]["leader"]) for stream in streams if stream["name"] == "IOT_FRAMES")
