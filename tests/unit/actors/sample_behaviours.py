@@ -161,15 +161,6 @@ class Spoiling(DeviceActor):
         command.payload["spoilt"] = object()
 
 
-class Quitting(DeviceActor):
-    """Wants to end the process."""
-
-    __slots__ = ()
-
-    def on_reading(self, reading: Reading) -> None:
-        raise SystemExit(1)
-
-
 class Endless(DeviceActor):
     """Asks for effects without end."""
 

@@ -10,7 +10,7 @@ from iot_system.domain.registry import DEFAULT_BEHAVIOUR, DEFAULT_ROOM_BEHAVIOUR
 from iot_system.domain.twin import DeviceState, RoomState
 from iot_system.errors import InvalidInput
 
-from tests.unit.actors.sample_behaviours import HERE, Counting, Warden
+from tests.unit.actors.sample_behaviours import HERE, Counting, Second, Warden
 
 
 def test_the_default_is_the_plain_actor() -> None:
@@ -34,6 +34,7 @@ def test_a_behaviour_is_loaded_by_module_and_class() -> None:
         "a b:c",
         f"{HERE}:Counting.on_reading",
         "tests.unit.actors.broken_on_import:Behaviour",
+        "tests.unit.actors.leaving_on_import:Behaviour",
     ],
 )
 def test_a_name_that_leads_nowhere_is_refused_with_the_name(name: str) -> None:
@@ -79,6 +80,16 @@ def test_a_migration_that_fails_costs_reactions_and_leaves_what_was_remembered()
     state = DeviceState(extra={"count": 7}, version=3)
     assert type(activated("Second", state)) is DeviceActor
     assert (state.extra, state.version) == ({"count": 7}, 3)
+
+
+@pytest.mark.parametrize("version", ["2", 1.5, True, 2**70])
+def test_a_version_that_no_store_can_hold_costs_reactions_and_stays_out_of_the_state(
+    monkeypatch: pytest.MonkeyPatch, version: object
+) -> None:
+    monkeypatch.setattr(Second, "version", version)
+    state = DeviceState()
+    assert type(activated("Second", state)) is DeviceActor
+    assert state.version == 1
 
 
 def test_a_room_whose_behaviour_cannot_be_used_still_aggregates() -> None:

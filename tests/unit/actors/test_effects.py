@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum
@@ -255,10 +256,14 @@ def test_effects_without_end_are_cut_off() -> None:
     assert "more than 1000 effects" in world.failures[0].error
 
 
-def test_a_behaviour_that_wants_to_end_the_process_harms_only_itself() -> None:
-    world = World(Device(id="d", behaviour=f"{HERE}:Quitting"))
-    assert len(world.send("d", {"t": 1}).readings) == 1
-    assert world.failures[0].error.startswith("SystemExit: 1")
+@pytest.mark.parametrize("error", [SystemExit(1), asyncio.CancelledError(1), GeneratorExit(1)])
+def test_a_behaviour_that_wants_to_end_the_process_or_a_task_harms_only_itself(error: BaseException) -> None:
+    def on_something() -> None:
+        raise error
+
+    actor, changes = device(), Changes()
+    react(actor, on_something, changes=changes)
+    assert changes.failures[0].error.startswith(f"{type(error).__name__}: 1")
 
 
 def test_a_failure_tells_the_message_and_the_line_of_the_behaviour() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -11,6 +12,9 @@ from iot_system.actors.effects import Effect
 from iot_system.domain.addresses import Address
 from iot_system.domain.events import Event, EventKind
 from iot_system.domain.twin import DeviceState, RoomState
+
+MISTAKES = (Exception, SystemExit, GeneratorExit, CancelledError)
+"""What a behaviour, the user's code, may raise: it harms its own actor only. Nothing waits while it runs."""
 
 
 class Actor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from iot_system.actors.actor import Actor
+from iot_system.actors.actor import MISTAKES, Actor
 from iot_system.actors.device import DeviceActor
 from iot_system.actors.room import RoomActor
 from iot_system.domain.commands import Command
@@ -21,6 +21,7 @@ from iot_system.errors import InvalidInput
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+VERSION_LIMIT = 2**31
 log: FilteringBoundLogger = structlog.get_logger()
 
 
@@ -48,7 +49,7 @@ def device_actor(device: Device, state: DeviceState, commands: Sequence[Command]
     try:
         actor = load_behaviour(device.behaviour)(device, state)
         _migrate(actor)
-    except Exception as error:  # noqa: BLE001 - a behaviour is the user's code: it harms its own actor only
+    except MISTAKES as error:
         log.error("behaviour cannot be used", device=device.id, behaviour=device.behaviour, error=repr(error))
         actor = DeviceActor(device, state)
     actor.restore(commands)
@@ -60,7 +61,7 @@ def room_actor(room: Room, state: RoomState) -> RoomActor:
     try:
         actor = load_room_behaviour(room.behaviour)(room, state)
         _migrate(actor)
-    except Exception as error:  # noqa: BLE001 - a behaviour is the user's code: it harms its own actor only
+    except MISTAKES as error:
         log.error("behaviour cannot be used", room=room.id, behaviour=room.behaviour, error=repr(error))
         actor = RoomActor(room, state)
     return actor
@@ -68,6 +69,8 @@ def room_actor(room: Room, state: RoomState) -> RoomActor:
 
 def _migrate(actor: Actor) -> None:
     state = actor.state
+    if type(actor.version) is not int or not 0 <= actor.version <= VERSION_LIMIT:
+        raise TypeError(f"version is {actor.version!r}, not a whole number up to {VERSION_LIMIT}")
     if state.version == actor.version:
         return
     if state.extra:
@@ -85,6 +88,6 @@ def _load(name: str) -> object:
         raise InvalidInput(f"behaviour {name!r} cannot be loaded: it must be like package.module:Class")
     try:
         found: object = getattr(import_module(module_name), class_name)
-    except Exception as error:  # importing runs the user's code, which may raise anything
+    except MISTAKES as error:  # importing runs the user's code
         raise InvalidInput(f"behaviour {name!r} cannot be loaded: {error}") from error
     return found

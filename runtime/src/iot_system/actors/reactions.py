@@ -11,7 +11,7 @@ import structlog
 from msgspec import structs
 
 from iot_system.actors import commands, twins
-from iot_system.actors.actor import Actor
+from iot_system.actors.actor import MISTAKES, Actor
 from iot_system.actors.changes import Changes
 from iot_system.actors.checking import checked
 from iot_system.actors.device import DeviceActor
@@ -49,7 +49,7 @@ def react(actor: Actor, handler: Callable[..., Iterable[Effect] | None], *args: 
     """Call a handler of ``actor``. It may raise, or return nonsense: that harms its own actor only."""
     try:
         effects = checked(handler(*map(_own, args)) or (), actor)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a behaviour is the user's code
+    except MISTAKES as error:
         _fail(actor, handler.__name__, args, error, changes)
         return
     for effect in effects:
@@ -143,7 +143,7 @@ def _sentence(error: BaseException) -> str:
     """The error, and the line of the behaviour, or of what it called, that raised it."""
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - the user's code, again
+    except MISTAKES:
         text = "(cannot be told)"
     return _cut(f"{type(error).__name__}: {text}", ERROR_LIMIT) + _place(error)
 
