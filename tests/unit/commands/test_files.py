@@ -20,6 +20,8 @@ from pyarrow import parquet
 
 KINDS = pytest.mark.parametrize("kind", [csv_file, ndjson_file, parquet_file], ids=lambda kind: kind.__name__[-12:])
 
+NULLABLE = pyarrow.schema([pyarrow.field(one.name, one.type) for one in parquet_file.SCHEMA])
+
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | texts,
@@ -80,6 +82,44 @@ def test_a_broken_line_of_csv_is_told_with_its_number() -> None:
         Message(device="a", ts=1, values={"t": 1.5}),
         Message(device="a", ts=1769860800000, values={"t": "open"}),
     ]
+
+
+def test_a_field_that_csv_cannot_hold_spoils_its_own_line_alone() -> None:
+    text = b"device,ts,metric,value\na,1,t,%s\na,2,t,1.5\n" % (b"x" * 200_000)
+    broken, good = csv_file.read(io.BytesIO(text))
+    assert isinstance(broken, Broken)
+    assert broken.place == 2
+    assert isinstance(good, Item)
+    assert (good.place, good.message) == (3, Message(device="a", ts=2, values={"t": 1.5}))
+
+
+def test_a_row_of_parquet_without_a_time_is_told_with_its_number() -> None:
+    file = io.BytesIO()
+    rows = [{"device": "a", "time": time, "metric": "t", "number": 1.5} for time in (1, None, 2)]
+    parquet.write_table(pyarrow.Table.from_pylist(rows, schema=NULLABLE), file)
+    found = list(parquet_file.read(io.BytesIO(file.getvalue())))
+    assert [one.place for one in found if isinstance(one, Broken)] == [2]
+    assert [one.place for one in found if isinstance(one, Item)] == [1, 3]
+
+
+def test_times_of_parquet_count_to_the_microsecond() -> None:
+    file = io.BytesIO()
+    schema = pyarrow.schema(
+        [one if one.name != "time" else pyarrow.field("time", pyarrow.timestamp("ns")) for one in parquet_file.SCHEMA]
+    )
+    row = {"device": "a", "time": 1_500_123, "metric": "t", "number": 1.5}
+    parquet.write_table(pyarrow.Table.from_pylist([row], schema=schema), file)
+    (found,) = parquet_file.read(io.BytesIO(file.getvalue()))
+    assert isinstance(found, Item)
+    assert found.message.ts == 1.5
+
+
+def test_parquet_whose_columns_are_of_another_kind_is_refused() -> None:
+    file = io.BytesIO()
+    columns = {"device": ["a"], "time": [1], "metric": ["t"], "number": [1.5], "json": [None]}
+    parquet.write_table(pyarrow.table(columns), file)
+    with pytest.raises(InvalidInput, match="'time' is of the type int64"):
+        list(parquet_file.read(io.BytesIO(file.getvalue())))
 
 
 def test_a_broken_line_of_ndjson_is_told_with_its_number() -> None:

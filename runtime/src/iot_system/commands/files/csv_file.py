@@ -58,14 +58,18 @@ def _rows(file: BinaryIO) -> Iterator[Row | Broken]:
     lines = csv.reader(text)
     if (header := next(lines, [])) != HEADER:
         raise InvalidInput(f"the first line is {','.join(header)[:_SHOWN]!r}; it must be {','.join(HEADER)}")
-    before = lines.line_num
     try:
-        for fields in lines:
-            place, before = before + 1, lines.line_num
+        while True:
+            place = lines.line_num + 1
+            try:
+                fields = next(lines)
+            except StopIteration:
+                return
+            except csv.Error as error:  # the reader goes on with the line after it
+                yield Broken(place, f"it is not CSV: {error}")
+                continue
             if fields:
                 yield _row(place, fields)
-    except csv.Error as error:
-        yield Broken(lines.line_num, f"it is not CSV: {error}")
     finally:
         text.detach()
 

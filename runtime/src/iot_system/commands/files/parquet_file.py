@@ -69,16 +69,23 @@ def _opened(file: BinaryIO) -> parquet.ParquetFile:
         raise InvalidInput(f"it is not Parquet: {error}") from None
     if missing := [name for name in SCHEMA.names if name not in opened.schema_arrow.names]:
         raise InvalidInput(f"it has no column {missing[0]!r}; it must have {', '.join(SCHEMA.names)}")
+    if not pyarrow.types.is_timestamp(kind := opened.schema_arrow.field("time").type):
+        raise InvalidInput(f"its column 'time' is of the type {kind}; it must be a timestamp")
     return opened
 
 
 def _rows(opened: parquet.ParquetFile) -> Iterator[Row | Broken]:
     place = 0
     for batch in opened.iter_batches(batch_size=GROUP_ROWS, columns=SCHEMA.names):
-        times_us = batch.column("time").cast(pyarrow.timestamp("us", tz="UTC")).cast(pyarrow.int64()).to_pylist()
+        times_us = (
+            batch.column("time").cast(pyarrow.timestamp("us", tz="UTC"), safe=False).cast(pyarrow.int64()).to_pylist()
+        )
         columns = (batch.column(name).to_pylist() for name in ("device", "metric", "number", "json"))
         for time_us, device, metric, number, json in zip(times_us, *columns, strict=True):
             place += 1
+            if time_us is None:
+                yield Broken(place, "time is null")
+                continue
             try:
                 value = number if json is None else msgspec.json.decode(json)
             except msgspec.DecodeError as error:
