@@ -34,6 +34,13 @@ def test_what_is_no_count_is_refused(text: str) -> None:
         arguments.count(text)
 
 
+@pytest.mark.parametrize("text", ["", "-1", "nan", "inf", "1e300", "soon"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    assert arguments.duration("0.5") == 0.5
+    with pytest.raises(argparse.ArgumentTypeError, match="must be a number from 0"):
+        arguments.duration(text)
+
+
 def test_words_and_objects_are_merged_to_values() -> None:
     words = ["a=1.5", "b=true", "c=open", 'd="2"', "e=", '{"f": {"g": null}}', "a=null"]
     assert arguments.assignments(words) == {

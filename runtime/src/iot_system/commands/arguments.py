@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -12,6 +13,7 @@ import msgspec
 
 from iot_system.errors import InvalidInput
 
+DURATION_LIMIT = 1_000_000_000
 _SHOWN = 80
 Address: TypeAlias = tuple[str, int]
 
@@ -47,6 +49,17 @@ def count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1")
     return int(text)
+
+
+def duration(text: str) -> float:
+    """A number of seconds or days, from 0 to `DURATION_LIMIT`."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found <= DURATION_LIMIT:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number from 0 to {DURATION_LIMIT:,}")
+    return found
 
 
 def assignments(words: Sequence[str]) -> dict[str, Any]:

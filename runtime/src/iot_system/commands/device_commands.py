@@ -6,7 +6,7 @@ import argparse
 from typing import get_args
 
 from iot_system.client import IotClient
-from iot_system.commands.arguments import json_or_text
+from iot_system.commands.arguments import duration, json_or_text
 from iot_system.commands.session import LATER, REFUSED, add_access, run, verb
 from iot_system.commands.tables import Output
 from iot_system.domain.commands import CommandStatus
@@ -23,8 +23,8 @@ def main(argv: list[str]) -> int:
     sending.add_argument("device")
     sending.add_argument("name")
     sending.add_argument("payload", nargs="?", type=json_or_text, help="JSON, else text")
-    sending.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait so many seconds for its end")
-    sending.add_argument("--timeout", type=float, metavar="S", help="the command's life in seconds")
+    sending.add_argument("--wait", type=duration, default=0.0, metavar="S", help="wait so many seconds for its end")
+    sending.add_argument("--timeout", type=duration, metavar="S", help="the command's life in seconds")
     sending.add_argument("--id", help="the same id again is the same command")
     add_access(sending, _send)
     showing = verbs.add_parser("show", help="show a command")

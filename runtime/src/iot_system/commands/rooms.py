@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from iot_system.client import IotClient
-from iot_system.commands.arguments import assignments, json_or_text, label
+from iot_system.commands.arguments import assignments, duration, json_or_text, label
 from iot_system.commands.output import complain
 from iot_system.commands.session import LATER, REFUSED, add_access, run, verb
 from iot_system.commands.tables import Output
@@ -32,12 +32,12 @@ def main(argv: list[str]) -> int:
         one.add_argument("id")
     putting.add_argument("--behaviour", metavar="MODULE:CLASS")
     putting.add_argument("--label", type=label, action="append", default=[], metavar="NAME=VALUE", dest="labels")
-    putting.add_argument("--stale-after", type=float, metavar="S", help="a member not heard of for so long is stale")
+    putting.add_argument("--stale-after", type=duration, metavar="S", help="a member not heard of for so long is stale")
     add_desired(desiring)
     commanding.add_argument("name")
     commanding.add_argument("payload", nargs="?", type=json_or_text, help="JSON, else text")
-    commanding.add_argument("--timeout", type=float, metavar="S", help="the command's life in seconds")
-    commanding.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait so many seconds for its end")
+    commanding.add_argument("--timeout", type=duration, metavar="S", help="the command's life in seconds")
+    commanding.add_argument("--wait", type=duration, default=0.0, metavar="S", help="wait so many seconds for its end")
     add_access(showing, _show)
     add_access(putting, _set)
     add_access(deleting, _delete)

@@ -6,6 +6,7 @@ import argparse
 import time
 
 from iot_system.client import IotClient
+from iot_system.commands.arguments import duration
 from iot_system.commands.session import add_access, run, verb
 from iot_system.commands.tables import Output
 
@@ -24,7 +25,7 @@ def main(argv: list[str]) -> int:
     creating.add_argument(
         "--scope", action="append", default=[], metavar="room:ID", help="narrow it; or label:NAME=VALUE; repeatable"
     )
-    creating.add_argument("--days", type=float, metavar="N", help="it expires after so many days")
+    creating.add_argument("--days", type=duration, metavar="N", help="it expires after so many days")
     add_access(creating, _create)
     listing = verbs.add_parser("list", help="list tokens by id")
     add_access(listing, _list)
