@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -15,8 +16,8 @@ from iot_system.commands.tables import Output
 from iot_system.errors import IotError, Retry
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-REFUSED, LATER, STOPPED = 1, 3, 130
-"""Exit codes beside 0 and argparse's 2: it cannot be done so; the same may succeed later; Ctrl-C."""
+REFUSED, LATER, STOPPED, UNREAD = 1, 3, 130, 141
+"""Exit codes beside 0 and argparse's 2: it cannot be done so; the same may succeed later; Ctrl-C; nobody reads it."""
 PATIENCE_S = 30.0
 Action: TypeAlias = Callable[[IotClient, argparse.Namespace, Output], Awaitable[int | None]]
 
@@ -51,6 +52,9 @@ def run(name: str, parser: argparse.ArgumentParser, argv: list[str]) -> int:
         return REFUSED
     except KeyboardInterrupt:
         return STOPPED
+    except BrokenPipeError:  # as in `iot-system watch | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is not written yet is for nobody
+        return UNREAD
 
 
 async def _run(arguments: argparse.Namespace) -> int:
