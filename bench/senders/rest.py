@@ -18,12 +18,17 @@ from bench.workload import device
 CONNECTIONS = 5
 BULK_MESSAGES = 1000
 TIMEOUT_S = 60.0
+LINE = b"\n"
+LATER = (429, 503)
+TEMPORARY = ("/problems/unavailable", "/problems/overloaded")
+TIMES, RETRY_S = 20, 0.5
+"""How often a message is sent that a busy system could not take at once, as clients do."""
 
 
 class RestSender:
     """Implements `bench.senders.sender.Sender`."""
 
-    def __init__(self, clients: Sequence[httpx.AsyncClient], bodies: Sequence[Sequence[tuple[int, bytes]]]) -> None:
+    def __init__(self, clients: Sequence[httpx.AsyncClient], bodies: Sequence[Sequence[bytes]]) -> None:
         self._clients = clients
         self._bodies = bodies
 
@@ -34,11 +39,28 @@ class RestSender:
                 tasks.create_task(_send(client, bodies))
 
 
-async def _send(client: httpx.AsyncClient, bodies: Sequence[tuple[int, bytes]]) -> None:
-    for messages, body in bodies:
-        response = await client.post("/v1/telemetry", content=body)
-        if response.status_code != 202 or msgspec.json.decode(response.content)["accepted"] != messages:
-            raise ConnectionError(f"{messages} messages were answered by {response.status_code} {response.text[:500]}")
+async def _send(client: httpx.AsyncClient, bodies: Sequence[bytes]) -> None:
+    for body in bodies:
+        waiting = body
+        for _ in range(TIMES):
+            if not (waiting := await _refused(client, waiting)):
+                break
+            await asyncio.sleep(RETRY_S)
+        else:
+            raise ConnectionError(f"{waiting.count(LINE) + 1} messages were refused {TIMES} times")
+
+
+async def _refused(client: httpx.AsyncClient, body: bytes) -> bytes:
+    """Send lines; returns those that may pass later. Raises `ConnectionError` where any may not."""
+    response = await client.post("/v1/telemetry", content=body)
+    if response.status_code in LATER:
+        return body
+    if response.status_code != 202:
+        raise ConnectionError(f"messages were answered by {response.status_code} {response.text[:500]}")
+    lines, rejected = body.split(LINE), msgspec.json.decode(response.content).get("rejected", ())
+    if final := [one for one in rejected if one["type"] not in TEMPORARY]:
+        raise ConnectionError(f"{len(final)} messages were refused, the first because {final[0]['detail']}")
+    return LINE.join([lines[one["line"] - 1] for one in rejected])
 
 
 @contextlib.asynccontextmanager
@@ -59,13 +81,12 @@ async def connect(order: Order) -> AsyncIterator[RestSender]:
         yield RestSender(clients, [_bodies(order, connection) for connection in range(CONNECTIONS)])
 
 
-def _bodies(order: Order, connection: int) -> list[tuple[int, bytes]]:
-    """Requests of one connection: how many messages each has, and its lines."""
+def _bodies(order: Order, connection: int) -> list[bytes]:
+    """Requests of one connection."""
     devices = range(connection, order.workload.devices, CONNECTIONS)
     lines = [
         b'{"device":"%s",%s' % (device(number).encode(), payload[1:])
         for at_once in zip(*(order.workload.payloads(number) for number in devices), strict=True)
         for number, payload in zip(devices, at_once, strict=True)
     ]
-    chunks = [lines[start : start + BULK_MESSAGES] for start in range(0, len(lines), BULK_MESSAGES)]
-    return [(len(chunk), b"\n".join(chunk)) for chunk in chunks]
+    return [LINE.join(lines[start : start + BULK_MESSAGES]) for start in range(0, len(lines), BULK_MESSAGES)]

@@ -20,7 +20,7 @@ TITLES: Mapping[str, str] = {
 }
 
 ASKED = 100
-REGISTER_AT_ONCE = 20_000
+REGISTER_TIMES = 5
 TOKENS_AT_ONCE = 50
 
 
@@ -67,11 +67,14 @@ class OurSide:
 
 
 async def register_devices(system: System, devices: int = DEVICES) -> None:
-    """Register devices in their rooms."""
+    """Register devices in their rooms; what a busy system refuses is asked for again."""
     async with IotClient(system.url, system.admin_token) as iot:
-        for start in range(0, devices, REGISTER_AT_ONCE):
-            numbers = range(start, min(start + REGISTER_AT_ONCE, devices))
-            await iot.devices.register(NewDevice(id=device(number), room=room(number)) for number in numbers)
+        missing = [NewDevice(id=device(number), room=room(number)) for number in range(devices)]
+        for _ in range(REGISTER_TIMES):
+            refused = (await iot.devices.register(missing)).refused
+            if not (missing := [one for one in missing if one.id in refused]):
+                return
+        raise Unavailable(f"{len(missing)} devices could not be registered: {next(iter(refused.values()))}")
 
 
 async def issue_tokens(system: System, devices: int = DEVICES) -> list[str]:

@@ -9,7 +9,7 @@ from iot_system.domain.readings import Telemetry
 from bench.senders.frames import PARTITIONS, frames_of
 from bench.workload import Workload, device
 
-WORKLOAD = Workload(steps=300, start_ms=1_000, devices=200, metrics=2)
+WORKLOAD = Workload(steps=600, start_ms=1_000, devices=10, metrics=2)
 
 
 def messages_of(frames: list[bytes]) -> list[Telemetry]:
