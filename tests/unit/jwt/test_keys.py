@@ -113,6 +113,7 @@ def test_what_cannot_sign_is_left_out_and_is_no_mistake() -> None:
         {"kty": "oct", "kid": "shared", "k": "c2VjcmV0", "alg": "HS256"},
         NEW.jwk(private=True) | {"kid": "private"},
         NEW.jwk() | {"kid": "encryption", "use": "enc"},
+        NEW.jwk() | {"kid": ["several"]},
         {"kty": "EC", "crv": "P-256", "kid": "broken", "x": "AA", "y": "AA"},
         {"kty": "unheard of", "kid": "unknown"},
         Key("ES384", "other").jwk(),

@@ -57,6 +57,7 @@ async def test_without_a_key_id_the_only_key_is_meant_and_one_of_several_is_not(
         {"aud": "another"},
         {"sub": 7},
         {"exp": "soon"},
+        {"exp": str(int(time.time()) + 60)},
         {"without": "exp"},
         {"without": "iss"},
         {"without": "aud"},

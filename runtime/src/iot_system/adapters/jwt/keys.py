@@ -101,7 +101,8 @@ def parse_keys(document: bytes) -> dict[str | None, PyJWK]:
 def _usable(entry: Mapping[str, Any]) -> PyJWK | None:
     """A key for something else, or of a kind that is not known, is no mistake: it is left out."""
     is_private = "d" in entry  # nobody but the issuer may have it
-    if is_private or entry.get("kty") == "oct" or entry.get("use", "sig") != "sig":
+    is_misnamed = not isinstance(entry.get("kid"), str | None)
+    if is_private or is_misnamed or entry.get("kty") == "oct" or entry.get("use", "sig") != "sig":
         return None
     try:
         key = PyJWK(dict(entry))

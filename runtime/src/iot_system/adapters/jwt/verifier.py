@@ -76,14 +76,16 @@ def jwt_verifier(settings: JwtSettings, monotonic_s: Callable[[], float]) -> Key
 
 
 def _principal(claims: Mapping[str, Any], rules: JwtRules) -> Principal:
-    subject = claims["sub"]
+    subject, expires_s = claims["sub"], claims["exp"]
+    if not isinstance(expires_s, int | float):  # PyJWT takes text, too
+        raise Unauthenticated(f"the token's claim 'exp' is {str(expires_s)[:_SHOWN]!r}; it must be a number")
     if not 0 < len(subject) <= SUBJECT_LIMIT or not subject.isprintable() or subject == BOOTSTRAP_ADMIN:
         raise Forbidden(f"the token's subject {subject[:_SHOWN]!r} cannot be told in the audit log")
     return Principal(
         role=_role(claims.get(rules.role_claim), rules.role_claim),
         id=subject,
         scopes=_scopes(claims, rules.scope_claim),
-        expires_us=int((claims["exp"] + LEEWAY_S) * 1_000_000),
+        expires_us=int((expires_s + LEEWAY_S) * 1_000_000),
     )
 
 
