@@ -264,6 +264,24 @@ async def test_a_stream_that_was_lost_is_begun_anew_by_every_shard_and_what_it_t
     assert await system.store.applied("first") == dict.fromkeys(ALL, 0)
 
 
+async def test_frames_of_a_lost_stream_that_were_read_ahead_move_no_position_in_the_next(system: System) -> None:
+    process = await system.process("a", ALL)
+    await system.register(DEVICE)
+    process.line.before["commit"] = halt = Halt()
+    await system.say(DEVICE, 1)
+    await until(lambda: halt.waiting, within_s=DEADLINE_S)
+    await system.say(DEVICE, 2)
+    system.stream.replace("second")
+    following = asyncio.create_task(process.shard.follow_stream())
+    await asyncio.sleep(0.1)
+    halt.released.set()
+    await following
+    for time in range(3, 6):
+        await system.say(DEVICE, time)
+    await system.settled()
+    assert [time for time in await system.history(DEVICE) if time > 2] == [3, 4, 5]
+
+
 @pytest.mark.parametrize("fault", ["commit", "load_devices", "known"])
 async def test_a_store_that_fails_in_an_unforeseen_way_is_asked_again_after_a_new_claim(
     system: System, fault: str

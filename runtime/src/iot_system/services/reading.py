@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from iot_system.ports.clock import Clock
 from iot_system.ports.stream import Stream, StreamMessage
 from iot_system.services.batch import Batch
 from iot_system.services.departures import Departures
+from iot_system.services.partition import Partition
 from iot_system.services.shard_metrics import APPLIED, APPLY_SECONDS, LAG
 
 if TYPE_CHECKING:
@@ -34,10 +36,11 @@ class Reading:
         await shard.follow_stream()
         while True:
             shard.moved.clear()
-            positions = {number: one.applied for number, one in shard.owned.items()}
-            if not positions:
+            claimed = dict(shard.owned)
+            if not claimed:
                 await shard.moved.wait()
                 continue
+            positions = {number: one.applied for number, one in claimed.items()}
             async with self._stream.read(positions, stream_id=shard.stream_id) as reader:
                 fetching = asyncio.create_task(reader.fetch(FETCH_FRAMES, wait_s=FETCH_WAIT_S))
                 try:
@@ -50,7 +53,7 @@ class Reading:
                         LAG.labels(shard.name).set(self.lag)
                         # The next frames come in while these are applied.
                         fetching = asyncio.create_task(reader.fetch(FETCH_FRAMES, wait_s=FETCH_WAIT_S))
-                        await self._apply(messages)
+                        await self._apply(messages, claimed)
                 finally:
                     fetching.cancel()
                     await asyncio.gather(fetching, return_exceptions=True)
@@ -63,12 +66,14 @@ class Reading:
             moved.cancel()
         return fetching.result() if fetching.done() else None
 
-    async def _apply(self, messages: list[StreamMessage]) -> None:
+    async def _apply(self, messages: list[StreamMessage], claimed: Mapping[int, Partition]) -> None:
+        """What was ``claimed`` anew meanwhile gets nothing: its position may be one of another stream."""
         applied: list[Batch] = []
 
         def begin() -> Batch:
             now_us, listening = self._clock.now_us(), self._departures.listening
-            applied.append(Batch(messages, self._shard.owned, now_us=now_us, listening=listening))
+            owned = {number: one for number, one in self._shard.owned.items() if claimed.get(number) is one}
+            applied.append(Batch(messages, owned, now_us=now_us, listening=listening))
             return applied[-1]
 
         if messages:
