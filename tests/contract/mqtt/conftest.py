@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
+import pytest_asyncio
 import uvloop
 
-from tests.contract.mqtt.serving import BROKER, Served, serving
-from tests.harness.nats import NatsServer
+from tests.contract.mqtt.serving import Served, serving
+from tests.harness.system import System, running_system
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -15,13 +16,11 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"uvloop": uvloop.new_event_loop}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    """One for all tests: they use client identifiers and topics of their own."""
-    server = NatsServer(tmp_path_factory.mktemp("nats")).start()
-    BROKER.append(server.url)
-    yield server
-    server.stop()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """Two API pods with everything behind them."""
+    async with running_system(tmp_path_factory.mktemp("system"), pods=2) as one:
+        yield one
 
 
 @pytest.fixture

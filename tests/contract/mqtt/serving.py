@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import itertools
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from iot_system.adapters.mqtt.broker import Broker
 from iot_system.adapters.mqtt.broker.router import Router
@@ -26,13 +30,12 @@ from iot_system.ports.clock import SystemClock
 from iot_system.ports.gateway import Principal
 from iot_system.settings import BrokerSettings
 
+from tests.harness.nats import NatsServer
 from tests.unit.http.memory_gateway import ADMIN_TOKEN, MemoryGateway
 
 DEADLINE_S = 20.0
 _numbers = itertools.count(1)
 TELEMETRY = "v1/devices/me/telemetry"
-BROKER: list[str] = []
-"""The address of the tests' nats-server."""
 
 
 class HeldGateway(MemoryGateway):
@@ -177,6 +180,16 @@ class Served:
             await client.close()
 
 
+@cache
+def _broker() -> NatsServer:
+    """One for the whole process: what tests leave in it, a session and a retained message at most, is their own."""
+    folder = TemporaryDirectory(prefix="nats-")
+    server = NatsServer(Path(folder.name)).start()
+    atexit.register(folder.cleanup)
+    atexit.register(server.stop)
+    return server
+
+
 @asynccontextmanager
 async def serving(limits: MqttLimits | None = None, *, before: Served | None = None) -> AsyncIterator[Served]:
     """Start everything, and stop it; with the port, the devices and the tokens of one that ran ``before``."""
@@ -189,7 +202,7 @@ async def serving(limits: MqttLimits | None = None, *, before: Served | None = N
         tokens, gateway.tokens = before.tokens, before.gateway.tokens
     gateway.name = f"pod-{next(_numbers)}"
     limits = limits or MqttLimits()
-    nats = await connect(BrokerSettings(urls=BROKER[0]), name=gateway.name)
+    nats = await connect(BrokerSettings(urls=_broker().url), name=gateway.name)
     backend = NatsBroker(nats, SystemClock(), replicas=1)
     await backend.start()
     broker = Broker(gateway.name, backend, NatsRequests(nats), SystemClock(), limits)

@@ -79,6 +79,9 @@ class Downlink:
     def deliver(self, delivery: deliveries.Delivery) -> None:
         """What the owner of a device sends over this connection."""
         device = delivery.device
+        if delivery.desired is None and not delivery.commands:
+            self._connected(device)
+            return
         messages: list[Delivery] = []
         if delivery.desired is not None and self._follows(device, delivery.desired):
             messages += self._desired(device, delivery.desired)

@@ -1,6 +1,7 @@
 """What people and programs are sent below ``v1/``: events, as they happen and as their role lets them see.
 
-A session that outlives its connection goes on from where its client was, as far as the events are kept.
+A session that outlives its connection goes on from where its client was, as far as the events are kept; so does one
+that more came for at once than is queued for it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from iot_system.adapters.mqtt.event_topics import message_of, selection_of
 from iot_system.adapters.mqtt.properties import NO_PROPERTIES, Properties
 from iot_system.adapters.mqtt.room_twins import twins
 from iot_system.adapters.mqtt.session import Delivery
-from iot_system.errors import IotError
+from iot_system.errors import IotError, Retry
 from iot_system.ports.broker import Subscription
 from iot_system.ports.events import Gap, Listening, Occurrence, Position, Selection
 from iot_system.ports.gateway import Gateway, Principal
@@ -102,14 +103,27 @@ class EventFeed:
                 if not await self._give(one):
                     return
             elif isinstance(one, Gap):
-                log.info("events may be missing", why=one.reason, client=self._principal.id)
-                if listening.is_over and listening is self._listenings[-1]:
-                    self._on_slow(one.reason)
-                    return
+                if not listening.is_over:
+                    log.info("events may be missing", why=one.reason, client=self._principal.id)
+                elif listening is self._listenings[-1]:
+                    await self._catch_up(one.position)
             elif listening.is_over:
                 self._listenings.popleft()
                 await listening.leave()
         self._tell_position("")
+
+    async def _catch_up(self, position: Position) -> None:
+        """The queue was full: what did not fit is read from the stream."""
+        async with self._changing:
+            if self._selection is None:
+                return
+            try:
+                follower = await self._gateway.events.listen(self._principal, self._selection, after=position)
+            except Retry as error:
+                self._on_slow(str(error))
+                return
+            await self._listenings.popleft().leave()
+            self._listenings.append(follower)
 
     async def _give(self, one: Occurrence) -> bool:
         """False where there is no room for it, for too long."""
