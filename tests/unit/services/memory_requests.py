@@ -34,12 +34,16 @@ class Switchboard:
 
 
 class MemoryRequests:
-    """One client of a `Switchboard`. ``before_ask`` and ``before_answer`` may wait, or raise."""
+    """One client of a `Switchboard`. ``before_ask`` and ``before_answer`` may wait, or raise.
+
+    Nobody hears that it is alive while it ``is_mute``.
+    """
 
     def __init__(self, board: Switchboard) -> None:
         self._board = board
         self._mine: dict[int | None, Handler] = {}
         self.asked: list[tuple[int | None, bytes]] = []
+        self.is_mute = False
         self.before_ask: Callable[[], Awaitable[None]] = _at_once
         self.before_answer: Callable[[], Awaitable[None]] = _at_once
 
@@ -105,7 +109,7 @@ class MemoryRequests:
 
     async def alive(self, gateway: str) -> None:
         """See the port."""
-        for callback in self._board.on_alive:
+        for callback in () if self.is_mute else self._board.on_alive:
             callback(gateway)
 
     async def on_alive(self, callback: Callable[[str], None]) -> None:

@@ -43,6 +43,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now_s
 
+    def stand_still(self, seconds: float) -> None:
+        """As a handler that takes so long: time passes, and nothing else happens."""
+        self._jumping.now_s += seconds
+
     def run_in_executor(self, executor: Executor | None, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
         """At once, in this thread: a database takes no simulated time. Its answer comes a moment later all the same."""
         future: asyncio.Future[T] = self.create_future()

@@ -22,7 +22,7 @@ from iot_system.services.housekeeping import GATEWAYS_S
 from tests.harness.waiting import until
 from tests.unit.services.lifeline import Halt, Times
 from tests.unit.services.memory_requests import MemoryRequests
-from tests.unit.services.simulated_loop import SimulatedClock
+from tests.unit.services.simulated_loop import SimulatedClock, SimulatedLoop
 from tests.unit.services.system import ADMIN, ALL, DEADLINE_S, Process, System, ids_of, running
 
 DEVICE, OTHER = ids_of(1)[:2]
@@ -232,6 +232,33 @@ async def test_a_shard_that_was_cut_off_ends_no_connection_of_those_it_could_not
     await requests.alive("ghost")
     await asyncio.sleep(5)
     assert (await radio.state()).connection is not None
+
+
+async def test_a_shard_that_stood_still_ends_no_connection_of_those_it_could_not_hear(
+    radio: Radio, process: Process
+) -> None:
+    await radio.connect(gateway="ghost")
+    await asyncio.sleep(2 * GATEWAYS_S)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimulatedLoop)
+    loop.stand_still(2 * VANISHED_S)
+    await asyncio.sleep(VANISHED_S / 2)
+    assert (await radio.state()).connection is not None
+
+
+async def test_a_gateway_that_was_only_cut_off_is_asked_who_is_still_connected_once_it_is_heard_of_again(
+    radio: Radio, process: Process
+) -> None:
+    await radio.connect()
+    radio.system.requests.is_mute = True
+    await asyncio.sleep(2 * VANISHED_S)
+    assert (await radio.state()).connection is None
+    radio.deliveries.clear()
+    radio.system.requests.is_mute = False
+    await asyncio.sleep(2 * GATEWAYS_S)
+    assert radio.deliveries == [Delivery(DEVICE, "one", None, [])]
+    await asyncio.sleep(10 * GATEWAYS_S)
+    assert len(radio.deliveries) == 1
 
 
 async def test_new_readings_are_published_only_while_somebody_listens(radio: Radio, process: Process) -> None:

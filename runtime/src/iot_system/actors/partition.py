@@ -11,6 +11,7 @@ from iot_system.actors.schedule import Schedule
 from iot_system.actors.sealing import Numbering
 from iot_system.actors.timing import fire
 from iot_system.domain.addresses import Address
+from iot_system.domain.deliveries import Delivery
 from iot_system.domain.frames import ActorFrame
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.signals import Signal
@@ -117,18 +118,25 @@ class PartitionActors(DirectChanges):
         """Devices that are connected to ``gateway``."""
         return list(self._connected.get(gateway, ()))
 
-    def lose_gateway(self, gateway: str, devices: Iterable[str], changes: Changes, *, now_us: int) -> None:
-        """End the connections of ``devices`` (some of `connected_to`, activated) to a gateway that has vanished."""
+    def lose_gateway(self, gateway: str, devices: Iterable[str], changes: Changes, *, now_us: int) -> list[Delivery]:
+        """End the connections of ``devices`` (some of `connected_to`, activated) to a gateway that has vanished.
+
+        Returns what asks the gateway whether they are still there.
+        """
+        ended = []
         connected = self._connected.get(gateway, set())
         for id_ in devices:
             connected.discard(id_)
             actor = self.devices.get(id_)
-            if actor is None or actor.state.connection is None or actor.state.connection.gateway != gateway:
+            connection = actor.state.connection if actor is not None else None
+            if actor is None or connection is None or connection.gateway != gateway:
                 continue
+            ended.append(Delivery(id_, connection.connection, None, []))
             actor.now_us = now_us
             signals.disconnect(actor, "the gateway vanished", now_us, changes)
         if not connected:
             self._connected.pop(gateway, None)
+        return ended
 
     def seal(self, changes: Changes) -> None:
         """Complete ``changes`` for the commit: ``outbox`` and ``timers``."""

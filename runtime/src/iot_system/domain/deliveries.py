@@ -18,7 +18,10 @@ class Desired(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, array_like=True):
-    """What the device is to get over one connection: its desired state, then commands in their order."""
+    """What the device is to get over one connection: its desired state, then commands in their order.
+
+    Nothing at all asks whether the connection is still there, which a `Connected` answers.
+    """
 
     device: str
     connection: str

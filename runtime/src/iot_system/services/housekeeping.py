@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -65,17 +64,24 @@ class Housekeeping:
                 continue
 
     async def end_lost_connections(self) -> None:
-        """Devices are told as gone whose API process has vanished."""
+        """Devices are told as gone whose API process has vanished; one that comes back is asked who is still there."""
         shard = self._shard
         while True:
             for gateway in self._gateways.vanished(shard.owned):
                 log.warning("a gateway vanished", shard=shard.name, gateway=gateway)
-                while any(partition.actors.connected_to(gateway) for partition in shard.owned.values()):
-                    await shard.apply(partial(self._lose, gateway))
+                while any(gateway in partition.actors.gateways() for partition in shard.owned.values()):
+                    await self._lose(gateway)
+            await self._gateways.ask_who_returned()
             await asyncio.sleep(GATEWAYS_S)
 
-    def _lose(self, gateway: str) -> LostConnections:
-        return LostConnections(self._shard.owned, gateway, now_us=self._clock.now_us())
+    async def _lose(self, gateway: str) -> None:
+        def begin() -> LostConnections:
+            work.append(LostConnections(self._shard.owned, gateway, now_us=self._clock.now_us()))
+            return work[-1]
+
+        work: list[LostConnections] = []
+        await self._shard.apply(begin)
+        self._gateways.lost(gateway, work[-1].ended)
 
     async def keep(self) -> None:
         """Let idle actors go; forget what every partition has applied, and what is old."""
