@@ -9,6 +9,7 @@ import itertools
 import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -65,8 +66,8 @@ async def test_after_a_kill_every_count_and_state_is_exactly_right(
     plant: Plant, fault: Fault, seed: int, table: Table
 ) -> None:
     plant.wait_until_whole()
-    async with Pods([pod.url for pod in plant.pods], plant.admin_token) as pods:
-        workload = Workload(pods, name=f"run{next(_numbers)}", seed=seed)
-        await workload.prepare()
+    async with Pods([pod.url for pod in plant.pods], plant.admin_token) as pods, AsyncExitStack() as opened:
+        workload = Workload(pods, plant.mqtt_ports, name=f"run{next(_numbers)}", seed=seed)
+        await workload.prepare(opened)
         await workload.work(lambda: fault(plant, random.Random(seed)))
         table.add(fault.__name__, await workload.check())

@@ -9,14 +9,17 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Literal, NamedTuple
 
 from iot_system.domain.commands import FINAL
 
 from tests.contract.faults.behaviours import MARK, TALLY
 from tests.contract.faults.figures import Figures
 from tests.contract.faults.pods import Pods
+from tests.contract.faults.sides import ByMqtt, ByRest, Side, by_mqtt
+from tests.harness.processes import HOST
 from tests.harness.waiting import until
 
 BEHAVIOURS = "tests.contract.faults.behaviours"
@@ -30,13 +33,14 @@ WRITERS = 2
 """Of each device's desired state, at once."""
 PATCHES = 8
 """Of each writer."""
+REPORTS = 20
+"""Patches of the reported state, of each device with MQTT."""
 LEVEL = "level"
 ANSWER, CANCEL, EXPIRE = "answer", "cancel", "expire"
 """Names of commands, by how they shall end."""
 ENDS = {CANCEL: "cancelled", EXPIRE: "expired"}
 EXPIRES_AFTER_S = 0.5
 LONG_S = 600.0
-TAKE_S = 2.0
 WAIT_S = 20.0
 SETTLED_WITHIN_S = 60.0
 
@@ -47,7 +51,7 @@ class Given(NamedTuple):
     id: str
     name: str
     number: int
-    answer: str
+    answer: Literal["succeeded", "failed"]
 
 
 class Device:
@@ -56,9 +60,13 @@ class Device:
     def __init__(self, id_: str, room: str, chance: random.Random) -> None:
         self.id = id_
         self.room = room
-        self.token = ""
+        self.side: Side
+        self.reports = 0
+        """Patches of the reported state that are durable."""
+        self.wanted: tuple[int, dict[str, Any]] = (-1, {})
+        """The newest desired state that the device has heard of, with its version."""
         self.levels = [chance.randint(1, 1_000_000) for _ in range(READINGS)]
-        self.done: Counter[str] = Counter()
+        self.done: set[str] = set()
         self.commands = [
             Given(
                 f"{id_}-c{number}",
@@ -75,20 +83,26 @@ class Device:
 class Workload:
     """`prepare`, `work` (``strike`` is called in its middle), `check`."""
 
-    def __init__(self, pods: Pods, *, name: str, seed: int) -> None:
+    def __init__(self, pods: Pods, mqtt_ports: Sequence[int], *, name: str, seed: int) -> None:
         chance = random.Random(seed)
         self._pods = pods
+        self._mqtt_ports = mqtt_ports
         self._name = name
         self._tally = f"{name}-tally"
         self._devices = [Device(f"{name}-d{number}", f"{name}-r{number % ROOMS}", chance) for number in range(DEVICES)]
         self._begin_ms = time.time_ns() // 1_000_000 - READINGS - 1
-        steps = DEVICES * (READINGS + LANES * COMMANDS + WRITERS * PATCHES)
+        steps = DEVICES * (READINGS + LANES * COMMANDS + WRITERS * PATCHES) + len(self._by_mqtt) * REPORTS
         self._strike_at = round(steps * chance.uniform(0.2, 0.6))
         self._steps = 0
         self._middle = asyncio.Event()
 
-    async def prepare(self) -> None:
-        """Register everything."""
+    @property
+    def _by_mqtt(self) -> list[Device]:
+        """Every other device; the rest use REST."""
+        return self._devices[::2]
+
+    async def prepare(self, opened: AsyncExitStack) -> None:
+        """Register everything, and connect the devices for as long as ``opened`` is."""
         behaviours = {self._tally: {"behaviour": f"{BEHAVIOURS}:Tally"}}
         for device in self._devices:
             labels = {TALLY: self._tally}
@@ -97,29 +111,32 @@ class Workload:
             registered = await self._pods.ask("POST", "/v1/devices", {"id": id_, **registration})
             assert registered.status_code in (201, 409), registered.text
         for device in self._devices:
-            issued = await self._pods.ok("POST", f"/v1/devices/{device.id}/credentials")
-            device.token = issued["token"]
+            token = (await self._pods.ok("POST", f"/v1/devices/{device.id}/credentials"))["token"]
+            device.side = ByRest(self._pods, device.id, token)
+            if device in self._by_mqtt:
+                port = self._mqtt_ports[self._devices.index(device) // 2 % len(self._mqtt_ports)]
+                device.side = await opened.enter_async_context(by_mqtt((HOST, port), device.id, token))
 
     async def work(self, strike: Callable[[], None]) -> None:
         """Return when everything is acknowledged, and the system has got over the strike."""
         async with asyncio.TaskGroup() as tasks:
             working = [tasks.create_task(one) for device in self._devices for one in self._work_of(device)]
-            executing = [tasks.create_task(self._execute(device)) for device in self._devices]
+            serving = [tasks.create_task(one) for device in self._devices for one in self._service_of(device)]
             await self._middle.wait()
             await asyncio.to_thread(strike)
             await asyncio.gather(*working)
-            for task in executing:
+            await until(self._have_heard, within_s=SETTLED_WITHIN_S, why="devices did not hear of their desired states")
+            for task in serving:
                 task.cancel()
 
     async def check(self) -> Figures:
         """Raises AssertionError where a count or a state is another than it must be."""
         for device in self._devices:
-            mark = {"ts": self._begin_ms + READINGS + 1, "values": {MARK: 1}}
-            await self._pods.ok("POST", f"/v1/devices/{device.id}/telemetry", mark, token=device.token)
+            await device.side.send(self._begin_ms + READINGS + 1, {MARK: 1})
         await self._settled()
         for device in self._devices:
             await self._check_commands(device)
-            await self._check_desired(device)
+            await self._check_twin(device)
             await self._check_history(device)
         for number in range(ROOMS):
             await self._check_room(f"{self._name}-r{number}")
@@ -127,7 +144,7 @@ class Workload:
         return Figures(
             readings=DEVICES * READINGS,
             commands=DEVICES * LANES * COMMANDS,
-            patches=sum(device.accepted.total() for device in self._devices),
+            patches=sum(device.accepted.total() + device.reports for device in self._devices),
             messages=messages,
             repeated=self._pods.lost,
         )
@@ -136,6 +153,13 @@ class Workload:
         yield self._send(device)
         yield from (self._give(device, device.commands[lane::LANES]) for lane in range(LANES))
         yield from (self._desire(device, f"writer-{number}") for number in range(WRITERS))
+        if isinstance(device.side, ByMqtt):
+            yield self._report(device, device.side)
+
+    def _service_of(self, device: Device) -> Iterator[Any]:
+        yield self._execute(device)
+        if isinstance(device.side, ByMqtt):
+            yield self._hear(device, device.side)
 
     def _step(self) -> None:
         self._steps += 1
@@ -144,9 +168,19 @@ class Workload:
 
     async def _send(self, device: Device) -> None:
         for number, level in enumerate(device.levels):
-            body = {"ts": self._begin_ms + number, "values": {LEVEL: level}}
-            await self._pods.ok("POST", f"/v1/devices/{device.id}/telemetry", body, token=device.token)
+            await device.side.send(self._begin_ms + number, {LEVEL: level})
             self._step()
+
+    async def _report(self, device: Device, side: ByMqtt) -> None:
+        for number in range(1, REPORTS + 1):
+            await side.report({"number": number})
+            device.reports = number
+            self._step()
+
+    async def _hear(self, device: Device, side: ByMqtt) -> None:
+        async for wanted in side.desired():
+            assert wanted[0] > device.wanted[0], "a desired state came after a newer one"
+            device.wanted = wanted
 
     async def _give(self, device: Device, commands: list[Given]) -> None:
         """Give commands, each once the one before is over."""
@@ -165,19 +199,12 @@ class Workload:
     async def _execute(self, device: Device) -> None:
         """As the device: do each command once, and answer as often as it is needed."""
         by_id = {given.id: given for given in device.commands}
-        pending = f"/v1/devices/{device.id}/commands?status=pending"
-        while True:
-            taken = await self._pods.ok("GET", pending, token=device.token, wait_s=TAKE_S)
-            for command in taken["items"]:
-                given = by_id[command["id"]]
-                assert command["payload"] == {"number": given.number}, command
-                if given.name != ANSWER:
-                    continue
-                if given.id not in device.done:
-                    device.done[given.id] += 1
-                answer = {"status": given.answer, "payload": {"done": given.number}}
-                path = f"/v1/devices/{device.id}/commands/{given.id}/result"
-                await self._pods.ok("POST", path, answer, token=device.token)
+        async for taken in device.side.commands():
+            given = by_id[taken.id]
+            assert taken.payload == {"number": given.number}, taken
+            if given.name == ANSWER:
+                device.done.add(given.id)
+                await device.side.answer(given.id, given.answer, {"done": given.number})
 
     async def _desire(self, device: Device, writer: str) -> None:
         """Change the desired state under its version, and find out what became of a change whose answer was lost."""
@@ -220,14 +247,20 @@ class Workload:
             expected = ENDS.get(given.name, given.answer)
             result = {"done": given.number} if given.name == ANSWER else None
             assert (found[given.id]["status"], found[given.id]["result"]) == (expected, result), found[given.id]
-        assert device.done == Counter(given.id for given in device.commands if given.name == ANSWER)
+        assert device.done == {given.id for given in device.commands if given.name == ANSWER}
 
-    async def _check_desired(self, device: Device) -> None:
+    def _have_heard(self) -> bool:
+        """Whether the devices that can hear know of every change of their desired states."""
+        return all(device.wanted == (WRITERS * PATCHES, dict(device.accepted)) for device in self._by_mqtt)
+
+    async def _check_twin(self, device: Device) -> None:
         twin = await self._pods.ok("GET", f"/v1/devices/{device.id}/twin")
         assert device.accepted.total() == WRITERS * PATCHES
         assert twin["version"]["desired"] == device.accepted.total(), twin
         assert twin["desired"] == dict(device.accepted)
         assert twin["latest"][LEVEL]["value"] == device.levels[-1]
+        assert twin["reported"] == ({"number": REPORTS} if device.reports else {})
+        assert twin["version"]["reported"] == device.reports, twin
 
     async def _check_history(self, device: Device) -> None:
         page = await self._pods.ok("GET", f"/v1/devices/{device.id}/telemetry?metric={LEVEL}&order=asc&limit=1000")
