@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from iot_system.domain.commands import RESEND_AFTER_S
 from iot_system.domain.deliveries import Delivery, Desired
 from iot_system.domain.questions import DesiredView
 from iot_system.domain.registry import Device
@@ -127,6 +128,30 @@ def test_a_device_that_is_connected_gets_each_patch_with_its_version(world: Worl
         Delivery("d", "c1", Desired(2, {"b": 2}, is_whole=False), []),
     ]
     assert world.device("d").desired_delivered == 2
+
+
+def test_desired_state_that_is_not_acknowledged_is_sent_again_whole_until_it_is(world: World) -> None:
+    """What is sent to a gateway may be lost: the shard dies after its commit, the broker is away for a moment."""
+    world.connect("d")
+    desire(world, {"a": 1})
+    desire(world, {"b": 2})
+    world.signal(DesiredDelivered("d", 1, 5000))
+    world.deliveries.clear()
+    again = Delivery("d", "c1", Desired(2, {"a": 1, "b": 2}, is_whole=True), [])
+    world.wait(RESEND_AFTER_S + 1)
+    assert world.deliveries == [again]
+    world.restart()
+    world.wait(RESEND_AFTER_S)
+    assert world.deliveries == [again, again]
+    world.signal(DesiredDelivered("d", 2, 5000))
+    assert world.owner("d").next_due_us() is None
+
+
+def test_desired_state_waits_without_being_sent_for_who_does_not_listen_to_it_any_more(world: World) -> None:
+    world.connect("d")
+    desire(world, {"a": 1})
+    world.connect("d", desired=False)
+    assert world.owner("d").next_due_us() is None
 
 
 def test_a_device_that_does_not_listen_to_its_desired_state_gets_none(world: World) -> None:

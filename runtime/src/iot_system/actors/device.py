@@ -79,11 +79,20 @@ class DeviceActor(Actor):
         """Take over commands that are not at their end, in the order of their creation."""
         self.commands = {command.id: command for command in commands} or _NO_COMMANDS
 
+    @property
+    def misses_desired(self) -> bool:
+        """Whether the device listens to its desired state and has not acknowledged the newest."""
+        state = self.state
+        connection = state.connection
+        return state.desired_delivered < state.desired_version and connection is not None and connection.wants_desired
+
     def due_us(self) -> int | None:
-        """When something happens by time: a timer, the end of a command's life, its repetition. None: never."""
+        """When something happens by time: a timer, the end of a command's life, what is sent again. None: never."""
         times = [*self.state.timers.values(), *(command.expires_us for command in self.commands.values())]
         if self.commands and self.gets_commands:
             times += [one.updated_us + RESEND_AFTER_US for one in self.commands.values() if one.status == "sent"]
+        if self.misses_desired:
+            times.append(self.state.desired_sent_us + RESEND_AFTER_US)
         return min(times, default=None)
 
     def is_resent(self, message: Telemetry) -> bool:

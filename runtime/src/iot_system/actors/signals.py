@@ -38,6 +38,7 @@ def receive(actor: DeviceActor, signal: Signal, changes: Changes) -> None:
             if state.desired_delivered < version <= state.desired_version:
                 state.desired_delivered = version
                 changes.touch(actor)
+                changes.rescheduled.add(actor.address)
         case Connected():
             _connected(actor, signal, changes)
         case Disconnected(_, connection, reason, time_us):
@@ -102,7 +103,7 @@ def _connected(actor: DeviceActor, signal: Connected, changes: Changes) -> None:
     changes.rescheduled.add(actor.address)
     expire(actor, changes)
     if now.wants_desired and not (had and had.wants_desired):
-        changes.deliver(actor, twins.whole_desired(actor))
+        twins.send_whole(actor, changes)
     if now.wants_commands and not (had and had.wants_commands) and actor.commands:
         commands.send(actor, list(actor.commands.values()), changes)
     if not same:

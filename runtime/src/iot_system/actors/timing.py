@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iot_system.actors import commands
+from iot_system.actors import commands, twins
 from iot_system.actors.changes import Changes
 from iot_system.actors.device import DeviceActor
 from iot_system.actors.reactions import react
@@ -10,12 +10,13 @@ from iot_system.actors.room import RoomActor
 
 
 def fire(actor: DeviceActor | RoomActor, changes: Changes) -> None:
-    """End commands whose life is over, send again what was not delivered, then let timers go off, the earliest first.
+    """End commands whose life is over, send again what was not acknowledged, then let timers go off, earliest first.
 
     A timer that is set while others go off waits for the next time.
     """
     if isinstance(actor, DeviceActor):
         expire(actor, changes)
+        twins.send_again(actor, changes)
         commands.send_again(actor, changes)
     timers = actor.state.timers
     over = sorted((due_us, name) for name, due_us in timers.items() if due_us <= actor.now_us)

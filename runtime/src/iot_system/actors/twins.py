@@ -8,7 +8,7 @@ import msgspec
 
 from iot_system.actors.actor import Actor
 from iot_system.actors.changes import Changes
-from iot_system.actors.device import DeviceActor
+from iot_system.actors.device import RESEND_AFTER_US, DeviceActor
 from iot_system.actors.room import RoomActor
 from iot_system.domain.deliveries import Desired
 from iot_system.domain.frames import DesiredChange
@@ -57,7 +57,7 @@ def desire(actor: Actor, patch: dict[str, Any], by: str, changes: Changes) -> bo
     if isinstance(actor, DeviceActor):
         changes.events.append(actor.event("twin", data))
         if (connection := actor.state.connection) and connection.wants_desired:
-            changes.deliver(actor, Desired(state.desired_version, patch, is_whole=False))
+            _send(actor, Desired(state.desired_version, patch, is_whole=False), changes)
     elif isinstance(actor, RoomActor):
         changes.events.append(actor.event("room", data))
         for device in actor.state.members:
@@ -65,6 +65,19 @@ def desire(actor: Actor, patch: dict[str, Any], by: str, changes: Changes) -> bo
     return True
 
 
-def whole_desired(actor: DeviceActor) -> Desired:
-    """The desired state for a device that may know nothing of it."""
-    return Desired(actor.state.desired_version, actor.state.desired, is_whole=True)
+def send_whole(actor: DeviceActor, changes: Changes) -> None:
+    """Send the desired state to a device that may know nothing of it."""
+    _send(actor, Desired(actor.state.desired_version, actor.state.desired, is_whole=True), changes)
+
+
+def send_again(actor: DeviceActor, changes: Changes) -> None:
+    """Send the desired state whole where what was sent some time ago was not acknowledged."""
+    if actor.misses_desired and actor.state.desired_sent_us <= actor.now_us - RESEND_AFTER_US:
+        send_whole(actor, changes)
+
+
+def _send(actor: DeviceActor, desired: Desired, changes: Changes) -> None:
+    actor.state.desired_sent_us = actor.now_us
+    changes.touch(actor)
+    changes.rescheduled.add(actor.address)
+    changes.deliver(actor, desired)

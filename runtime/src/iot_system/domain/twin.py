@@ -58,6 +58,8 @@ class DeviceState(msgspec.Struct, omit_defaults=True, gc=False):
     """What a behaviour keeps between messages."""
     desired_delivered: int = 0
     """The version of the desired state that the device has acknowledged."""
+    desired_sent_us: int = 0
+    """When desired state was last sent over the connection."""
     connection: Connection | None = None
     left_us: int = 0
     left_reason: str | None = None

@@ -148,8 +148,13 @@ class Downlink:
         return self._device if name == ME else name
 
     def _follows(self, device: str, desired: deliveries.Desired) -> bool:
-        """Whether the device can make something of it: a patch needs all before it, else the whole is asked for."""
+        """Whether the device can make something of it: a patch needs all before it, else the whole is asked for.
+
+        What is sent again while it is on its way still must not pile up behind itself.
+        """
         before = self._versions.get(device)
+        if desired.version == before and f"{_DESIRED}{device}/{before}" in self._waiting():
+            return False
         if not desired.is_whole:
             if before is not None and desired.version <= before:
                 return False
