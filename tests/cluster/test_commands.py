@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from iot_system.client import IotClient, NewDevice
+from iot_system.client import DeviceConnection, IotClient, NewDevice
 
-from tests.harness.installation import Installation
+from tests.harness.installation import HOST, MQTT, Installation
+from tests.harness.waiting import until
 
 DEADLINE_S = 60.0
 
@@ -25,6 +26,34 @@ async def test_a_command_given_to_one_pod_is_answered_through_another(testing: I
             await itself.commands.answer("me", taken.id, {"percent": 38})
             done = await iot.commands.wait("commanded", given.id, wait_s=DEADLINE_S)
             assert (done.status, done.result) == ("succeeded", {"percent": 38})
+
+
+async def test_a_device_with_mqtt_at_another_pod_gets_commands_and_desired_state_and_is_heard(
+    testing: Installation,
+) -> None:
+    here, there = testing.api, testing.other_api
+    async with IotClient(here.url(), testing.token) as iot:
+        await iot.devices.register([NewDevice(id="connected")])
+        token = (await iot.devices.issue_token("connected")).token
+        wanted = await iot.twins.desire("connected", {"interval_s": 30})
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            DeviceConnection(HOST, there.local(MQTT), "connected", token) as connection,
+        ):
+            heard = await anext(connection.desired())
+            assert (heard.version, heard.state) == (wanted.version, {"interval_s": 30})
+            given = await iot.commands.send("connected", "open", {"percent": 40})
+            command = await anext(connection.commands())
+            assert (command.id, command.name, command.payload) == (given.id, "open", {"percent": 40})
+            await connection.answer(command.id, {"percent": 38})
+            done = await iot.commands.wait("connected", given.id, wait_s=DEADLINE_S)
+            assert (done.status, done.result) == ("succeeded", {"percent": 38})
+            await connection.report({"firmware": "1.2"})
+
+            async def is_heard() -> bool:
+                return (await iot.twins.get("connected")).reported == {"firmware": "1.2"}
+
+            await until(is_heard, within_s=DEADLINE_S)
 
 
 async def test_a_desired_state_set_through_one_pod_is_read_from_another(testing: Installation) -> None:

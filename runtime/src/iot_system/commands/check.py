@@ -50,7 +50,7 @@ async def check(url: str, token: str, mqtt: Address | None) -> None:
             token = (await iot.devices.issue_token(device)).token
             await _send_and_read_back(iot, device, token, mqtt)
             with step("gave a command; the device answered it, and an event told so"):
-                await _command(iot, device, token)
+                await _command(iot, device, token, mqtt)
         finally:
             with step(f"removed {device}"), contextlib.suppress(NotFound):
                 await iot.devices.delete(device)
@@ -72,21 +72,30 @@ async def _send_and_read_back(iot: IotClient, device: str, token: str, mqtt: Add
         await _until(lambda: _twin(iot, device), sent, "twin")
 
 
-async def _command(iot: IotClient, device: str, token: str) -> None:
+async def _command(iot: IotClient, device: str, token: str, mqtt: Address | None) -> None:
     try:
         async with (
             asyncio.timeout(DEADLINE_S),
-            IotClient(iot.url, token, patience_s=PATIENCE_S) as itself,
             iot.events.listen(devices=[device], kinds=["command"]) as events,
         ):
             given = await iot.commands.send(device, "check")
-            for taken in await itself.commands.take(device, wait_s=DEADLINE_S):
-                await itself.commands.answer(device, taken.id)
+            await _answer(iot.url, device, token, mqtt)
             async for event in events:
                 if event.data["id"] == given.id and event.data["status"] == "succeeded":
                     return
     except TimeoutError:
         raise Unavailable(f"no event told the command's success, {DEADLINE_S:g} s after it was given") from None
+
+
+async def _answer(url: str, device: str, token: str, mqtt: Address | None) -> None:
+    """As the device, by MQTT where it is to be checked."""
+    if mqtt is None:
+        async with IotClient(url, token, patience_s=PATIENCE_S) as itself:
+            for taken in await itself.commands.take(device, wait_s=DEADLINE_S):
+                await itself.commands.answer(device, taken.id)
+        return
+    async with DeviceConnection(*mqtt, device, token, patience_s=PATIENCE_S) as connection:
+        await connection.answer((await anext(connection.commands())).id)
 
 
 async def _history(iot: IotClient, device: str) -> dict[str, Any]:
