@@ -96,7 +96,7 @@ async def running_system(folder: Path, *, pods: int = 1, jwt: JwtSettings | None
 @asynccontextmanager
 async def _running_pod(settings: ApiSettings) -> AsyncIterator[Pod]:
     api = Api(settings)
-    http = HttpServer(api.app, "127.0.0.1", 0)
+    http = HttpServer(api.app, "127.0.0.1", 0, websockets=api.websockets)
     await http.start()
     pod = Pod(api, http)
     try:

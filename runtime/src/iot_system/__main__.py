@@ -10,7 +10,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from iot_system import __version__
 from iot_system.errors import InvalidSetting
 
 if TYPE_CHECKING:
-    from iot_system.adapters.http.server import ASGIApp
+    from iot_system.adapters.http.server import ASGIApp, WebSocketFactory
     from iot_system.services.runner import Service
     from iot_system.settings import ProcessSettings
 
@@ -33,7 +33,8 @@ def _api(arguments: Sequence[str]) -> int:
     settings = read_settings(ApiSettings)
     set_up_logs(settings.process.log_level, service="api")
     api = Api(settings)
-    return _run(api, api.app, settings.listen.host, settings.listen.http_port, settings.process)
+    host, port = settings.listen.host, settings.listen.http_port
+    return _run(api, api.app, host, port, settings.process, api.websockets)
 
 
 def _actor_system(arguments: Sequence[str]) -> int:
@@ -162,12 +163,21 @@ def _no_more(arguments: Sequence[str]) -> None:
         raise InvalidSetting(f"takes no arguments, but got {' '.join(arguments)}; settings come from the environment")
 
 
-def _run(service: Service, app: ASGIApp, host: str, port: int, process: ProcessSettings) -> int:
+def _run(
+    service: Service,
+    app: ASGIApp,
+    host: str,
+    port: int,
+    process: ProcessSettings,
+    websockets: Mapping[str, WebSocketFactory] | None = None,
+) -> int:
     import uvloop
 
     from iot_system.services.runner import run
 
-    return uvloop.run(run(service, app, host=host, port=port, requests_timeout_s=process.requests_timeout_s))
+    timeout_s = process.requests_timeout_s
+    serving = run(service, app, host=host, port=port, requests_timeout_s=timeout_s, websockets=websockets or {})
+    return uvloop.run(serving)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import aiomqtt
 from aiomqtt import ProtocolVersion
@@ -68,6 +68,7 @@ async def peer(
     client_id: str | None = None,
     keeps_session: bool = False,
     will: aiomqtt.Will | None = None,
+    transport: Literal["tcp", "websockets"] = "tcp",
 ) -> AsyncIterator[Peer]:
     """With ``keeps_session`` it goes on with its session, which outlives it."""
     is_v5 = version is ProtocolVersion.V5
@@ -76,7 +77,9 @@ async def peer(
         properties.SessionExpiryInterval = 600
     client = aiomqtt.Client(
         "127.0.0.1",
-        pod.mqtt_port,
+        pod.mqtt_port if transport == "tcp" else int(pod.url.rpartition(":")[2]),
+        transport=transport,
+        websocket_path="/mqtt" if transport == "websockets" else None,
         username=user,
         password=token,
         identifier=client_id,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from functools import partial
 
 import structlog
 
 from iot_system.adapters.http.app import ASGIApp, Receive, Scope, Send, create_app
 from iot_system.adapters.http.monitoring import create_monitoring_app
+from iot_system.adapters.http.server import WebSocketFactory
 from iot_system.adapters.jwt.verifier import jwt_verifier
 from iot_system.adapters.mqtt.broker import Broker
 from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.server import MqttServer
+from iot_system.adapters.mqtt.websocket import WebSocketProtocol, unavailable
 from iot_system.adapters.nats.broker import NatsBroker
 from iot_system.adapters.nats.connection import Client, connect, disconnect
 from iot_system.adapters.nats.events import EVENTS, READINGS, NatsLog
@@ -42,6 +45,11 @@ class Api:
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application: probes from the first moment, the interface as soon as there is a gateway."""
         await self._app(scope, receive, send)
+
+    @property
+    def websockets(self) -> Mapping[str, WebSocketFactory]:
+        """What takes WebSocket connections over, by path: MQTT, as soon as it is served."""
+        return {"/mqtt": lambda: unavailable() if self._mqtt is None else WebSocketProtocol(self._mqtt.protocol)}
 
     def why_not_alive(self) -> str | None:
         """See `iot_system.ports.health.Health`: while it answers, it lives, unless it cannot read messages any more."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Mapping
 from typing import Protocol
 
 import structlog
 
-from iot_system.adapters.http.server import ASGIApp, HttpServer
+from iot_system.adapters.http.server import NO_WEBSOCKETS, ASGIApp, HttpServer, WebSocketFactory
 from iot_system.garbage import collect_seldom
 from iot_system.ports.health import Health
 
@@ -31,16 +32,24 @@ class Service(Health, Protocol):
         ...
 
 
-async def run(service: Service, app: ASGIApp, *, host: str, port: int, requests_timeout_s: float) -> int:
+async def run(
+    service: Service,
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    requests_timeout_s: float,
+    websockets: Mapping[str, WebSocketFactory] = NO_WEBSOCKETS,
+) -> int:
     """Run ``service`` until SIGTERM or SIGINT, or until it cannot go on; returns the exit code.
 
-    ``app`` answers probes on ``host:port``, before the service is ready too. At the end, requests under way have
-    ``requests_timeout_s``, then the service stops. Raises what `Service.start` raises.
+    ``app`` answers probes on ``host:port``, before the service is ready too; ``websockets`` as `HttpServer` has it. At
+    the end, requests under way have ``requests_timeout_s``, then the service stops. Raises what `Service.start` raises.
     """
     told_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
-    http = HttpServer(app, host=host, port=port)
+    http = HttpServer(app, host=host, port=port, websockets=websockets)
     await http.start()
     starting = asyncio.create_task(service.start())
     stopping = asyncio.create_task(told_to_stop.wait())

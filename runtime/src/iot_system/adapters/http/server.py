@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
+from types import MappingProxyType
+from typing import TypeAlias
 
 import msgspec
 import structlog
@@ -24,6 +26,8 @@ from iot_system.errors import InvalidSetting
 
 __all__ = ["ASGIApp", "HttpServer"]
 
+WebSocketFactory: TypeAlias = Callable[[], asyncio.Protocol]
+NO_WEBSOCKETS: Mapping[str, WebSocketFactory] = MappingProxyType({})
 _BACKLOG = 1024
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\n"
@@ -61,8 +65,10 @@ class BoundedProtocol(HttpToolsProtocol):
         bounds: Bounds,
         on_last_lost: Callable[[], None],
         stopping: asyncio.Future[None],
+        websockets: Mapping[bytes, WebSocketFactory],
     ) -> None:
         super().__init__(config, state, app_state={"stopping": stopping})
+        self._websockets = websockets
         self._bounds = bounds
         self._on_last_lost = on_last_lost
         self._timer: asyncio.TimerHandle | None = None
@@ -74,7 +80,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if len(self.connections) > self._bounds.connections:
             detail = f"the server has {self._bounds.connections} connections, its limit"
-            body = b'{"type":"/problems/unavailable","title":"Unavailable","status":503,"detail":"%s"}'
+            body = b'{"type":"/problems/unavailable","title":"Unavailable","status":503,"detail":"%s"}\n'
             body %= detail.encode()
             transport.write(_FULL % (len(body), body))
             transport.close()
@@ -116,6 +122,22 @@ class BoundedProtocol(HttpToolsProtocol):
         self._expect_within(None)
         super().on_message_complete()
 
+    def _should_upgrade(self) -> bool:
+        """In the place of uvicorn's, which knows one WebSocket application for all paths."""
+        return self._get_upgrade() == b"websocket" and self.url.partition(b"?")[0] in self._websockets
+
+    def handle_websocket_upgrade(self) -> None:
+        """In the place of uvicorn's: give the connection, with the request that asks for it, to who serves its path."""
+        self._expect_within(None)
+        self.connections.discard(self)
+        if not self.connections:
+            self._on_last_lost()
+        protocol = self._websockets[self.url.partition(b"?")[0]]()
+        headers = b"".join(b"%s: %s\r\n" % header for header in self.headers)
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
+        protocol.data_received(b"%s %s HTTP/1.1\r\n%s\r\n" % (self.scope["method"].encode(), self.url, headers))
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._unread = self.loop.call_later(self._bounds.write_timeout_s, self._cut, "the client does not read")
@@ -143,10 +165,22 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class HttpServer:
-    """Serves ``app`` on ``host``:``port`` (0 takes a free one) in the current event loop."""
+    """Serves ``app`` on ``host``:``port`` (0 takes a free one) in the current event loop.
 
-    def __init__(self, app: ASGIApp, host: str, port: int, bounds: Bounds = _STANDARD) -> None:
+    ``websockets`` make, by path, what takes a connection over that is to be a WebSocket, and answers its request.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        bounds: Bounds = _STANDARD,
+        *,
+        websockets: Mapping[str, WebSocketFactory] = NO_WEBSOCKETS,
+    ) -> None:
         self._app = app
+        self._websockets = {path.encode(): factory for path, factory in websockets.items()}
         self._host = host
         self._port = port
         self._bounds = bounds
@@ -179,7 +213,7 @@ class HttpServer:
         config.load()
         self._stopping = stopping = asyncio.get_running_loop().create_future()
         self._listening = await asyncio.get_running_loop().create_server(
-            lambda: BoundedProtocol(config, self._state, self._bounds, self._drained.set, stopping),
+            lambda: BoundedProtocol(config, self._state, self._bounds, self._drained.set, stopping, self._websockets),
             sock=listener,
             backlog=_BACKLOG,
         )

@@ -144,7 +144,9 @@ class Connection:
     def answer(self, codes: Sequence[ReasonCode], now_s: float) -> list[Event]:
         """Answer the last `Subscribe` or `Unsubscribe`, filter by filter; returns as `accept`."""
         assert self._dialogue is not None
-        self._dialogue.answer_asked(codes, is_open=self._state is not _State.ENDED)
+        if not self._dialogue.answer_asked(codes, is_open=self._state is not _State.ENDED):
+            why = "the client takes no packet as large as the answer to its filters"
+            return self.finish(Ended("protocol", why, code=ReasonCode.PACKET_TOO_LARGE))
         return self._go_on(now_s)
 
     def deliver(self, messages: Sequence[Delivery], now_s: float) -> list[Delivery]:

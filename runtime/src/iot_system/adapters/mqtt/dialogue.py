@@ -61,8 +61,8 @@ class Dialogue:
                 raise ProtocolError(f"{type(packet).__name__.upper()} answers nothing that was sent", "4.13")
         return None
 
-    def answer_asked(self, codes: Sequence[ReasonCode], *, is_open: bool) -> None:
-        """Answer what was `asked`, one code for each filter."""
+    def answer_asked(self, codes: Sequence[ReasonCode], *, is_open: bool) -> bool:
+        """Answer what was `asked`, one code for each filter; False where the client cannot take so large an answer."""
         asked, self.asked = self.asked, None
         answer: Packet
         match asked:
@@ -74,8 +74,7 @@ class Dialogue:
                 answer = packets.UnsubAck(asked.packet_id, tuple(codes))
             case None:
                 raise AssertionError("nothing was asked")
-        if is_open:
-            self._output.send(answer)
+        return not is_open or self._output.send(answer)
 
     def close(self, ending: Ended) -> Ended:
         """Say goodbye, which only MQTT 5 lets a server do (3.14), and give the will back, once.

@@ -68,10 +68,10 @@ class MqttServer:
     async def start(self) -> None:
         """Returns when connections are accepted. Raises `InvalidSetting` where the address cannot be used."""
         loop = asyncio.get_running_loop()
-        common = self._common = Common(self._gateway, self._router, self._limits)
+        self._common = Common(self._gateway, self._router, self._limits)
         try:
             self._server = await loop.create_server(
-                lambda: MqttProtocol(common),
+                self.protocol,
                 self._host,
                 self._port,
                 backlog=_BACKLOG,
@@ -80,6 +80,11 @@ class MqttServer:
             raise InvalidSetting(f"cannot listen on {self._host}:{self._port}: {error.strerror}") from error
         self._port = self._server.sockets[0].getsockname()[1]
         self._check_time()
+
+    def protocol(self) -> MqttProtocol:
+        """For one connection, on whatever carries its bytes; from `start` on."""
+        assert self._common is not None
+        return MqttProtocol(self._common)
 
     async def stop(self, deadline_s: float) -> None:
         """Accept no more, acknowledge what was accepted, close; cut what takes longer. May be called again."""

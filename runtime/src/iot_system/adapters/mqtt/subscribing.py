@@ -29,11 +29,13 @@ def refused_filters(subscribed: Collection[str], subscribe: Subscribe, limits: M
 
 
 def unsubscribed(subscribed: Collection[str], unsubscribe: Unsubscribe) -> list[ReasonCode]:
-    """The answer to an UNSUBSCRIBE: nobody is refused (3.11.3)."""
-    return [
-        ReasonCode.SUCCESS if filter_ in subscribed else ReasonCode.NO_SUBSCRIPTION_EXISTED
-        for filter_ in unsubscribe.filters
-    ]
+    """The answer to an UNSUBSCRIBE: nobody is refused (3.11.3). One that is there twice is gone at the second."""
+    codes: list[ReasonCode] = []
+    filters = set(subscribed)
+    for filter_ in unsubscribe.filters:
+        codes.append(ReasonCode.SUCCESS if filter_ in filters else ReasonCode.NO_SUBSCRIPTION_EXISTED)
+        filters.discard(filter_)
+    return codes
 
 
 def _is_valid(filter_: str) -> bool:
