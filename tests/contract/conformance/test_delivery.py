@@ -108,6 +108,15 @@ async def test_the_expiry_interval_comes_as_what_is_left_of_it(guests: Guests) -
     assert 900 < left <= 1000
 
 
+async def test_a_message_that_has_expired_is_not_passed_on_but_its_exchange_is_completed(guests: Guests) -> None:
+    subscriber, publisher = await guests.open(), await guests.open()
+    await subscriber.subscribe(guests.topic("t"))
+    for qos in (0, 1, 2):
+        await publisher.publish(guests.topic("t"), b"expired", qos, properties=Properties(message_expiry_interval=0))
+    await publisher.publish(guests.topic("t"), b"next")
+    assert await subscriber.payloads(1) == [b"next"]
+
+
 async def test_no_more_is_unacknowledged_than_the_client_takes_and_everything_else_is_answered(guests: Guests) -> None:
     subscriber, publisher = await guests.open(properties=Properties(receive_maximum=2)), await guests.open()
     await subscriber.subscribe(guests.topic("t"))

@@ -192,6 +192,16 @@ def test_a_subscription_is_answered_before_anything_behind_it_is_looked_at(level
     assert talk.sent() == [SubAck(1, (ReasonCode.GRANTED_QOS_1, refused)), PingResp()]
 
 
+def test_a_client_that_takes_no_suback_as_large_as_its_own_is_told_so() -> None:
+    """To go on without an answer would leave it waiting for ever."""
+    talk = Talk(connect_of(maximum_packet_size=50))
+    asked = Subscribe(1, tuple((str(number), Options(1)) for number in range(60)))
+    assert talk.say(asked, PingReq()) == [asked]
+    (ended,) = talk.connection.answer([ReasonCode.GRANTED_QOS_1] * 60, 0.0)
+    assert isinstance(ended, Ended)
+    assert talk.sent() == [Disconnect(ReasonCode.PACKET_TOO_LARGE)]
+
+
 @given(levels)
 def test_an_unsubscription_is_answered_as_the_version_has_it(level: int) -> None:
     talk = Talk(connect_of(level))

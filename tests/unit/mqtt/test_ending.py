@@ -95,6 +95,12 @@ def test_a_client_of_mqtt_5_is_told_why_the_server_ends_the_connection(code: Rea
         assert talk.sent() == told
 
 
+def test_who_takes_only_small_packets_is_told_that_its_connection_ends_but_not_why() -> None:
+    talk = Talk(connect_of(maximum_packet_size=30))
+    talk.connection.finish(Ended("word", "x" * 30, code=ReasonCode.SERVER_SHUTTING_DOWN))
+    assert talk.sent() == [Disconnect(ReasonCode.SERVER_SHUTTING_DOWN)]
+
+
 def test_disconnect_comes_after_the_last_acknowledgement() -> None:
     talk = Talk()
     batch = talk.publish(message(1))

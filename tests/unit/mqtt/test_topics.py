@@ -84,5 +84,5 @@ def test_filters_are_refused_whoever_asks_where_they_are_not_valid_or_too_many()
 
 
 def test_an_unsubscription_of_what_is_not_there_says_so() -> None:
-    codes = [ReasonCode.SUCCESS, ReasonCode.NO_SUBSCRIPTION_EXISTED]
-    assert unsubscribed({"old"}, Unsubscribe(1, ("old", "new"))) == codes
+    gone, none = ReasonCode.SUCCESS, ReasonCode.NO_SUBSCRIPTION_EXISTED
+    assert unsubscribed({"old"}, Unsubscribe(1, ("old", "new", "old"))) == [gone, none, none]
