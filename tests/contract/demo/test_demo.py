@@ -160,3 +160,20 @@ def test_it_serves_until_ctrl_c_and_leaves_nothing_behind(scratch: Path, tmp_pat
         demo.kill()
         demo.wait()
     assert processes_in(scratch) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "cannot be read"), ("a,b\n1,2\n", "must name the columns"), ("", "must name the columns")],
+)
+def test_a_file_that_cannot_be_used_is_refused_in_one_sentence_before_anything_starts(
+    scratch: Path, tmp_path: Path, content: str | None, why: str
+) -> None:
+    data = tmp_path / "mine.csv"
+    if content is not None:
+        data.write_text(content)
+    demo = start(scratch, f"--data={data}")
+    out, err = demo.communicate(timeout=DEADLINE_S)
+    assert (demo.returncode, out) == (1, "")
+    assert why in err
+    assert err.count("\n") == 1

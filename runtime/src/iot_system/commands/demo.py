@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from iot_system.commands.arguments import port
 from iot_system.commands.behaviours import set_up
 from iot_system.commands.figures import Figures, read_figures, show_figures, wait_until_applied
 from iot_system.commands.installation import HOST, Installation
-from iot_system.commands.occupancy import DEVICES, ROOM, read_sample, shipped_sample
+from iot_system.commands.occupancy import DEVICES, ROOM, Sample, read_sample, shipped_sample
 from iot_system.commands.output import complain, say, step
 from iot_system.commands.replay import Target, replay, report
 from iot_system.errors import InvalidInput, IotError
@@ -44,6 +45,9 @@ def main(argv: list[str]) -> int:
 
 
 async def _run(arguments: argparse.Namespace) -> int:
+    sample = read_sample(arguments.data)
+    if not sample.rows:
+        raise InvalidInput(f"{arguments.data} has no line that can be used")
     loop, demo = asyncio.get_running_loop(), asyncio.current_task()
     assert demo is not None
     for number in SIGNALS:
@@ -51,7 +55,7 @@ async def _run(arguments: argparse.Namespace) -> int:
     is_complete = False
     installation = Installation(http_port=arguments.http_port, mqtt_port=arguments.mqtt_port)
     try:
-        await _show(arguments, installation)
+        await _show(arguments, sample, installation)
         is_complete = True
         if not arguments.exit:
             await _serve(installation)
@@ -67,11 +71,8 @@ async def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _show(arguments: argparse.Namespace, installation: Installation) -> None:
+async def _show(arguments: argparse.Namespace, sample: Sample, installation: Installation) -> None:
     """Everything up to the summary."""
-    sample = read_sample(arguments.data)
-    if not sample.rows:
-        raise InvalidInput(f"{arguments.data} has no line that can be used")
     began_s = time.monotonic()
     say("Starting NATS, the actor system on Ray with SQLite, and the API:")
     await installation.start()
@@ -95,24 +96,34 @@ async def _show(arguments: argparse.Namespace, installation: Installation) -> No
         say(f"and MQTT at {HOST}:{installation.mqtt_port}, until Ctrl-C.")
         say(f"Administrator's token of this run: {installation.admin_token}")
         say("Try:")
-        for what, command in commands:
-            say(f"\n  # {what}\n  {command}")
+        for what, *lines in commands:
+            say("\n".join(["", f"  # {what}", *(f"  {line}" for line in lines)]))
 
 
-async def _commands_to_try(iot: IotClient, installation: Installation) -> list[tuple[str, str]]:
-    """What it shows, and the command line."""
+async def _commands_to_try(iot: IotClient, installation: Installation) -> list[tuple[str, ...]]:
+    """What it shows, and its lines."""
     device, air = "office-climate", "office-air"
     issued = await iot.devices.issue_token(device)
-    curl = f"curl -s -H 'Authorization: Bearer {installation.admin_token}' '{installation.url}/v1"
+    line = Path(sys.executable).with_name("iot-system")
+    if line.is_relative_to(here := Path.cwd()):
+        line = line.relative_to(here)
     query = "metric=co2&interval=1d&aggregate=avg,min,max,count"
     return [
-        ("the room's twin", f"{curl}/rooms/{ROOM}/twin'"),
+        (
+            "the room's twin",
+            f"export IOT_URL={installation.url} IOT_TOKEN={installation.admin_token}",
+            f"{line} rooms show {ROOM}",
+        ),
+        ("what happens from now on, until Ctrl-C", f"{line} watch --room {ROOM}"),
         (
             f"a reading of your own, as device {device}",
             f"mosquitto_pub -h {HOST} -p {installation.mqtt_port} -u {device} -P {issued.token} -q 1 "
             "-t v1/devices/me/telemetry -m '{\"temperature\": 21.5}'",
         ),
-        ("CO2 by day", f"{curl}/devices/{air}/telemetry?{query}'"),
+        (
+            "CO2 by day",
+            f'curl -s -H "Authorization: Bearer $IOT_TOKEN" "$IOT_URL/v1/devices/{air}/telemetry?{query}"',
+        ),
     ]
 
 

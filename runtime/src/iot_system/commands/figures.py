@@ -17,7 +17,7 @@ from rich.table import Table
 
 from iot_system.client import IotClient
 from iot_system.client.records import RoomTwin, Twin
-from iot_system.commands.behaviours import AIR, ALARM, HEATER, Outcome, Phase, read_outcome
+from iot_system.commands.behaviours import ALARM, HEATER, Outcome, Phase, read_outcome
 from iot_system.commands.occupancy import DEVICES, ROOM
 from iot_system.errors import NotFound, Unavailable
 
@@ -122,7 +122,7 @@ def _show_behaviours(console: Console, outcome: Outcome) -> None:
     if changes:
         title += f"; now {changes[-1].set_point:g} °C"
     console.print(f" [bold]{title}[/bold]\n")
-    table = _table(f"Alarms: CO2 in {AIR} above {ALARM['above']:g} ppm", "raised (UTC)", "cleared (UTC)")
+    table = _table(f"CO2 alarms: above {ALARM['above']:g} ppm", "raised (UTC)", "cleared (UTC)")
     for alarm in _ends(_alarms(outcome.alarm)):
         raised, cleared = alarm or (None, None)
         table.add_row("…" if raised is None else _time(raised.since), _time(cleared.since) if cleared else "…")
