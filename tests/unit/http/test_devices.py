@@ -36,6 +36,32 @@ async def test_a_device_is_created_read_changed_and_removed(served: Served) -> N
     problem(await served.admin.get("/v1/devices/one"), 404, "not-found")
 
 
+async def test_what_is_answered_ends_its_line_and_a_token_is_not_kept_on_the_way(served: Served) -> None:
+    await served.register("one")
+    issued = await served.admin.post("/v1/devices/one/credentials")
+    assert issued.headers["cache-control"] == "no-store"
+    answers = [
+        issued,
+        await served.admin.get("/v1/devices"),
+        await served.admin.get("/v1/devices/two"),
+        await served.admin.get("/health"),
+        await served.admin.get("/nowhere"),
+    ]
+    assert [answer.text.count("\n") for answer in answers] == [1] * len(answers)
+    assert all(answer.text.endswith("}\n") for answer in answers)
+    assert (await served.admin.delete("/v1/devices/one")).content == b""
+
+
+async def test_times_of_the_registry_are_whole_milliseconds(served: Served) -> None:
+    created = (await served.admin.post("/v1/devices", json={"id": "one"})).json()
+    assert created["created"] == int(created["created"])
+    command = (await served.admin.post("/v1/devices/one/commands", json={"name": "stop"})).json()
+    assert [command[name] for name in ("created", "updated", "expires")] == [
+        int(command[name]) for name in ("created", "updated", "expires")
+    ]
+    assert command["expires"] - command["created"] == 60_000
+
+
 async def test_an_id_that_exists_is_a_conflict(served: Served) -> None:
     await served.register("one")
     problem(await served.admin.post("/v1/devices", json={"id": "one"}), 409, "conflict")

@@ -13,7 +13,7 @@ import msgspec
 
 from iot_system.domain.ids import check_id
 from iot_system.domain.payloads import plain
-from iot_system.domain.readings import milliseconds
+from iot_system.domain.readings import stamp
 from iot_system.errors import InvalidInput
 
 CommandStatus: TypeAlias = Literal["queued", "sent", "delivered", "succeeded", "failed", "expired", "cancelled"]
@@ -73,7 +73,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def command_data(command: Command) -> dict[str, Any]:
-    """A command as JSON, in events and in REST; times in milliseconds since 1970."""
+    """A command as JSON, in events and in REST; times in whole milliseconds since 1970."""
     return {
         "id": command.id,
         "device": command.device,
@@ -81,17 +81,17 @@ def command_data(command: Command) -> dict[str, Any]:
         "name": command.name,
         "payload": command.payload,
         "status": command.status,
-        "created": milliseconds(command.created_us),
+        "created": stamp(command.created_us),
         "created_by": command.created_by,
-        "updated": milliseconds(command.updated_us),
-        "expires": milliseconds(command.expires_us),
+        "updated": stamp(command.updated_us),
+        "expires": stamp(command.expires_us),
         "result": command.result,
         "reason": command.reason,
     }
 
 
 def command_of(data: Mapping[str, Any]) -> Command:
-    """The command that `command_data` gave; how often it went out is not told there."""
+    """The command that `command_data` gave; how often it went out is not told there, nor fractions of milliseconds."""
     return Command(
         id=data["id"],
         device=data["device"],

@@ -68,6 +68,11 @@ def milliseconds(time_us: int) -> int | float:
     return whole if rest == 0 else time_us / 1000
 
 
+def stamp(time_us: int) -> int:
+    """When the system itself did something, in milliseconds since 1970: nobody needs it finer."""
+    return time_us // 1000
+
+
 def _check_values(values: dict[str, Any]) -> dict[str, Value]:
     if not values:
         raise InvalidInput("values is empty; a message bears at least one metric")

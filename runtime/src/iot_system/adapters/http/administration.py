@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Response, delete, get, post
+from litestar import delete, get, post
 from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
@@ -13,12 +13,13 @@ from iot_system.adapters.http import problems
 from iot_system.adapters.http.auth import DevicePath, needs, needs_for_device, needs_for_room
 from iot_system.adapters.http.devices import Cursor, Limit, Milliseconds
 from iot_system.adapters.http.requests import ApiRequest
+from iot_system.adapters.http.responses import Response
 from iot_system.adapters.http.rooms import RoomInPath
 from iot_system.domain.access import Action, parse_scope
 from iot_system.domain.addresses import Address
 from iot_system.domain.ids import check_id
 from iot_system.domain.questions import Failure
-from iot_system.domain.readings import milliseconds
+from iot_system.domain.readings import stamp
 from iot_system.domain.registry import ApiToken, AuditEntry
 from iot_system.errors import InvalidInput
 
@@ -207,15 +208,15 @@ def _token(token: ApiToken) -> TokenRecord:
         name=token.name,
         role=token.role,
         scopes=[f"{scope.kind}:{scope.value}" for scope in token.scopes],
-        created=milliseconds(token.created_us),
+        created=stamp(token.created_us),
         created_by=token.created_by,
-        expires=None if token.expires_us is None else milliseconds(token.expires_us),
+        expires=None if token.expires_us is None else stamp(token.expires_us),
     )
 
 
 def _entry(entry: AuditEntry) -> AuditRecord:
-    return AuditRecord(milliseconds(entry.time_us), entry.by, entry.action, entry.target, entry.detail)
+    return AuditRecord(stamp(entry.time_us), entry.by, entry.action, entry.target, entry.detail)
 
 
 def _failure(one: Failure) -> FailureRecord:
-    return FailureRecord(milliseconds(one.time_us), one.handler, one.error, one.message)
+    return FailureRecord(stamp(one.time_us), one.handler, one.error, one.message)

@@ -25,6 +25,7 @@ from iot_system.adapters.http.observe import observed
 from iot_system.adapters.http.openapi import openapi_config
 from iot_system.adapters.http.parameters import no_unknown_parameters
 from iot_system.adapters.http.requests import ApiRequest
+from iot_system.adapters.http.responses import Response
 from iot_system.ports.gateway import Gateway
 from iot_system.ports.health import Health
 
@@ -78,6 +79,7 @@ def create_app(gateway: Gateway, health: Health) -> Litestar:
         [interface, *monitoring_routes(health)],
         state=State({"gateway": gateway}),
         request_class=ApiRequest,
+        response_class=Response,
         request_max_body_size=None,  # bounded() below holds for every route
         exception_handlers={Exception: problems.on_exception},
         openapi_config=openapi_config(),

@@ -6,7 +6,7 @@ import secrets
 from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Response, delete, get, post
+from litestar import delete, get, post
 from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
@@ -15,6 +15,7 @@ from iot_system.adapters.http.auth import DevicePath, itself_or, needs_for_devic
 from iot_system.adapters.http.devices import Cursor, Id, Limit, Milliseconds
 from iot_system.adapters.http.openapi import ID_PATTERN, ID_SCHEMA
 from iot_system.adapters.http.requests import ApiRequest
+from iot_system.adapters.http.responses import Response
 from iot_system.adapters.http.telemetry import Accepted
 from iot_system.domain.access import Action
 from iot_system.domain.commands import (

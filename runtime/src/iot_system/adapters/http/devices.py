@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from litestar import Response, delete, get, patch, post
+from litestar import delete, get, patch, post
 from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import UNSET, Meta, UnsetType
 
@@ -16,10 +16,11 @@ from iot_system.adapters.http.bodies import Form
 from iot_system.adapters.http.openapi import ID_PATTERN, ImportOperation
 from iot_system.adapters.http.problems import Rejection
 from iot_system.adapters.http.requests import ApiRequest
+from iot_system.adapters.http.responses import Response
 from iot_system.domain.access import Action, Principal
 from iot_system.domain.ids import ID_LENGTH_LIMIT, check_id
 from iot_system.domain.permissions import check_registration
-from iot_system.domain.readings import milliseconds
+from iot_system.domain.readings import stamp
 from iot_system.domain.registry import DEFAULT_BEHAVIOUR, LABEL_LENGTH_LIMIT, Device, check_labels
 from iot_system.errors import Conflict, InvalidInput
 
@@ -242,10 +243,11 @@ async def delete_device(request: ApiRequest, device: DevicePath) -> None:
     guards=[needs_for_device(Action.ADMINISTER)],
     responses=problems.documented(400, 401, 403, 404, 429, 503),
 )
-async def issue_token(request: ApiRequest, device: DevicePath) -> NewToken:
+async def issue_token(request: ApiRequest, device: DevicePath) -> Response[NewToken]:
     """Make a token for a device. Earlier ones stay valid until they are revoked."""
     issued = await request.gateway.issue_token(request.device_id(device), by=request.by)
-    return NewToken(issued.credential, issued.device, issued.token)
+    body = NewToken(issued.credential, issued.device, issued.token)
+    return Response(body, headers={"Cache-Control": "no-store"})
 
 
 @delete(
@@ -296,6 +298,6 @@ def _record(device: Device) -> DeviceRecord:
         labels=device.labels,
         enabled=device.enabled,
         gateway=device.gateway,
-        created=milliseconds(device.created_us),
-        updated=milliseconds(device.updated_us),
+        created=stamp(device.created_us),
+        updated=stamp(device.updated_us),
     )

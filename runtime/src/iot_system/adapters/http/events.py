@@ -20,7 +20,7 @@ from iot_system.adapters.http.openapi import ID_PATTERN
 from iot_system.adapters.http.requests import ApiRequest
 from iot_system.domain.events import EventKind
 from iot_system.domain.ids import ID_LENGTH_LIMIT, check_id
-from iot_system.domain.readings import milliseconds
+from iot_system.domain.readings import milliseconds, stamp
 from iot_system.errors import InvalidInput, IotError
 from iot_system.ports.events import Gap, Kind, Listening, Occurrence, Position, Selection
 from iot_system.ports.gateway import resolve_me
@@ -118,7 +118,7 @@ def _message(one: Occurrence | Gap) -> bytes:
         return _event("gap", one.position, {"kind": "gap", "data": {"reason": one.reason}})
     body = {
         "kind": one.kind,
-        "ts": milliseconds(one.time_us),
+        "ts": milliseconds(one.time_us) if one.kind == "reading" else stamp(one.time_us),
         "device": one.device,
         "room": one.room,
         "data": {"values": one.data} if one.kind == "reading" else one.data,

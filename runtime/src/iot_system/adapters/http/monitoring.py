@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Litestar, MediaType, Request, Response, get
+from litestar import Litestar, MediaType, Request, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
@@ -17,6 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from iot_system.adapters.http import problems
 from iot_system.adapters.http.problems import Problem
+from iot_system.adapters.http.responses import Response
 from iot_system.errors import Unavailable
 from iot_system.ports.health import Health
 

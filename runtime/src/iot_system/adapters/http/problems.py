@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 import structlog
-from litestar import Request, Response
+from litestar import Request
 from litestar.exceptions import (
     HTTPException,
     MethodNotAllowedException,
@@ -20,6 +20,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, Meta, UnsetType
 
 from iot_system import errors
+from iot_system.adapters.http.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
 _log = structlog.get_logger(__name__)

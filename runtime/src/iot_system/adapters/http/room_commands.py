@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import msgspec
-from litestar import Response, get, post
+from litestar import get, post
 from litestar.params import JSONBody
 
 from iot_system.adapters.http import problems
 from iot_system.adapters.http.auth import needs_for_room
 from iot_system.adapters.http.commands import CommandBody, CommandPath, CommandRecord, WaitS, new_command, record
 from iot_system.adapters.http.requests import ApiRequest
+from iot_system.adapters.http.responses import Response
 from iot_system.adapters.http.rooms import RoomInPath
 from iot_system.domain.access import Action
 from iot_system.domain.ids import check_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Response, delete, get, patch, put
+from litestar import delete, get, patch, put
 from litestar.params import JSONBody, PathParameter
 from msgspec import UNSET, Meta, UnsetType
 
@@ -15,11 +15,12 @@ from iot_system.adapters.http.devices import Behaviour, Cursor, Limit, Milliseco
 from iot_system.adapters.http.openapi import ID_SCHEMA
 from iot_system.adapters.http.preconditions import IfMatch, etag, version_of
 from iot_system.adapters.http.requests import ApiRequest
+from iot_system.adapters.http.responses import Response
 from iot_system.adapters.http.twins import DesiredState, LatestValue
 from iot_system.domain.access import Action
 from iot_system.domain.ids import check_id
 from iot_system.domain.questions import RoomView
-from iot_system.domain.readings import milliseconds
+from iot_system.domain.readings import milliseconds, stamp
 from iot_system.domain.registry import DEFAULT_ROOM_BEHAVIOUR, STALE_AFTER_S, Room, check_labels
 from iot_system.domain.twin import Aggregate
 from iot_system.errors import InvalidInput
@@ -221,8 +222,8 @@ def _record(room: Room) -> RoomRecord:
         behaviour=room.behaviour,
         labels=room.labels,
         stale_after_s=room.stale_after_s,
-        created=milliseconds(room.created_us),
-        updated=milliseconds(room.updated_us),
+        created=stamp(room.created_us),
+        updated=stamp(room.updated_us),
     )
 
 

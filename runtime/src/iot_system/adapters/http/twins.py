@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Response, get, patch
+from litestar import get, patch
 from litestar.params import JSONBody
 from msgspec import Meta
 
@@ -14,9 +14,10 @@ from iot_system.adapters.http.auth import DevicePath, itself_or, needs_for_devic
 from iot_system.adapters.http.devices import Milliseconds
 from iot_system.adapters.http.preconditions import IfMatch, etag, version_of
 from iot_system.adapters.http.requests import ApiRequest
+from iot_system.adapters.http.responses import Response
 from iot_system.domain.access import Action
 from iot_system.domain.questions import DeviceView
-from iot_system.domain.readings import milliseconds
+from iot_system.domain.readings import milliseconds, stamp
 
 _PROBLEMS = problems.documented(400, 401, 403, 404, 429, 503)
 
@@ -133,7 +134,7 @@ def _twin(view: DeviceView) -> DeviceTwin:
         delivered=state.desired_delivered,
         connected=state.connection is not None,
         last_seen=milliseconds(state.last_seen_us) if state.last_seen_us else None,
-        left=milliseconds(state.left_us) if state.left_us else None,
+        left=stamp(state.left_us) if state.left_us else None,
         left_reason=state.left_reason,
         latest={metric: LatestValue(milliseconds(one.time_us), one.value) for metric, one in state.latest.items()},
     )
