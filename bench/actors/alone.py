@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from iot_system.actors.changes import Changes
 from iot_system.actors.partition import PartitionActors
+from iot_system.actors.stored import Stored
 from iot_system.domain.frames import FRAME_MESSAGES
 from iot_system.domain.readings import Telemetry
 
@@ -26,7 +27,7 @@ class AloneUpdater:
         for start in range(0, len(messages), FRAME_MESSAGES):
             changes = Changes()
             frame = messages[start : start + FRAME_MESSAGES]
-            self._actors.receive_telemetry(frame, changes, stored=set(), now_us=frame[-1].time_us)
+            self._actors.receive_telemetry(frame, changes, stored=Stored(), now_us=frame[-1].time_us)
             self._actors.seal(changes)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import ray
 from iot_system.actors.device import DeviceActor
+from iot_system.actors.stored import Stored
 from iot_system.domain.readings import Telemetry
 
 from bench.actors.messages import registration, state
@@ -26,7 +27,8 @@ class RayDevice:
 
     def receive(self, message: Telemetry) -> int:
         """How many new readings it bears."""
-        return len(self._actor.receive(message, set(), {}))
+        new = self._actor.receive(message, Stored(), {})
+        return len(new.values) if new else 0
 
 
 class RayUpdater:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from iot_system.domain.addresses import Address
 from iot_system.domain.history import Reading
+from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device
 from iot_system.ports.store import Claim, Guard, PartitionCommit, Store
 from msgspec import structs
@@ -40,7 +41,7 @@ class Owner:
             epoch=self.claim.epoch,
             revision=self.revision + 1,
             applied=self.position + 1,
-            readings=list(readings),
+            readings=[Telemetry(one.device, one.time_us, {one.metric: one.value}) for one in readings],
             **changes,
         )
 

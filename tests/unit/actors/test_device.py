@@ -8,6 +8,7 @@ from iot_system.actors.changes import Changes
 from iot_system.actors.device import RECENT_IDS, DeviceActor
 from iot_system.actors.effects import Effect, Remember, Report
 from iot_system.actors.reactions import react
+from iot_system.actors.stored import Stored
 from iot_system.domain.history import Reading
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device
@@ -33,55 +34,55 @@ def actor() -> DeviceActor:
 
 
 def test_a_reading_becomes_the_latest(actor: DeviceActor) -> None:
-    assert actor.receive(said(5), set(), {}) == [Reading("d", "t", 5, 5.0)]
+    assert actor.receive(said(5), Stored(), {}) == said(5)
     assert actor.state.latest == {"t": Latest(5, 5.0)}
     assert actor.state.last_seen_us == 5
 
 
 def test_a_late_reading_is_history_but_not_the_latest(actor: DeviceActor) -> None:
-    actor.receive(said(5), set(), {})
+    actor.receive(said(5), Stored(), {})
     assert actor.late(said(3)) == [Reading("d", "t", 3, 3.0)]
-    assert actor.receive(said(3), set(), {}) == [Reading("d", "t", 3, 3.0)]
+    assert actor.receive(said(3), Stored(), {}) == said(3)
     assert actor.state.latest == {"t": Latest(5, 5.0)}
     assert actor.state.last_seen_us == 5
 
 
 def test_only_what_is_not_newer_than_all_known_needs_the_store(actor: DeviceActor) -> None:
-    actor.receive(said(5), set(), {})
+    actor.receive(said(5), Stored(), {})
     assert actor.late(said(6)) == []
     assert actor.late(said(5)) == [Reading("d", "t", 5, 5.0)]
     assert actor.late(Telemetry("d", 4, {"new": 1, "t": 4.0})) == [Reading("d", "t", 4, 4.0)]
 
 
 def test_a_reading_that_the_history_has_is_not_new(actor: DeviceActor) -> None:
-    actor.receive(said(5), set(), {})
-    assert actor.receive(said(3), {("d", "t", 3)}, {}) == []
+    actor.receive(said(5), Stored(), {})
+    assert actor.receive(said(3), Stored({("d", "t", 3)}), {}) is None
 
 
 def test_the_same_reading_twice_before_a_commit_is_new_once(actor: DeviceActor) -> None:
-    stored: set[tuple[str, str, int]] = set()
+    stored = Stored()
     times = [5, 5, 3, 3, 5, 3]
-    assert [len(actor.receive(said(time_us), stored, {})) for time_us in times] == [1, 0, 1, 0, 0, 0]
+    assert [actor.receive(said(time_us), stored, {}) for time_us in times] == [said(5), None, said(3), None, None, None]
 
 
 def test_only_the_new_metrics_of_a_message_are_new(actor: DeviceActor) -> None:
-    stored: set[tuple[str, str, int]] = set()
+    stored = Stored()
     actor.receive(said(5), stored, {})
-    assert actor.receive(Telemetry("d", 5, {"t": 9.0, "h": 1}), stored, {}) == [Reading("d", "h", 5, 1)]
+    assert actor.receive(Telemetry("d", 5, {"t": 9.0, "h": 1}), stored, {}) == Telemetry("d", 5, {"h": 1})
     assert actor.state.latest["t"] == Latest(5, 5.0)
 
 
 def test_a_sequence_number_heard_before_is_a_re_send(actor: DeviceActor) -> None:
-    actor.receive(said(5, 7), set(), {})
+    actor.receive(said(5, 7), Stored(), {})
     assert actor.is_resent(said(6, 7))
     assert not actor.is_resent(said(6, 8))
     assert not actor.is_resent(said(6))
 
 
 def test_sequence_numbers_begin_again_with_each_boot(actor: DeviceActor) -> None:
-    actor.receive(said(5, 7, boot="one"), set(), {})
+    actor.receive(said(5, 7, boot="one"), Stored(), {})
     assert not actor.is_resent(said(6, 0, boot="two"))
-    actor.receive(said(6, 0, boot="two"), set(), {})
+    actor.receive(said(6, 0, boot="two"), Stored(), {})
     assert actor.is_resent(said(6, 0, boot="two"))
     assert not actor.is_resent(said(7, 1, boot="two"))
 
@@ -93,14 +94,14 @@ def test_the_first_sequence_number_may_be_zero(actor: DeviceActor) -> None:
 def test_the_last_ids_of_messages_are_remembered(actor: DeviceActor) -> None:
     for number in range(RECENT_IDS + 1):
         assert not actor.is_resent(said(number, id_=f"m{number}"))
-        actor.receive(said(number, id_=f"m{number}"), set(), {})
+        actor.receive(said(number, id_=f"m{number}"), Stored(), {})
     assert len(actor.state.recent_ids) == RECENT_IDS
     assert not actor.is_resent(said(0, id_="m0"))
     assert all(actor.is_resent(said(0, id_=f"m{number}")) for number in range(1, RECENT_IDS + 1))
 
 
 def test_the_state_survives_the_store(actor: DeviceActor) -> None:
-    actor.receive(said(5, 7, boot="b", id_="m"), set(), {})
+    actor.receive(said(5, 7, boot="b", id_="m"), Stored(), {})
     apply(actor, Report({"a": 1}), Remember({"b": [2]}))
     again = msgspec.json.decode(msgspec.json.encode(actor.state), type=DeviceState)
     assert again == actor.state
@@ -116,6 +117,6 @@ def test_effects_merge_into_what_is_reported_and_remembered(actor: DeviceActor) 
 
 def test_no_state_is_shared_between_new_devices() -> None:
     one, other = DeviceActor(Device(id="d"), DeviceState()), DeviceActor(Device(id="e"), DeviceState())
-    one.receive(said(5, id_="m"), set(), {})
+    one.receive(said(5, id_="m"), Stored(), {})
     apply(one, Report({"a": 1}), Remember({"b": 1}))
     assert other.state == DeviceState()

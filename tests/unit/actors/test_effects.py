@@ -27,6 +27,7 @@ from iot_system.actors.effects import (
 )
 from iot_system.actors.reactions import react
 from iot_system.actors.room import RoomActor
+from iot_system.actors.stored import Stored
 from iot_system.domain.addresses import Address
 from iot_system.domain.commands import OPEN_LIMIT, PAYLOAD_LIMIT
 from iot_system.domain.frames import DesiredChange, NewCommand, Told
@@ -280,7 +281,7 @@ def test_of_many_failures_at_once_all_are_counted_and_some_are_kept() -> None:
     world = World(Device(id="d", behaviour=f"{HERE}:Raising"))
     changes = Changes()
     messages = [Telemetry("d", time_us, {"bad": 1}) for time_us in range(100)]
-    world.owner("d").receive_telemetry(messages, changes, stored=set(), now_us=100)
+    world.owner("d").receive_telemetry(messages, changes, stored=Stored(), now_us=100)
     assert world.device("d").errors == 100
     assert len(changes.failures) == len(changes.events) == FAILURES_LIMIT
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from iot_system.actors.changes import Changes
 from iot_system.actors.routing import addressed
+from iot_system.actors.stored import Stored
 from iot_system.domain.addresses import Address
 from iot_system.domain.commands import OPEN_LIMIT, Command
 from iot_system.domain.frames import (
@@ -189,7 +190,7 @@ def test_messages_and_readings_keep_their_order_within_a_commit() -> None:
     for time_us, change in ((1, None), (2, (before, after)), (3, (after, before)), (4, None)):
         if change:
             actors.change_registration(*change, changes, now_us=0)
-        actors.receive_telemetry([Telemetry("a", time_us, {"t": time_us})], changes, stored=set(), now_us=0)
+        actors.receive_telemetry([Telemetry("a", time_us, {"t": time_us})], changes, stored=Stored(), now_us=0)
     actors.seal(changes)
     [(_, _, data)] = changes.outbox
     frame = decode_frame(data)
@@ -210,7 +211,7 @@ def test_new_readings_are_told_to_those_who_listen_only() -> None:
     message = Telemetry("d", 5, {"t": 1, "h": 2})
     for listening in (False, True):
         changes = Changes(listening=listening)
-        world.owner("d").receive_telemetry([message], changes, stored=set(), now_us=9)
+        world.owner("d").receive_telemetry([message], changes, stored=Stored(), now_us=9)
         assert [(one.device, one.room, one.time_us, one.values) for one in changes.heard] == (
             [("d", "hall", 6, {"t": 1, "h": 2})] if listening else []
         )

@@ -11,9 +11,9 @@ from iot_system.actors.changes import Changes
 from iot_system.actors.device import DeviceActor
 from iot_system.actors.partition import PartitionActors
 from iot_system.actors.sealing import ACTOR_FRAME_BYTES
+from iot_system.actors.stored import Stored
 from iot_system.domain.events import EVENTS, Event, decode_events
 from iot_system.domain.frames import ActorFrame, RoomReadings, decode_frame
-from iot_system.domain.history import Reading
 from iot_system.domain.readings import Telemetry, Value
 from iot_system.domain.registry import Device, Room
 from iot_system.domain.twin import DeviceState, RoomState
@@ -39,11 +39,11 @@ def device(id_: str, room: str | None = None, behaviour: str = "") -> Device:
 def receive(
     partition: PartitionActors,
     *messages: Telemetry,
-    stored: set[tuple[str, str, int]] | None = None,
+    stored: Stored | None = None,
     now_us: int = 0,
 ) -> Changes:
     changes = Changes()
-    partition.receive_telemetry(messages, changes, stored=set() if stored is None else stored, now_us=now_us)
+    partition.receive_telemetry(messages, changes, stored=stored or Stored(), now_us=now_us)
     partition.seal(changes)
     return changes
 
@@ -88,7 +88,7 @@ def test_a_frame_s_readings_for_a_partition_travel_as_one_message_each_room_s_to
         (1, ActorFrame(3, 1, [RoomReadings("r1", [("c", 3, {"t": 3})])])),
     ]
     assert changes.devices.keys() == {"a", "b", "c", "d"}
-    assert len(changes.readings) == 6
+    assert [message.device for message in changes.readings] == ["a", "b", "c", "d", "a"]
 
 
 def test_messages_to_a_partition_are_numbered_on_without_gaps() -> None:
@@ -129,14 +129,14 @@ def test_a_room_hears_only_what_is_new() -> None:
         partition, Telemetry("a", 1, {"t": 1}), Telemetry("a", 1, {"t": 1}), Telemetry("a", 1, {"t": 1, "h": 2})
     )
     assert outbox(changes)[0][1].messages == [RoomReadings("r0", [("a", 1, {"t": 1}), ("a", 1, {"h": 2})])]
-    assert changes.readings == [Reading("a", "t", 1, 1), Reading("a", "h", 1, 2)]
+    assert changes.readings == [Telemetry("a", 1, {"t": 1}), Telemetry("a", 1, {"h": 2})]
 
 
 def test_messages_of_devices_that_are_gone_are_counted() -> None:
     partition, changes = actors(device("a")), Changes()
     messages = [Telemetry("gone", 1, {"t": 1}), Telemetry("a", 1, {"t": 1}), Telemetry("gone", 2, {"t": 1})]
-    assert partition.receive_telemetry(messages, changes, stored=set(), now_us=0) == 2
-    assert changes.readings == [Reading("a", "t", 1, 1)]
+    assert partition.receive_telemetry(messages, changes, stored=Stored(), now_us=0) == 2
+    assert changes.readings == [Telemetry("a", 1, {"t": 1})]
 
 
 history = st.lists(  # batches of frames of messages
@@ -174,14 +174,15 @@ def test_each_reading_is_new_exactly_once_whenever_it_comes(
         late = [
             one for frame in messages for message in frame for one in partition.devices[message.device].late(message)
         ]
-        stored = {key for one in late if (key := (one.device, one.metric, one.time_us)) in table}
+        stored = Stored(key for one in late if (key := (one.device, one.metric, one.time_us)) in table)
         changes = Changes()
         for frame in messages:
             partition.receive_telemetry(frame, changes, stored=stored, now_us=0)
         partition.seal(changes)
         for one in changes.readings:
-            assert (one.device, one.metric, one.time_us) not in table, "doubled"
-            table[one.device, one.metric, one.time_us] = one.value
+            for metric, value in one.values.items():
+                assert (one.device, metric, one.time_us) not in table, "doubled"
+                table[one.device, metric, one.time_us] = value
         states.update(changes.devices)
         in_room += [
             (id_, time_us, metric, value)

@@ -10,6 +10,7 @@ import msgspec
 from iot_system.actors.changes import Changes
 from iot_system.actors.partition import PartitionActors
 from iot_system.actors.routing import addressed
+from iot_system.actors.stored import Stored
 from iot_system.domain.commands import Command
 from iot_system.domain.deliveries import Delivery
 from iot_system.domain.events import EVENTS, Event, EventKind, decode_events
@@ -68,7 +69,7 @@ class World:
         """A message with readings, taken at ``time_us`` or now."""
         message = Telemetry(device, self.now_us if time_us is None else time_us, values)
         actors, changes = self.owner(device), Changes()
-        actors.receive_telemetry([message], changes, stored=set(), now_us=self.now_us)
+        actors.receive_telemetry([message], changes, stored=Stored(), now_us=self.now_us)
         self.commit(actors, changes)
         return changes
 

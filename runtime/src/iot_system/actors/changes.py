@@ -13,9 +13,8 @@ from iot_system.domain.commands import Command
 from iot_system.domain.deliveries import Delivery, Desired
 from iot_system.domain.events import Event, NewReadings
 from iot_system.domain.frames import ActorMessage, RoomReadings
-from iot_system.domain.history import Reading
 from iot_system.domain.questions import Failure
-from iot_system.domain.readings import Value
+from iot_system.domain.readings import Telemetry, Value
 from iot_system.domain.twin import Connection, DeviceState, RoomState
 
 FAILURES_LIMIT = 20
@@ -55,7 +54,7 @@ class Changes:
 
     def __init__(self, *, listening: bool = False) -> None:
         self.listening = listening
-        self.readings: list[Reading] = []
+        self.readings: list[Telemetry] = []
         self.devices: dict[str, DeviceState] = {}
         self.rooms: dict[str, RoomState] = {}
         self.received: dict[int, int] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 from iot_system.actors.actor import Actor
 from iot_system.actors.effects import Effect
+from iot_system.actors.stored import Stored
 from iot_system.domain.addresses import Address
 from iot_system.domain.commands import RESEND_AFTER_S, Command
 from iot_system.domain.events import Event, EventKind
@@ -27,7 +28,7 @@ RESEND_AFTER_US = round(RESEND_AFTER_S * 1e6)
 class DeviceActor(Actor):
     """One device in memory. ``commands`` are those not at their end, in the order of their creation."""
 
-    __slots__ = ("commands", "device")
+    __slots__ = ("_newest_us", "commands", "device")
     state: DeviceState
 
     def __init__(self, device: Device, state: DeviceState) -> None:
@@ -35,6 +36,7 @@ class DeviceActor(Actor):
         self.state = state
         self.commands: Mapping[str, Command] = _NO_COMMANDS
         self.now_us = 0
+        self._newest_us = max([one.time_us for one in state.latest.values()], default=-1)
 
     def on_reading(self, reading: Reading) -> Iterable[Effect] | None:
         """React to one new reading; called in the order of acknowledgement, never twice for the same reading."""
@@ -108,41 +110,60 @@ class DeviceActor(Actor):
 
     def late(self, message: Telemetry) -> list[Reading]:
         """Readings of ``message`` that are not newer than all known ones, so that only the store knows them."""
-        latest, time_us = self.state.latest, message.time_us
+        time_us = message.time_us
+        if time_us > self._newest_us:
+            return []
         return [
             Reading(message.device, metric, time_us, value)
             for metric, value in message.values.items()
-            if (newest := latest.get(metric)) is not None and time_us <= newest.time_us
+            if self._is_late(metric, time_us)
         ]
 
-    def receive(self, message: Telemetry, stored: set[tuple[str, str, int]], refused: dict[str, str]) -> list[Reading]:
-        """Take a message in and return its new readings.
+    def receive(self, message: Telemetry, stored: Stored, refused: dict[str, str]) -> Telemetry | None:
+        """Take a message in and return what is new of it, mostly all; None where nothing is.
 
-        ``stored`` holds at least those ``(device, metric, time_us)`` of this message that the history has already, or
-        will have with the commit under way; the new ones join them. ``refused`` gets a sentence for each metric that
-        the device has no room for.
+        ``stored`` holds at least those readings of this message that the history has already, or will have with the
+        commit under way; the new ones join them. ``refused`` is empty, and gets a sentence for each metric that the
+        device has no room for.
         """
-        state, time_us, device = self.state, message.time_us, message.device
-        latest = state.latest
-        fresh = []
-        for metric, value in message.values.items():
-            newest = latest.get(metric)
-            key = (device, metric, time_us)
-            if newest is None or time_us > newest.time_us:
-                if (type(value) not in _SMALL or newest is None) and (why := self._why_not(metric, value)):
-                    refused[metric] = why
-                    continue
-                latest[metric] = Latest(time_us, value)
-            elif key in stored:
-                continue
-            stored.add(key)
-            fresh.append(Reading(device, metric, time_us, value))
+        state, time_us = self.state, message.time_us
         if message.seq is not None:
             state.boot, state.seq = message.boot, message.seq
         if message.id is not None:
             self.remember_id(message.id)
-        state.last_seen_us = max(state.last_seen_us, time_us)
-        return fresh
+        if time_us > state.last_seen_us:
+            state.last_seen_us = time_us
+        latest = state.latest
+        if time_us > self._newest_us:
+            self._newest_us = time_us
+            newer = fresh = message.values
+        else:
+            fresh = self._not_stored(message, stored)
+            newer = {metric: value for metric, value in fresh.items() if not self._is_late(metric, time_us)}
+        for metric, value in newer.items():
+            if (type(value) in _SMALL and metric in latest) or (why := self._why_not(metric, value)) is None:
+                latest[metric] = Latest(time_us, value)
+            else:
+                refused[metric] = why
+        if refused:
+            fresh = {metric: value for metric, value in fresh.items() if metric not in refused}
+        if not fresh:
+            return None
+        new = message if len(fresh) == len(message.values) else Telemetry(message.device, time_us, fresh)
+        stored.join(new)
+        return new
+
+    def _not_stored(self, message: Telemetry, stored: Stored) -> dict[str, Value]:
+        device, time_us = message.device, message.time_us
+        return {
+            metric: value
+            for metric, value in message.values.items()
+            if not self._is_late(metric, time_us) or (device, metric, time_us) not in stored
+        }
+
+    def _is_late(self, metric: str, time_us: int) -> bool:
+        newest = self.state.latest.get(metric)
+        return newest is not None and time_us <= newest.time_us
 
     def _why_not(self, metric: str, value: Value) -> str | None:
         latest = self.state.latest

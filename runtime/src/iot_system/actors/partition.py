@@ -9,6 +9,7 @@ from iot_system.actors.changes import Changes
 from iot_system.actors.direct import DirectChanges
 from iot_system.actors.schedule import Schedule
 from iot_system.actors.sealing import Numbering
+from iot_system.actors.stored import Stored
 from iot_system.actors.timing import fire
 from iot_system.domain.addresses import Address
 from iot_system.domain.deliveries import Delivery
@@ -55,7 +56,7 @@ class PartitionActors(DirectChanges):
         messages: Iterable[Telemetry],
         changes: Changes,
         *,
-        stored: set[tuple[str, str, int]],
+        stored: Stored,
         now_us: int,
     ) -> int:
         """Hand the messages of a device frame to their actors; returns how many had none (no longer registered).

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from iot_system.actors.changes import Changes
 from iot_system.actors.device import DeviceActor
 from iot_system.actors.reactions import react
+from iot_system.actors.stored import Stored
 from iot_system.domain.events import NewReadings
+from iot_system.domain.history import Reading
 from iot_system.domain.readings import Telemetry
 
 
@@ -16,7 +18,7 @@ def receive(
     messages: Iterable[Telemetry],
     changes: Changes,
     *,
-    stored: set[tuple[str, str, int]],
+    stored: Stored,
     now_us: int,
 ) -> int:
     """See `iot_system.actors.partition.PartitionActors.receive_telemetry`."""
@@ -36,17 +38,15 @@ def receive(
             more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
             changes.fail(actor, f"a reading was refused: {next(iter(refused.values()))}{more}")
             refused.clear()
-        if not fresh:
+        if fresh is None:
             continue
-        changes.readings += fresh
-        values = message.values
-        if len(fresh) < len(values):
-            values = {reading.metric: reading.value for reading in fresh}
+        changes.readings.append(fresh)
+        values = fresh.values
         if (room := actor.device.room) is not None:
             changes.for_room(room).append((message.device, message.time_us, values))
         if changes.listening:
             changes.heard.append(NewReadings(message.device, room, message.time_us, values))
         if type(actor).on_reading is not DeviceActor.on_reading:
-            for reading in fresh:
-                react(actor, actor.on_reading, reading, changes=changes)
+            for metric, value in values.items():
+                react(actor, actor.on_reading, Reading(message.device, metric, message.time_us, value), changes=changes)
     return orphans

@@ -12,6 +12,7 @@ from iot_system.domain.addresses import Address
 from iot_system.domain.commands import Command, CommandStatus
 from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.questions import Failure
+from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import ApiToken, AuditEntry, Credential, Device, DeviceAccess, Page, Room
 from iot_system.domain.twin import DeviceState, RoomState
 
@@ -58,17 +59,18 @@ class PartitionCommit(msgspec.Struct, kw_only=True):
     """What one turn changed in one partition: by frames, by users, by time.
 
     ``revision`` is one more than that of the commit before, ``applied`` the stream sequence of the last frame that was
-    taken in, the same as before where there was none. ``readings`` are new by the owner's knowledge (see
-    `Store.known`). ``received`` and ``outbox`` hold what changed only; ``published`` names, per target, the outbox
-    number through which all is published. ``timers`` and ``connections`` map to None where there is none any more;
-    ``connections`` holds the gateway. What is removed in a commit is removed after everything else in it.
+    taken in, the same as before where there was none. ``readings`` are messages, of which only what is new by the
+    owner's knowledge is left (see `Store.known`). ``received`` and ``outbox`` hold what changed only; ``published``
+    names, per target, the outbox number through which all is published. ``timers`` and ``connections`` map to None
+    where there is none any more; ``connections`` holds the gateway. What is removed in a commit is removed after
+    everything else in it.
     """
 
     partition: int
     epoch: int
     revision: int
     applied: int
-    readings: list[Reading] = []
+    readings: list[Telemetry] = []
     devices: dict[str, DeviceState] = {}
     rooms: dict[str, RoomState] = {}
     received: dict[int, int] = {}

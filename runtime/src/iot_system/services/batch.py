@@ -9,6 +9,7 @@ import structlog
 
 from iot_system.actors.changes import Changes
 from iot_system.actors.routing import addressed
+from iot_system.actors.stored import Stored
 from iot_system.domain.frames import ActorFrame, DeviceFrame, Frame, decode_frame
 from iot_system.domain.history import Reading
 from iot_system.domain.registry import Room
@@ -33,7 +34,7 @@ class Batch:
         self._partitions: dict[int, Partition] = {}
         self._frames: dict[int, list[Frame]] = {}
         self._applied: dict[int, int] = {}
-        self._stored: set[tuple[str, str, int]] = set()
+        self._stored = Stored()
         self.telemetry = 0
         for message in messages:
             partition = owned.get(message.partition)
@@ -74,7 +75,7 @@ class Batch:
                     for message in frame.messages:
                         if actor := actors.get(message.device):
                             late += actor.late(message)
-        self._stored = await store.known(late) if late else set()
+        self._stored = Stored(await store.known(late) if late else ())
 
     def apply(self) -> list[Share]:
         """See `Work.apply`."""

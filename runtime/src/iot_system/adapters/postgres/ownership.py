@@ -10,7 +10,6 @@ from iot_system.adapters.postgres.commands import write_commands
 from iot_system.adapters.postgres.database import Connection
 from iot_system.adapters.postgres.rows import COLUMNS, rows_of
 from iot_system.domain.addresses import Address
-from iot_system.domain.history import Reading
 from iot_system.errors import Conflict, Fenced
 from iot_system.ports.store import Claim, Guard, OutboxMessage, PartitionCommit
 
@@ -160,10 +159,10 @@ async def _write_devices(
     if registered := {device.id: device for one in commits for device in one.registered_devices}:
         await registry.write_devices(connection, list(registered.values()))
     states = {id_: state for one in commits for id_, state in one.devices.items()}
-    readings: list[Reading] = [reading for one in commits for reading in one.readings]
+    messages = [message for one in commits for message in one.readings]
     commands = [command for one in commits for command in one.commands]
     connections = [(one.partition, id_, gateway) for one in commits for id_, gateway in one.connections.items()]
-    ids = states.keys() | {reading.device for reading in readings}
+    ids = states.keys() | {message.device for message in messages}
     ids |= {command.device for command in commands} | {id_ for _, id_, _ in connections}
     if not ids:
         return
@@ -175,8 +174,8 @@ async def _write_devices(
             [keys[id_] for id_ in states if id_ in keys],
             [encode_blob(state) for id_, state in states.items() if id_ in keys],
         )
-    if readings:
-        await _write_history(connection, rows_of(readings, keys, metrics), merge=merge)
+    if messages:
+        await _write_history(connection, rows_of(messages, keys, metrics), merge=merge)
     if commands:
         await write_commands(connection, commands, keys)
     if connections:

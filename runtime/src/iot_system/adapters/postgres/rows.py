@@ -11,7 +11,7 @@ from struct import Struct
 
 import msgspec
 
-from iot_system.domain.history import Reading
+from iot_system.domain.readings import Telemetry
 
 COLUMNS = ("time_us", "device", "metric", "number", "whole", "flag", "text", "json")
 _FIELDS, _NULL = len(COLUMNS), -1
@@ -26,30 +26,30 @@ _NOTHING = Struct("!i").pack(_NULL)
 _encode_json = msgspec.json.Encoder().encode
 
 
-def rows_of(readings: Iterable[Reading], devices: Mapping[str, int], metrics: Mapping[str, int]) -> bytearray:
+def rows_of(messages: Iterable[Telemetry], devices: Mapping[str, int], metrics: Mapping[str, int]) -> bytearray:
     """What COPY takes in. Readings of devices without a key are left out."""
     rows = [_HEADER]
     add = rows.append
-    for reading in readings:
-        device = devices.get(reading.device)
+    for message in messages:
+        device, time_us = devices.get(message.device), message.time_us
         if device is None:
             continue
-        time_us, metric, value = reading.time_us, metrics[reading.metric], reading.value
-        kind = type(value)
-        if kind is float:
-            add(_NUMBER(_FIELDS, 8, time_us, 4, device, 4, metric, 8, value, -1, -1, -1, -1))
-        elif kind is int:
-            add(_WHOLE(_FIELDS, 8, time_us, 4, device, 4, metric, -1, 8, value, -1, -1, -1))
-        elif kind is bool:
-            add(_FLAG(_FIELDS, 8, time_us, 4, device, 4, metric, -1, -1, 1, value, -1, -1))
-        elif isinstance(value, str):
-            text = value.encode()
-            add(_TEXT(_FIELDS, 8, time_us, 4, device, 4, metric, -1, -1, -1, len(text)))
-            add(text)
-            add(_NOTHING)
-        else:
-            text = _encode_json(value)
-            add(_JSON(_FIELDS, 8, time_us, 4, device, 4, metric, -1, -1, -1, -1, len(text)))
-            add(text)
+        for name, value in message.values.items():
+            metric, kind = metrics[name], type(value)
+            if kind is float:
+                add(_NUMBER(_FIELDS, 8, time_us, 4, device, 4, metric, 8, value, -1, -1, -1, -1))
+            elif kind is int:
+                add(_WHOLE(_FIELDS, 8, time_us, 4, device, 4, metric, -1, 8, value, -1, -1, -1))
+            elif kind is bool:
+                add(_FLAG(_FIELDS, 8, time_us, 4, device, 4, metric, -1, -1, 1, value, -1, -1))
+            elif isinstance(value, str):
+                text = value.encode()
+                add(_TEXT(_FIELDS, 8, time_us, 4, device, 4, metric, -1, -1, -1, len(text)))
+                add(text)
+                add(_NOTHING)
+            else:
+                text = _encode_json(value)
+                add(_JSON(_FIELDS, 8, time_us, 4, device, 4, metric, -1, -1, -1, -1, len(text)))
+                add(text)
     add(_TRAILER)
     return bytearray().join(rows)

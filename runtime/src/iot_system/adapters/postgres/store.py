@@ -51,8 +51,9 @@ class PostgresStore:
 
     async def commit(self, commits: Sequence[PartitionCommit]) -> None:
         """See `Store.commit`."""
-        metrics = await self._metrics.keys({reading.metric for one in commits for reading in one.readings})
-        await self._days.prepare({reading.time_us // DAY_US for one in commits for reading in one.readings})
+        messages = [message for one in commits for message in one.readings]
+        metrics = await self._metrics.keys({metric for message in messages for metric in message.values})
+        await self._days.prepare({message.time_us // DAY_US for message in messages})
         try:
             async with self._database.transaction() as connection:
                 await ownership.commit(connection, commits, metrics, merge=False)

@@ -11,7 +11,6 @@ from iot_system.adapters.blobs import EMPTY, decode_numbers, encode_blob
 from iot_system.adapters.sqlite import duties, records, registry, rooms
 from iot_system.adapters.sqlite.commands import write_commands
 from iot_system.adapters.sqlite.values import stored_value
-from iot_system.domain.history import Reading
 from iot_system.errors import Conflict, Fenced
 from iot_system.ports.store import Claim, Guard, OutboxMessage, PartitionCommit
 
@@ -116,11 +115,11 @@ def _advance(connection: Connection, commits: Sequence[PartitionCommit]) -> list
 def _write_devices(connection: Connection, commits: Sequence[PartitionCommit]) -> None:
     """Registrations, then what belongs to the devices that are registered."""
     registry.write_devices(connection, [device for one in commits for device in one.registered_devices])
-    readings: list[Reading] = [reading for one in commits for reading in one.readings]
+    messages = [message for one in commits for message in one.readings]
     states = {id_: state for one in commits for id_, state in one.devices.items()}
     commands = [command for one in commits for command in one.commands]
     connections = [(one.partition, id_, gateway) for one in commits for id_, gateway in one.connections.items()]
-    wanted = states.keys() | {reading.device for reading in readings}
+    wanted = states.keys() | {message.device for message in messages}
     wanted |= {command.device for command in commands} | {id_ for _, id_, _ in connections}
     if not wanted:
         return
@@ -130,7 +129,7 @@ def _write_devices(connection: Connection, commits: Sequence[PartitionCommit]) -
     )
     write_commands(connection, commands, devices)
     duties.write_connections(connection, connections, devices)
-    metrics = _metrics(connection, {reading.metric for reading in readings})
+    metrics = _metrics(connection, {metric for message in messages for metric in message.values})
     connection.executemany(
         "insert into device_states values (?, ?) on conflict (device) do update set state = excluded.state",
         [(devices[id_], encode_blob(state)) for id_, state in states.items() if id_ in devices],
@@ -138,9 +137,10 @@ def _write_devices(connection: Connection, commits: Sequence[PartitionCommit]) -
     connection.executemany(
         "insert into history (device, time_us, metric, kind, value) values (?, ?, ?, ?, ?) on conflict do nothing",
         [
-            (devices[one.device], one.time_us, metrics[one.metric], *stored_value(one.value))
-            for one in readings
-            if one.device in devices
+            (devices[message.device], message.time_us, metrics[metric], *stored_value(value))
+            for message in messages
+            if message.device in devices
+            for metric, value in message.values.items()
         ],
     )
 
