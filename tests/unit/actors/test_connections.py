@@ -54,6 +54,55 @@ def test_an_older_connection_that_is_heard_of_late_does_not_count(world: World) 
     assert world.device("d").extra["calls"] == [["connected"]]
 
 
+@pytest.mark.parametrize("newest", ["c1", "c2"])
+def test_whichever_clock_is_ahead_the_connection_that_is_left_counts_and_gets_everything(
+    world: World, newest: str
+) -> None:
+    """A device that moves to another gateway: the old one tells its end once it is taken over."""
+    world.put("d", "one")
+    world.signal(at("api-1", "c1", 2000), at("api-2", "c2", 3000 if newest == "c2" else 1500))
+    world.disconnect("d", "c1", reason="taken over")
+    connection = world.device("d").connection
+    assert connection is not None
+    assert (connection.gateway, connection.connection) == ("api-2", "c2")
+    assert world.device("d").beside == ()
+    assert world.owner("d").gateways() == ["api-2"]
+    assert [command.id for one in world.deliveries if one.connection == "c2" for command in one.commands] == ["one"]
+    assert all(data["connected"] for data in world.of_kind("connection"))
+    world.disconnect("d", "c2")
+    assert world.of_kind("connection")[-1] == {"connected": False, "reason": "gone"}
+
+
+def test_the_end_of_a_second_connection_leaves_the_first_as_it_was_also_in_another_process(world: World) -> None:
+    world.connect("d", "c1")
+    world.signal(at("api-2", "c2", 2000))
+    world.restart()
+    world.deliveries.clear()
+    world.disconnect("d", "c2")
+    world.change("d", "patch_desired", "d", {"a": 1}, if_version=None, by="")
+    assert [one.connection for one in world.deliveries if one.desired] == ["c1", "c1"]
+
+
+def test_of_many_connections_the_newest_are_remembered(world: World) -> None:
+    for number in range(10):
+        world.signal(at(f"api-{number}", f"c{number}", 2000 + number))
+    state = world.device("d")
+    assert [one.connection for one in (*state.beside, state.connection) if one] == ["c6", "c7", "c8", "c9"]
+    assert sorted(world.owner("d").gateways()) == ["api-6", "api-7", "api-8", "api-9"]
+
+
+def test_a_gateway_that_vanished_takes_also_those_of_its_connections_that_did_not_count(world: World) -> None:
+    world.connect("d", "c1")
+    world.signal(at("api-2", "c2", 2000))
+    asked = world.change("d", "lose_gateway", GATEWAY, ["d"])
+    assert [(one.connection, one.desired, one.commands) for one in asked] == [("c1", None, [])]
+    state = world.device("d")
+    assert state.beside == ()
+    assert state.connection is not None
+    world.disconnect("d", "c2")
+    assert world.device("d").connection is None
+
+
 def test_a_connection_that_listens_to_more_is_the_same_connection(world: World) -> None:
     world.connect("d", desired=False, commands=False)
     world.connect("d", desired=True, commands=False)

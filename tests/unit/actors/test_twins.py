@@ -173,6 +173,7 @@ def test_deliveries_go_to_the_gateway_of_the_newest_connection(world: World) -> 
     actors = world.owner("d")
     world.signal(Connected("d", "api-2", "c2", 2000, wants_desired=True, wants_commands=True))
     assert actors.connected_to("api-2") == ["d"]
+    world.disconnect("d", "c1")
     assert actors.connected_to(GATEWAY) == []
     desire(world, {"a": 1})
     assert world.deliveries[-1] == Delivery("d", "c2", Desired(1, {"a": 1}, is_whole=False), [])

@@ -116,7 +116,7 @@ class PartitionActors(DirectChanges):
         return list(self._connected)
 
     def connected_to(self, gateway: str) -> list[str]:
-        """Devices that are connected to ``gateway``."""
+        """Devices that have a connection to ``gateway``, one that counts or one beside it."""
         return list(self._connected.get(gateway, ()))
 
     def lose_gateway(self, gateway: str, devices: Iterable[str], changes: Changes, *, now_us: int) -> list[Delivery]:
@@ -124,17 +124,13 @@ class PartitionActors(DirectChanges):
 
         Returns what asks the gateway whether they are still there.
         """
-        ended = []
+        ended: list[Delivery] = []
         connected = self._connected.get(gateway, set())
         for id_ in devices:
             connected.discard(id_)
-            actor = self.devices.get(id_)
-            connection = actor.state.connection if actor is not None else None
-            if actor is None or connection is None or connection.gateway != gateway:
-                continue
-            ended.append(Delivery(id_, connection.connection, None, []))
-            actor.now_us = now_us
-            signals.disconnect(actor, "the gateway vanished", now_us, changes)
+            if (actor := self.devices.get(id_)) is not None:
+                actor.now_us = now_us
+                ended += signals.lose_gateway(actor, gateway, changes)
         if not connected:
             self._connected.pop(gateway, None)
         return ended
@@ -149,10 +145,12 @@ class PartitionActors(DirectChanges):
                 changes.timers[address] = due_us
                 self._schedule.set(address, due_us)
         for device, connection in changes.connections.items():
+            beside = self.devices[device].state.beside if connection is not None else ()
+            current = {one.gateway for one in (*beside, connection) if one is not None}
             for gateway, devices in list(self._connected.items()):
-                if connection is None or gateway != connection.gateway:
+                if gateway not in current:
                     devices.discard(device)
                     if not devices:
                         del self._connected[gateway]
-            if connection is not None:
-                self._connected.setdefault(connection.gateway, set()).add(device)
+            for gateway in current:
+                self._connected.setdefault(gateway, set()).add(device)

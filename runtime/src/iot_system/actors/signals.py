@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import msgspec
+
 from iot_system.actors import commands, twins
 from iot_system.actors.changes import Changes
 from iot_system.actors.device import DeviceActor
 from iot_system.actors.reactions import react
 from iot_system.actors.timing import expire
 from iot_system.domain.commands import check_payload
+from iot_system.domain.deliveries import Delivery
 from iot_system.domain.signals import (
     CommandAnswer,
     CommandDelivered,
@@ -17,7 +22,7 @@ from iot_system.domain.signals import (
     Reported,
     Signal,
 )
-from iot_system.domain.twin import Connection
+from iot_system.domain.twin import CONNECTIONS_LIMIT, Connection
 from iot_system.errors import InvalidInput
 
 
@@ -42,17 +47,44 @@ def receive(actor: DeviceActor, signal: Signal, changes: Changes) -> None:
         case Connected():
             _connected(actor, signal, changes)
         case Disconnected(_, connection, reason, time_us):
-            if state.connection is not None and state.connection.connection == connection:
-                disconnect(actor, reason, time_us, changes)
+            _disconnected(actor, lambda one: one.connection == connection, reason, time_us, changes)
 
 
-def disconnect(actor: DeviceActor, reason: str, time_us: int, changes: Changes) -> None:
-    """The device's connection is over."""
+def lose_gateway(actor: DeviceActor, gateway: str, changes: Changes) -> list[Delivery]:
+    """End the connections to a gateway that has vanished; returns what asks it whether they are still there."""
+    ended = _disconnected(actor, lambda one: one.gateway == gateway, "the gateway vanished", actor.now_us, changes)
+    return [Delivery(actor.device.id, one.connection, None, []) for one in ended]
+
+
+def _disconnected(
+    actor: DeviceActor, is_over: Callable[[Connection], bool], reason: str, time_us: int, changes: Changes
+) -> list[Connection]:
+    """Some connections are over: where the one that counted is, the next newest counts, or the device has left."""
+    state, before = actor.state, actor.state.connection
+    if before is None:
+        return []
+    ended = [one for one in (*state.beside, before) if is_over(one)]
+    if not ended:
+        return []
+    beside = [one for one in state.beside if not is_over(one)]
+    changes.touch(actor)
+    changes.connections[actor.device.id] = before
+    if not is_over(before):
+        state.beside = tuple(beside)
+    elif beside:
+        state.beside = tuple(beside[:-1])
+        _use(actor, beside[-1], None, changes)
+    else:
+        state.beside = ()
+        _leave(actor, reason, time_us, changes)
+    return ended
+
+
+def _leave(actor: DeviceActor, reason: str, time_us: int, changes: Changes) -> None:
     state = actor.state
     state.connection, state.left_us, state.left_reason = None, time_us, reason
     changes.connections[actor.device.id] = None
     changes.rescheduled.add(actor.address)
-    changes.touch(actor)
     changes.events.append(actor.event("connection", {"connected": False, "reason": reason}))
     react(actor, actor.on_disconnected, reason, changes=changes)
 
@@ -84,19 +116,34 @@ def _answered(actor: DeviceActor, signal: CommandAnswer, changes: Changes) -> No
 
 
 def _connected(actor: DeviceActor, signal: Connected, changes: Changes) -> None:
-    """The newest connection counts. It gets what it did not listen to before; all, if it says the same again."""
+    """The newest connection counts; it gets all, also if it says the same again, or what it did not listen to before.
+
+    Others stay beside it. So whatever the clocks of two gateways say, and whoever is heard first: once one connection
+    is left, that is the one that counts.
+    """
     state, before = actor.state, actor.state.connection
-    if before is not None and before.connection != signal.connection and signal.time_us < before.since_us:
+    now = Connection(signal.gateway, signal.connection, signal.time_us, signal.wants_desired, signal.wants_commands)
+    if before is not None and before.connection == now.connection:
+        now = msgspec.structs.replace(now, since_us=before.since_us)
+        _use(actor, now, before if now != before else None, changes)
         return
-    same = before is not None and before.connection == signal.connection
-    now = Connection(
-        signal.gateway,
-        signal.connection,
-        before.since_us if before is not None and same else signal.time_us,
-        signal.wants_desired,
-        signal.wants_commands,
-    )
-    had = before if same and now != before else None
+    others = [one for one in state.beside if one.connection != now.connection]
+    if before is not None and now.since_us < before.since_us:
+        _stand_beside(actor, [*others, now])
+        changes.connections[actor.device.id] = before
+        changes.touch(actor)
+        return
+    _stand_beside(actor, others if before is None else [*others, before])
+    _use(actor, now, None, changes)
+
+
+def _stand_beside(actor: DeviceActor, connections: list[Connection]) -> None:
+    actor.state.beside = tuple(sorted(connections, key=lambda one: one.since_us)[1 - CONNECTIONS_LIMIT :])
+
+
+def _use(actor: DeviceActor, now: Connection, had: Connection | None, changes: Changes) -> None:
+    """Let a connection count, and send what it listens to; without what it ``had`` listened to before."""
+    state, before = actor.state, actor.state.connection
     if now != before:
         state.connection = changes.connections[actor.device.id] = now
         changes.touch(actor)
@@ -106,6 +153,6 @@ def _connected(actor: DeviceActor, signal: Connected, changes: Changes) -> None:
         twins.send_whole(actor, changes)
     if now.wants_commands and not (had and had.wants_commands) and actor.commands:
         commands.send(actor, list(actor.commands.values()), changes)
-    if not same:
+    if before is None or before.connection != now.connection:
         changes.events.append(actor.event("connection", {"connected": True, "reason": None}))
         react(actor, actor.on_connected, changes=changes)

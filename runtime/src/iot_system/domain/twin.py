@@ -15,6 +15,8 @@ LATEST_LIMIT = 1024 * 1024
 """Bytes that the longer texts and the objects among the newest values of one actor may have."""
 SHORT_TEXT = 1024
 """Characters of a text that is not worth counting."""
+CONNECTIONS_LIMIT = 4
+"""Connections of one device that are remembered, the newest."""
 TIMERS_LIMIT = 64
 """Timers of one actor."""
 FAN_OUT_LIMIT = 32 * 1024 * 1024
@@ -61,6 +63,9 @@ class DeviceState(msgspec.Struct, omit_defaults=True, gc=False):
     desired_sent_us: int = 0
     """When desired state was last sent over the connection."""
     connection: Connection | None = None
+    """The one that counts: the newest."""
+    beside: tuple[Connection, ...] = ()
+    """Others that are there too, the oldest first."""
     left_us: int = 0
     left_reason: str | None = None
     """When and why the last connection ended."""
