@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 import msgspec
@@ -16,6 +17,8 @@ from iot_system.adapters.nats.broker.streams import SESSIONS, SESSIONS_SUBJECT, 
 from iot_system.errors import Unavailable
 from iot_system.ports.broker import Found, SessionRecord, SessionTaken, group_key
 
+ASK_AT_ONCE = 64
+"""Questions under way: when thousands of clients come or go together, they wait here and not for their time-out."""
 _GATEWAY = "Iot-Gateway"
 _DUE = "Iot-Due"
 _GROUPS = "Iot-Groups"
@@ -30,10 +33,12 @@ class NatsSessions:
         self._client = client
         self._jetstream = client.jetstream(timeout=TIMEOUT_S)
         self._appender = appender
+        self._asking = asyncio.Semaphore(ASK_AT_ONCE)
 
     async def load(self, key: str) -> tuple[SessionRecord, int] | None:
         """See `iot_system.ports.broker.Sessions.load`."""
-        found = await lookup.newest(self._jetstream, SESSIONS, f"{SESSIONS_SUBJECT}.{key}")
+        async with self._asking:
+            found = await lookup.newest(self._jetstream, SESSIONS, f"{SESSIONS_SUBJECT}.{key}")
         return None if found is None else (_decode(found.data or b""), found.seq or 0)
 
     async def save(self, record: SessionRecord, revision: int) -> int:
@@ -47,7 +52,8 @@ class NatsSessions:
     async def delete(self, key: str, revision: int) -> None:
         """See `iot_system.ports.broker.Sessions.delete`: a record written later has another sequence, and stays."""
         try:
-            await self._jetstream.delete_msg(SESSIONS, revision)
+            async with self._asking:
+                await self._jetstream.delete_msg(SESSIONS, revision)
         except nats.js.errors.APIError as error:
             raise SessionTaken(f"session {key} is somewhere else now: {error.description}") from error
         except (nats.errors.Error, TimeoutError) as error:
