@@ -40,7 +40,7 @@ def test_the_installation_has_loaded_the_sample_row_for_row(testing: Installatio
 
 
 def test_everything_is_still_there_after_all_pods_were_killed_at_once(testing: Installation) -> None:
-    uids = [pod["metadata"]["uid"] for pod in testing.namespace.read("pods")["items"]]
-    testing.namespace.kubectl("delete", "pods", "--all", "--grace-period=0", "--force", "--wait=false")
-    testing.namespace.wait_until_ready(within_s=AGAIN_WITHIN_S, without=uids)
+    pods = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in testing.namespace.read("pods")["items"]}
+    testing.namespace.kill(*pods.values())
+    testing.namespace.wait_until_ready(within_s=AGAIN_WITHIN_S, without=pods)
     sample.assert_held_once(testing.rest)

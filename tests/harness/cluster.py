@@ -111,6 +111,18 @@ class Namespace:
         """The value of a secret's key."""
         return base64.b64decode(self.read("secret", name)["data"][key]).decode()
 
+    def kill(self, *names: str) -> None:
+        """Delete pods without a farewell; they may still be there when this returns.
+
+        Those with a volume get a second for their end: by force, the old and the new one would use it together for a
+        while, which no crash does.
+        """
+        for pod in self.read("pods")["items"]:
+            if (name := pod["metadata"]["name"]) in names:
+                has_volume = any("persistentVolumeClaim" in volume for volume in pod["spec"]["volumes"])
+                how = ("--grace-period=1",) if has_volume else ("--grace-period=0", "--force")
+                self.kubectl("delete", "pod", name, *how, "--wait=false")
+
     def pods(self, component: str) -> list[dict[str, Any]]:
         """The pods of one component that are not about to end."""
         return [pod for pod in self.read("pods", f"--selector={NAME}={component}")["items"] if not _is_ending(pod)]

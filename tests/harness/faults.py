@@ -59,13 +59,9 @@ class Faults:
         self._table = table
 
     def kill(self, pod: str) -> None:
-        """Delete a pod by force, and return when the system is ready and readings of every device flow again."""
+        """Kill a pod, and return when the system is ready and readings of every device flow again."""
         uid = self._namespace.read("pod", pod)["metadata"]["uid"]
-        self.strike(
-            f"{pod} killed",
-            lambda: self._namespace.kubectl("delete", "pod", pod, "--grace-period=0", "--force", "--wait=false"),
-            uids=[uid],
-        )
+        self.strike(f"{pod} killed", lambda: self._namespace.kill(pod), uids=[uid])
 
     def roll(self, component: str) -> None:
         """Restart a Deployment pod by pod."""
