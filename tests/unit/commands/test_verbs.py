@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 from iot_system.__main__ import COMMANDS, main
 
 SERVICES = {"api", "actor-system", "ray-head", "migrate"}
-GUIDE = (Path(__file__).parents[3] / "docs" / "client.md").read_text()
-EXAMPLES = re.findall(r"^iot-system (.+)$", GUIDE, re.MULTILINE)
+ROOT = Path(__file__).parents[3]
+GUIDES = [(ROOT / path).read_text() for path in ("README.md", "docs/client.md")]
+EXAMPLES = [example for guide in GUIDES for example in re.findall(r"^iot-system (.+)$", guide, re.MULTILINE)]
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS.keys() - SERVICES))
@@ -25,9 +27,9 @@ def test_every_verb_tells_how_it_is_used(name: str, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_every_example_of_the_guide_is_a_verb(example: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_example_of_the_guides_is_a_verb(example: str, capsys: pytest.CaptureFixture[str]) -> None:
     # --help comes last and ends it: what stands before must be known.
-    words = [word for word in example.split() if not word.startswith("'")]
+    words = shlex.split(example, comments=True)
     with pytest.raises(SystemExit) as ended:
         main([*words, "--help"])
     assert ended.value.code == 0, capsys.readouterr().err
