@@ -254,3 +254,22 @@ async def test_qos_2_is_counted_once_though_the_device_sends_it_again_to_another
 
     await until(is_all_there, within_s=DEADLINE_S)
     assert (await room())["t"]["count"] == 2
+
+
+async def test_a_gateway_is_sent_nothing_of_a_device_that_was_taken_from_it(system: System, id_: str) -> None:
+    (token,) = await registered(system.pod, id_)
+    await registered(system.pod, f"{id_}-a", f"{id_}-b", gateway=id_)
+    async with peer(system.pod, id_, token) as gateway:
+        await gateway.subscribe(f"v1/devices/{id_}-a/commands/#", f"v1/devices/{id_}-b/commands/#")
+        await shows(system, f"{id_}-a", connected=True)
+        await shows(system, f"{id_}-b", connected=True)
+        await system.pod.admin.patch(f"/v1/devices/{id_}-a", json={"gateway": None})
+
+        async def knows() -> bool:
+            device = await system.pod.gateway.registered(f"{id_}-a")
+            return device is not None and device.gateway is None
+
+        await until(knows, within_s=DEADLINE_S)
+        await command(system, f"{id_}-a", "c-1")
+        await command(system, f"{id_}-b", "c-2")
+        assert await gateway.get() == (f"v1/devices/{id_}-b/commands/c-2/reboot", None)

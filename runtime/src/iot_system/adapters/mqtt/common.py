@@ -17,6 +17,7 @@ from iot_system.adapters.mqtt.intake import Intake
 from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.observing import Refusals
 from iot_system.domain.deliveries import Delivery
+from iot_system.errors import Retry
 from iot_system.ports.gateway import Gateway
 
 log = structlog.get_logger()
@@ -52,5 +53,19 @@ class Common:
 
     def _deliver(self, delivery: Delivery) -> None:
         downlink = self.downlinks.get(delivery.connection)
-        if downlink is not None:  # else it is over
+        if downlink is None:
+            return  # it is over
+        if delivery.device == downlink.device:
+            downlink.deliver(delivery)
+        else:
+            self.spawn(self._deliver_assigned(downlink, delivery))
+
+    async def _deliver_assigned(self, downlink: Downlink, delivery: Delivery) -> None:
+        """Since the gateway subscribed, the device may have been given to another one. What is not sent comes again."""
+        try:
+            device = await self.gateway.registered(delivery.device)
+        except Retry as error:
+            log.warning("a delivery is dropped", device=delivery.device, why=str(error))
+            return
+        if device is not None and device.gateway == downlink.device:
             downlink.deliver(delivery)

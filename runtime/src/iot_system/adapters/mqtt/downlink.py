@@ -50,7 +50,7 @@ class Downlink:
         now_us: Callable[[], int],
         say: Callable[[Signal], None],
     ) -> None:
-        self._device = device
+        self.device = device
         self._gateway = gateway
         self._connection = connection
         self._member = member
@@ -128,7 +128,7 @@ class Downlink:
             self._say(Connected(device, self._gateway, self._connection, self._now_us(), *wants))
 
     def _wanted(self) -> dict[str, Wants]:
-        found = {self._device: Wants()}
+        found = {self.device: Wants()}
         for filter_ in self._filters():
             device = self._named(filter_)
             name = filter_.split("/")[2]
@@ -145,7 +145,7 @@ class Downlink:
 
     def _named(self, filter_: str) -> str:
         name = filter_.split("/")[2]
-        return self._device if name == ME else name
+        return self.device if name == ME else name
 
     def _follows(self, device: str, desired: deliveries.Desired) -> bool:
         """Whether the device can make something of it: a patch needs all before it, else the whole is asked for.
@@ -207,7 +207,7 @@ class Downlink:
     ) -> list[Delivery]:
         """One for each name that the device has subscribed with."""
         found: list[Delivery] = []
-        for name in (ME, device) if device == self._device else (device,):
+        for name in (ME, device) if device == self.device else (device,):
             topic = topic_of(name)
             matching = [
                 one for one in self._member.subscriptions.values() if not one.reaches_log and matches(one.filter, topic)
