@@ -25,7 +25,7 @@ from tests.harness.waiting import wait_until
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[2]
-READY_WITHIN_S = 90.0
+READY_WITHIN_S = 180.0
 STOP_WITHIN_S = 20.0
 PODS = 2
 SHARDS = 2

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 RETRY_S = 0.1
 NOT_SERVED = (429, 502, 503, 504)
 ANSWER_S = 20.0

@@ -5,11 +5,13 @@ FAULT_RUNS=20 repeats each fault so often, each time with another seed; then the
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 import os
 import random
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -20,7 +22,7 @@ from tests.harness.processes import Plant, kill, running_plant
 
 RUNS = int(os.environ.get("FAULT_RUNS", "1"))
 SEED = 20150204
-TIMEOUT_S = 240
+TIMEOUT_S = 480
 _numbers = itertools.count()
 
 
@@ -59,6 +61,20 @@ def plant() -> Iterator[Plant]:
         yield plant
 
 
+@asynccontextmanager
+async def listening(workload: Workload, plant: Plant) -> AsyncIterator[None]:
+    """By Server-Sent Events of one pod, resumed where it is killed."""
+    ready = asyncio.Event()
+    task = asyncio.create_task(workload.listen(plant.pods[0].url, plant.admin_token, ready))
+    try:
+        await asyncio.wait_for(ready.wait(), TIMEOUT_S)
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
 @pytest.mark.timeout(TIMEOUT_S)
 @pytest.mark.parametrize("seed", range(SEED, SEED + RUNS))
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
@@ -69,5 +85,6 @@ async def test_after_a_kill_every_count_and_state_is_exactly_right(
     async with Pods([pod.url for pod in plant.pods], plant.admin_token) as pods, AsyncExitStack() as opened:
         workload = Workload(pods, plant.mqtt_ports, name=f"run{next(_numbers)}", seed=seed)
         await workload.prepare(opened)
+        await opened.enter_async_context(listening(workload, plant))
         await workload.work(lambda: fault(plant, random.Random(seed)))
         table.add(fault.__name__, await workload.check())

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from iot_system.domain.events import EVENTS
 from iot_system.errors import Overloaded, TooLarge, Unavailable
 from iot_system.ports.store import OutboxMessage
 from iot_system.services.outbox import Outbox
@@ -114,3 +115,14 @@ async def test_a_partition_that_comes_back_sends_what_its_claim_brings(outbox: O
     stream.before = Failing(times=0)
     await published(outbox, 1, {2: 2})
     assert list(dict.fromkeys(sent(stream, 2))) == [b"2:1", b"2:2"]
+
+
+async def test_events_that_the_last_owner_has_published_already_are_there_once(
+    outbox: Outbox, stream: MemoryStream
+) -> None:
+    outbox.put(1, messages(EVENTS, 1, 2))
+    await published(outbox, 1, {EVENTS: 2})
+    outbox.drop(1)
+    outbox.put(1, messages(EVENTS, 1, 2, 3))
+    await published(outbox, 1, {EVENTS: 3})
+    assert list(stream.events.messages.values()) == [b"-1:1", b"-1:2", b"-1:3"]
