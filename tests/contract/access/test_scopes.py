@@ -70,6 +70,21 @@ async def test_rooms_are_in_scope_by_their_id_and_by_their_labels(
     assert (await callers["viewer in scope"].get("/v1/rooms/third")).status_code == 404
 
 
+async def test_of_a_rooms_command_only_devices_in_scope_are_told(
+    system: System, callers: dict[str, httpx.AsyncClient]
+) -> None:
+    admin, path = system.pod.admin, "/v1/rooms/fourth"
+    assert (await admin.put(path, json={"labels": {"floor": "2"}})).status_code == 200
+    for id_, labels in {"seen": {"floor": "2"}, "unseen": {}}.items():
+        await admin.post("/v1/devices", json={"id": id_, "room": "fourth", "labels": labels})
+    given = (await admin.post(f"{path}/commands", json={"name": "stop", "id": "all"})).json()
+    assert {one["device"] for one in given["commands"]} == {"seen", "unseen"}
+    told = (await callers["viewer in scope"].get(f"{path}/commands/all")).json()
+    assert [one["device"] for one in told["commands"]] == ["seen"]
+    await admin.delete("/v1/devices/seen")
+    assert (await callers["viewer in scope"].get(f"{path}/commands/all")).status_code == 404
+
+
 async def test_in_bulk_what_is_out_of_scope_is_refused_item_by_item(callers: dict[str, httpx.AsyncClient]) -> None:
     items = [{"device": device, "values": {"t": 1}} for device in ("one", "other", "missing")]
     response = await callers["operator in scope"].post("/v1/telemetry", json=items)

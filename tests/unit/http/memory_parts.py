@@ -172,7 +172,9 @@ class MemoryCommands:
             raise Conflict(f"room {room!r} has no devices")
         return RoomCommand(new.id, commands, refused)
 
-    async def of_room(self, room: str, id_: str, *, wait_s: float = 0.0) -> list[Command]:
+    async def of_room(
+        self, room: str, id_: str, *, wait_s: float = 0.0, scopes: tuple[Scope, ...] = ()
+    ) -> list[Command]:
         self._check()
         self.waits.append(wait_s)
         found = [one for one in self.commands.values() if (one.room, one.id) == (room, id_)]

@@ -79,6 +79,11 @@ class Commands(Protocol):
         """
         ...
 
-    async def of_room(self, room: str, id_: str, *, wait_s: float = 0.0) -> list[Command]:
-        """A room's command at each device, all at their end or after ``wait_s``. Raises `NotFound`."""
+    async def of_room(
+        self, room: str, id_: str, *, wait_s: float = 0.0, scopes: tuple[Scope, ...] = ()
+    ) -> list[Command]:
+        """A room's command at each device that ``scopes`` leave in sight, all at their end or after ``wait_s``.
+
+        Raises `NotFound`, also where there is none in sight.
+        """
         ...

@@ -119,11 +119,16 @@ class ActorCommands:
             {device: one for device, one in outcomes.items() if isinstance(one, IotError)},
         )
 
-    async def of_room(self, room: str, id_: str, *, wait_s: float = 0.0) -> list[Command]:
+    async def of_room(
+        self, room: str, id_: str, *, wait_s: float = 0.0, scopes: tuple[Scope, ...] = ()
+    ) -> list[Command]:
         """See `iot_system.ports.commanding.Commands.of_room`."""
+        in_sight = set(await self._devices_of(room, scopes)) if scopes else None
 
         async def ask() -> list[Command]:
             found = await self._asking.ask(None, questions.GetRoomCommand(room, id_), list[Command])
+            if in_sight is not None:
+                found = [command for command in found if command.device in in_sight]
             if not found:
                 raise NotFound(f"room {room!r} has no command {id_!r}")
             return found

@@ -70,5 +70,5 @@ async def get_room_command(
 ) -> RoomCommandRecord:
     """What became of a room's command at each device; with `wait_s` once all are at their end, or after this time."""
     room_id, id_ = check_id(room, field="room"), check_id(command, field="command")
-    found = await request.gateway.commands.of_room(room_id, id_, wait_s=wait_s)
+    found = await request.gateway.commands.of_room(room_id, id_, wait_s=wait_s, scopes=request.principal.scopes)
     return RoomCommandRecord(id_, room_id, [record(one) for one in found])
