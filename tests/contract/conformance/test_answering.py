@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import struct
+
 import pytest
+from iot_system.adapters.mqtt.encoding import encode
 from iot_system.adapters.mqtt.packets import (
     MQTT_3_1_1,
     MQTT_5,
@@ -22,7 +27,7 @@ from iot_system.adapters.mqtt.packets import (
 )
 from iot_system.adapters.mqtt.reasons import SUBSCRIPTION_REFUSED, ReasonCode
 
-from tests.contract.mqtt.serving import TELEMETRY, Served
+from tests.contract.mqtt.serving import DEADLINE_S, TELEMETRY, Served
 
 LEVELS = [MQTT_3_1_1, MQTT_5]
 GRANTED, GRANTED_1 = ReasonCode.SUCCESS, ReasonCode.GRANTED_QOS_1
@@ -131,3 +136,18 @@ async def test_nothing_is_sent_behind_the_server_s_own_disconnect(served: Served
     (goodbye,) = await client.receive_rest()
     assert isinstance(goodbye, Disconnect)
     assert goodbye.properties.session_expiry_interval is None
+
+
+async def test_a_stop_says_goodbye_to_every_client_though_one_has_gone_a_moment_before(served: Served) -> None:
+    """The server has not noticed yet that the kernel has ended the connection."""
+    loop = asyncio.get_running_loop()
+    with socket.create_connection(("127.0.0.1", served.port)) as gone:
+        gone.setblocking(False)
+        await loop.sock_sendall(gone, encode(served.connect("two")))
+        await loop.sock_recv(gone, 4)
+        client = await served.client(level=MQTT_5)
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await served.server.stop(DEADLINE_S)
+    (goodbye,) = await client.receive_rest()
+    assert isinstance(goodbye, Disconnect)
+    assert goodbye.reason_code == ReasonCode.SERVER_SHUTTING_DOWN

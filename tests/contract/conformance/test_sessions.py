@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from iot_system.adapters.mqtt.packets import MQTT_5, Disconnect, PubAck, PubComp, Publish, PubRec, PubRel
+from iot_system.adapters.mqtt.packets import MQTT_3_1_1, MQTT_5, Disconnect, PubAck, PubComp, Publish, PubRec, PubRel
 from iot_system.adapters.mqtt.properties import Properties
 from iot_system.adapters.mqtt.reasons import ReasonCode
 
@@ -126,3 +126,18 @@ async def test_a_client_of_mqtt_5_may_end_its_session_when_it_leaves(guests: Gue
     await client.send(Disconnect(properties=Properties(session_expiry_interval=0)))
     await client.receive_rest()
     assert not (await guests.open("c", level=MQTT_5, keeps=True)).connack.session_present
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("pod", [0, 1])
+async def test_a_second_connection_gets_the_session_and_ends_the_first_wherever_they_are(
+    guests: Guests, level: int, pod: int
+) -> None:
+    first = await guests.open("c", level=level, keeps=True)
+    await first.subscribe(guests.topic("t"))
+    second = await guests.open("c", level=level, keeps=True, pod=pod)
+    assert second.connack.session_present
+    goodbye = [one.reason_code for one in await first.receive_rest() if isinstance(one, Disconnect)]
+    assert goodbye == ([] if level == MQTT_3_1_1 else [ReasonCode.SESSION_TAKEN_OVER])
+    await second.publish(guests.topic("t"), b"1")
+    assert await second.payloads(1) == [b"1"]

@@ -237,12 +237,16 @@ class MqttProtocol(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._closing_s = self._loop.time()
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-            self._is_half_closed = True
-            self._adjust_reading()
-        else:
+        if not self._transport.can_write_eof():
             self._transport.close()
+            return
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client has reset the connection, and we are not told yet
+            self._transport.abort()
+            return
+        self._is_half_closed = True
+        self._adjust_reading()
 
     def _adjust_reading(self) -> None:
         wants_input = self._is_half_closed or self._connection.wants_input
