@@ -13,7 +13,8 @@ from iot_system.domain.access import Scope
 from iot_system.domain.addresses import Address
 from iot_system.domain.commands import Command
 from iot_system.domain.registry import ApiToken, AuditEntry, Credential, Device, DeviceAccess, Room
-from iot_system.errors import Conflict, InvalidInput, NotFound, TooLarge, Unauthenticated, Unavailable
+from iot_system.errors import Conflict, InvalidInput, NotFound, Overloaded, TooLarge, Unauthenticated, Unavailable
+from iot_system.services import questions
 from iot_system.services.questions import CREDENTIALS_LIMIT
 from iot_system.services.shard import CHANGE_ATTEMPTS
 
@@ -338,3 +339,19 @@ async def test_the_failures_of_a_behaviour_are_told(system: System, process: Pro
     await system.settled()
     failures = await system.asking.ask_owner(OTHER, q.GetFailures(Address("device", OTHER)), list[q.Failure])
     assert [one.handler for one in failures] == ["on_reading"]
+
+
+@pytest.mark.parametrize("limit", [("QUESTIONS_LIMIT", 3), ("QUESTIONS_BYTES_LIMIT", 3 * 40)])
+async def test_questions_that_are_too_many_while_the_store_is_away_are_refused_and_not_kept(
+    system: System, process: Process, monkeypatch: pytest.MonkeyPatch, limit: tuple[str, int]
+) -> None:
+    monkeypatch.setattr(questions, *limit)
+    process.line.before["check"] = halt = Halt()
+    waiting = [asyncio.create_task(system.gateway.device(DEVICE)) for _ in range(10)]
+    await until(lambda: any(task.done() for task in waiting), within_s=DEADLINE_S)
+    refused = [task for task in waiting if task.done()]
+    assert all(isinstance(task.exception(), Overloaded) for task in refused)
+    halt.released.set()
+    kept = await asyncio.gather(*(task for task in waiting if task not in refused))
+    assert 0 < len(kept) <= 5
+    assert (await system.gateway.device(DEVICE)).device.id == DEVICE

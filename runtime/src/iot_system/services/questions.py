@@ -13,7 +13,7 @@ from iot_system.domain.commands import Command
 from iot_system.domain.history import STRETCH_BYTES
 from iot_system.domain.registry import Credential, Page
 from iot_system.domain.twin import MEMBERS_LIMIT
-from iot_system.errors import Conflict, Fenced, InvalidInput, IotError, NotFound, TooLarge, Unavailable
+from iot_system.errors import Conflict, Fenced, InvalidInput, IotError, NotFound, Overloaded, TooLarge, Unavailable
 from iot_system.ports.clock import Clock
 from iot_system.ports.requests import Handler, Requests
 from iot_system.ports.store import Store
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 CREDENTIALS_LIMIT = 16
 """Credentials of one device."""
+QUESTIONS_LIMIT = 10_000
+QUESTIONS_BYTES_LIMIT = 64 * 1024 * 1024
+"""What one shard answers at once, or keeps waiting for its turn: with a store that is away, that is all that come."""
 log = structlog.get_logger()
 _decode: msgspec.msgpack.Decoder[q.Question] = msgspec.msgpack.Decoder(q.Question)
 _encode = msgspec.msgpack.Encoder().encode
@@ -43,6 +46,8 @@ class Answers:
         self._requests = requests
         self._clock = clock
         self._changing = Changing(shard, requests, clock)
+        self._questions = 0
+        self._bytes = 0
 
     async def stop(self) -> None:
         """Make no changes any more; idempotent."""
@@ -61,6 +66,10 @@ class Answers:
         return await self._safely(data, self._of_store)
 
     async def _safely(self, data: bytes, work: Callable[[q.Question], Awaitable[Any]]) -> bytes | None:
+        if self._questions >= QUESTIONS_LIMIT or self._bytes + len(data) > QUESTIONS_BYTES_LIMIT:
+            return refuse(Overloaded(f"{self._questions} questions wait at shard {self._shard.name}; ask more slowly"))
+        self._questions += 1
+        self._bytes += len(data)
         try:
             return answer(await work(_decode.decode(data)))
         except (Fenced, NotOwned):
@@ -70,6 +79,9 @@ class Answers:
         except Exception:
             log.exception("a question failed")
             return refuse(Unavailable("the actor system failed to answer; its log says why"))
+        finally:
+            self._questions -= 1
+            self._bytes -= len(data)
 
     async def _of_store(self, question: q.Question) -> Any:
         store = self._store
