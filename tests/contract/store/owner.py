@@ -41,7 +41,7 @@ class Owner:
             epoch=self.claim.epoch,
             revision=self.revision + 1,
             applied=self.position + 1,
-            readings=[Telemetry(one.device, one.time_us, {one.metric: one.value}) for one in readings],
+            readings=_messages(readings),
             **changes,
         )
 
@@ -70,3 +70,15 @@ class Owner:
     async def remove(self, *actors: Address) -> None:
         """Forget them."""
         await self.change(removed=list(actors))
+
+
+def _messages(readings: Iterable[Reading]) -> list[Telemetry]:
+    """One for those that follow each other, of one device and time."""
+    messages: list[Telemetry] = []
+    for one in readings:
+        last = messages[-1] if messages else None
+        if last and (last.device, last.time_us) == (one.device, one.time_us) and one.metric not in last.values:
+            last.values[one.metric] = one.value
+        else:
+            messages.append(Telemetry(one.device, one.time_us, {one.metric: one.value}))
+    return messages
