@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,8 +14,9 @@ from iot_system.domain.access import Principal
 from iot_system.domain.commands import Command
 from iot_system.domain.registry import Room
 from iot_system.domain.signals import CommandAnswer
-from iot_system.errors import Conflict, NotFound, PreconditionFailed
+from iot_system.errors import Conflict, NotFound, PreconditionFailed, TooLarge
 from iot_system.ports.commanding import WAIT_LIMIT_S, NewCommand
+from iot_system.services import commanding
 
 from tests.unit.services.simulated_loop import simulate
 from tests.unit.services.system import ALL, System, ids_of, running
@@ -44,6 +46,22 @@ async def system() -> AsyncIterator[System]:
         await one.process("a", ALL)
         await one.register(DEVICE)
         yield one
+
+
+async def test_a_payload_that_is_too_much_for_all_devices_of_a_room_together_reaches_none(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commanding, "FAN_OUT_LIMIT", 300)
+    devices = [f"member-{number}" for number in range(4)]
+    await system.register(*devices, room="hall")
+    fitting = msgspec.structs.replace(ping("fitting", system=system), payload="x" * 70)
+    assert len((await system.gateway.commands.put_in_room("hall", fitting)).commands) == 4
+    too_large = msgspec.structs.replace(ping("too-large", system=system), payload="x" * 80)
+    with pytest.raises(TooLarge, match="payload for 4 devices has 328 bytes as JSON; the limit is 300"):
+        await system.gateway.commands.put_in_room("hall", too_large)
+    for device in devices:
+        with pytest.raises(NotFound):
+            await system.gateway.commands.get(device, "too-large")
 
 
 async def test_who_waits_is_told_at_once_and_nobody_is_asked_meanwhile(system: System) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from iot_system.actors.actor import Actor
 from iot_system.actors.changes import Changes
 from iot_system.actors.device import RESEND_AFTER_US, DeviceActor
@@ -15,7 +13,6 @@ from iot_system.domain.frames import DesiredChange
 from iot_system.domain.merge import merge_patch, would_change
 from iot_system.domain.payloads import check_size, plain
 from iot_system.domain.twin import FAN_OUT_LIMIT, STATE_LIMIT
-from iot_system.errors import TooLarge
 
 
 def checked_patch(patch: dict[str, Any], before: dict[str, Any], *, field: str) -> dict[str, Any]:
@@ -27,10 +24,8 @@ def checked_patch(patch: dict[str, Any], before: dict[str, Any], *, field: str) 
 
 def check_fan_out(actor: Actor, payload: object, *, field: str) -> None:
     """Raises `TooLarge` where ``payload`` for each of a room's devices is too much together."""
-    if isinstance(actor, RoomActor) and (members := len(actor.state.members)):
-        size = len(msgspec.json.encode(payload)) * members
-        if size > FAN_OUT_LIMIT:
-            raise TooLarge(f"{field} for {members} devices has {size} bytes as JSON; the limit is {FAN_OUT_LIMIT}")
+    if isinstance(actor, RoomActor):
+        check_size(payload, field=field, limit=FAN_OUT_LIMIT, devices=len(actor.state.members))
 
 
 def report(actor: DeviceActor, patch: dict[str, Any], changes: Changes) -> bool:

@@ -21,9 +21,12 @@ def plain(value: object, *, field: str, limit: int) -> Any:
     return copy
 
 
-def check_size(value: object, *, field: str, limit: int) -> None:
-    """Raises `TooLarge` where ``value`` has more than ``limit`` bytes as JSON."""
-    if (size := len(msgspec.json.encode(value))) > limit:
+def check_size(value: object, *, field: str, limit: int, devices: int | None = None) -> None:
+    """Raises `TooLarge` where ``value``, or one for each of ``devices``, has more than ``limit`` bytes as JSON."""
+    size = len(msgspec.json.encode(value))
+    if devices is not None:
+        field, size = f"{field} for {devices} devices", size * devices
+    if size > limit:
         raise TooLarge(f"{field} has {size} bytes as JSON; the limit is {limit}")
 
 

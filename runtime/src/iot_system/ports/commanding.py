@@ -75,7 +75,8 @@ class Commands(Protocol):
     async def put_in_room(self, room: str, new: NewCommand, *, scopes: tuple[Scope, ...] = ()) -> RoomCommand:
         """Give all devices of a room that ``scopes`` leave in sight the same command.
 
-        Raises `NotFound` for a room that nothing is known of, `Conflict` for one without devices.
+        Raises `NotFound` for a room that nothing is known of, `Conflict` for one without devices, `TooLarge` where
+        the payload is too much for all of them together.
         """
         ...
 

@@ -9,7 +9,9 @@ from typing import Literal, TypeVar
 from iot_system.domain import questions
 from iot_system.domain.access import Principal, Scope
 from iot_system.domain.commands import FINAL, Command, CommandStatus, command_of
+from iot_system.domain.payloads import check_size
 from iot_system.domain.registry import Device, Page
+from iot_system.domain.twin import FAN_OUT_LIMIT
 from iot_system.errors import Conflict, IotError, NotFound
 from iot_system.ports.commanding import WAIT_LIMIT_S, NewCommand, RoomCommand
 from iot_system.ports.events import Events, Gap, Listening, Occurrence, Selection
@@ -103,6 +105,7 @@ class ActorCommands:
         if not devices:
             await self._rooms.get(room)
             raise Conflict(f"room {room!r} has no devices; a command needs one at least")
+        check_size(new.payload, field="payload", limit=FAN_OUT_LIMIT, devices=len(devices))
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def put(device: str) -> Command | IotError:
