@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiomqtt
+import gmqtt
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.contract.mqtt.serving import DEADLINE_S, TELEMETRY, Served, serving
@@ -139,11 +144,13 @@ needs_mosquitto = pytest.mark.skipif(
 )
 
 
-async def mosquitto(served: Served, program: str, *arguments: str, stdin: bytes | None = None) -> tuple[int, str]:
-    """Run one of mosquitto's clients as device ``one``; returns exit code and what it said."""
+async def mosquitto(
+    served: Served, program: str, *arguments: str, stdin: bytes | None = None, user: str = "one"
+) -> tuple[int, str]:
+    """Run one of mosquitto's clients; returns exit code and what it said."""
     process = await asyncio.create_subprocess_exec(
         program,
-        *("-h", "127.0.0.1", "-p", str(served.port), "-u", "one", "-P", served.tokens["one"], *arguments),
+        *("-h", "127.0.0.1", "-p", str(served.port), "-u", user, "-P", served.tokens[user], *arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -179,3 +186,58 @@ async def test_mosquitto_sub_subscribes_to_its_own_topics_only(served: Served) -
     assert (code, said) == (0, "")
     _, said = await mosquitto(served, "mosquitto_sub", "-E", "-t", "v1/devices/two/twin/desired")
     assert "denied" in said or "rejected" in said
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("version", ["311", "5"])
+async def test_mosquitto_sub_gets_what_mosquitto_pub_has_left(served: Served, version: str) -> None:
+    topic = f"app/left/{version}"
+    published = await mosquitto(
+        served, "mosquitto_pub", "-V", version, "-r", "-q", "2", "-t", topic, "-m", "still here", user="admin"
+    )
+    assert published == (0, "")
+    arguments = ("-V", version, "-q", "1", "-C", "1", "-F", "%r %q %t %p", "-t", "app/left/+")
+    code, said = await mosquitto(served, "mosquitto_sub", *arguments, user="admin")
+    assert (code, said) == (0, f"1 1 {topic} still here\n")
+    await mosquitto(served, "mosquitto_pub", "-r", "-n", "-t", topic, user="admin")
+
+
+async def test_gmqtt_and_paho_understand_each_other(served: Served) -> None:
+    """Properties, overlapping subscriptions with identifiers, a will."""
+    received: asyncio.Queue[tuple[str, bytes, dict[str, Any]]] = asyncio.Queue()
+
+    def on_message(client: object, topic: str, payload: bytes, qos: int, properties: dict[str, Any]) -> int:
+        received.put_nowait((topic, payload, properties))
+        return 0
+
+    listener = gmqtt.Client("listener", clean_session=True)
+    listener.on_message = on_message
+    listener.set_auth_credentials("admin", served.tokens["admin"])
+    subscribed = asyncio.Event()
+    listener.on_subscribe = lambda *_: subscribed.set()
+    await listener.connect("127.0.0.1", served.port)
+    listener.subscribe("app/talk/#", qos=1, subscription_identifier=7)
+    await asyncio.wait_for(subscribed.wait(), DEADLINE_S)
+
+    sender = paho.Client(CallbackAPIVersion.VERSION2, client_id="sender", protocol=MQTTProtocolVersion.MQTTv5)
+    sender.username_pw_set("admin", served.tokens["admin"])
+    sender.will_set("app/talk/will", b"gone", qos=1)
+    sender.connect_async("127.0.0.1", served.port)
+    sender.loop_start()
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.UserProperty = [("unit", "K")]
+    properties.ContentType = "text/plain"
+    sender.publish("app/talk/one", b"hello", qos=2, properties=properties)
+    topic, payload, said = await asyncio.wait_for(received.get(), DEADLINE_S)
+    assert (topic, payload) == ("app/talk/one", b"hello")
+    assert (said["user_property"], said["content_type"]) == ([("unit", "K")], ["text/plain"])
+    assert said["subscription_identifier"] == [7]
+
+    sender.reconnect_delay_set(60, 60)
+    connection = sender.socket()
+    assert isinstance(connection, socket.socket)
+    connection.shutdown(socket.SHUT_RDWR)
+    topic, payload, _ = await asyncio.wait_for(received.get(), DEADLINE_S)
+    assert (topic, payload) == ("app/talk/will", b"gone")
+    await asyncio.to_thread(sender.loop_stop)
+    await listener.disconnect()

@@ -362,3 +362,29 @@ async def test_a_stop_cuts_what_takes_longer_than_its_deadline(served: Served) -
 async def test_a_port_that_is_taken_stops_the_start_with_one_sentence(served: Served) -> None:
     with pytest.raises(InvalidSetting, match=f"cannot listen on 127.0.0.1:{served.port}"):
         await MqttServer(served.gateway, served.router, host="127.0.0.1", port=served.port).start()
+
+
+async def test_while_too_much_waits_to_be_durable_nobody_is_read_and_then_everybody_is() -> None:
+    async with serving(MqttLimits(process_bytes=20_000)) as served:
+        clients = [await served.client(device) for device in ("one", "two", "one")]
+        served.gateway.hold()
+        await clients[0].send(Publish(TELEMETRY, b'{"t":1}' + b" " * 30_000, 1, 1))
+        await served.gateway.called(1)
+        for client in clients[1:]:  # one more piece of input each is read, and no further one
+            await client.send(reading(1, 1))
+        await served.gateway.called(3)
+        for client in clients[1:]:
+            await client.send(reading(2, 2), PingReq())
+        assert served.server._common is not None
+        assert served.server._common.budget.is_spent
+        served.gateway.release(1)
+        assert await clients[1].receive() == PubAck(1)
+        assert len(served.gateway.calls) == 3
+        served.gateway.release(2)
+        served.gateway.release(0)
+        assert await clients[0].receive() == PubAck(1)
+        await served.gateway.called(5)
+        served.gateway.release(3)
+        served.gateway.release(4)
+        assert await clients[1].receive() == PingResp()
+        assert await clients[1].receive() == PubAck(2)

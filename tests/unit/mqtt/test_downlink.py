@@ -1,74 +1,148 @@
-"""What a connection says of itself to the owners of its devices."""
+"""What a device's connection is sent, and what is told to the device's owner, without broker and network."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from itertools import count
+from typing import Any
 
-import pytest
 from iot_system.adapters.mqtt.broker.attachment import Attachment, session_from
 from iot_system.adapters.mqtt.downlink import Downlink
 from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.session import Delivery
 from iot_system.domain import deliveries
-from iot_system.domain.signals import Connected, Signal
+from iot_system.domain.commands import Command
+from iot_system.domain.signals import CommandDelivered, Connected, DesiredDelivered, Disconnected, Signal
 from iot_system.ports.broker import SessionRecord, Subscription
 
-RECORD = SessionRecord(
-    owner="device:d", client_id="c", connection="one", subscriptions=(Subscription("v1/devices/d/#", qos=1),)
-)
 
+class Line:
+    """A device ``one`` on a connection; what it does not acknowledge stays in its session."""
 
-class Client:
-    """Takes everything, and acknowledges nothing."""
-
-    def __init__(self) -> None:
-        self.session = session_from(RECORD, ())
+    def __init__(self, *filters: str, qos: int = 1, limits: MqttLimits | None = None) -> None:
+        self.limits = limits or MqttLimits()
+        self.sent: list[Delivery] = []
+        self.said: list[Signal] = []
+        record = SessionRecord(owner="device:one", client_id="c", connection="k")
+        self.member = Attachment(self, session_from(record, []), record, 1, self.limits)
+        self.member.subscriptions = {one: Subscription(one, qos) for one in filters}
+        now_us = count(1).__next__
+        self.downlink = Downlink("one", "pod", "k", self.member, now_us=now_us, say=self.said.append)
+        self.downlink.begin()
 
     def deliver(self, messages: Sequence[Delivery]) -> list[Delivery]:
-        self.session.pending += messages
-        return []
+        dropped = [one for one in messages if one.qos and not self.member.session.queue(one, self.limits, 0.0)]
+        self.sent += [one for one in messages if one not in dropped]
+        return dropped
 
     def taken_over(self) -> None:
-        raise AssertionError("nobody takes it over")
+        raise AssertionError("nobody takes it over here")
+
+    def acknowledge(self) -> None:
+        """All that it was sent."""
+        session = self.member.session
+        while session.take(0.0) is not None:
+            pass
+        done = [session.acknowledge(packet_id) for packet_id in list(session.in_flight)]
+        self.downlink.acknowledged([one for one in done if one is not None])
+
+    def give(self, *commands: Command, desired: deliveries.Desired | None = None, device: str = "one") -> None:
+        self.downlink.deliver(deliveries.Delivery(device, "k", desired, list(commands)))
+
+    def payloads(self) -> list[Any]:
+        return [json.loads(one.payload) for one in self.sent]
+
+    def last(self) -> Signal:
+        return self.said[-1]
 
 
-@pytest.fixture
-def client() -> Client:
-    return Client()
+def whole(version: int) -> deliveries.Desired:
+    return deliveries.Desired(version, {"v": version}, is_whole=True)
 
 
-@pytest.fixture
-def said() -> list[Signal]:
-    return []
+def patch(version: int) -> deliveries.Desired:
+    return deliveries.Desired(version, {"v": version}, is_whole=False)
 
 
-@pytest.fixture
-def downlink(client: Client, said: list[Signal]) -> Downlink:
-    member = Attachment(client, client.session, RECORD, 1, MqttLimits())
-    downlink = Downlink("d", "api", "one", member, now_us=lambda: 7, say=said.append)
-    downlink.begin()
-    said.clear()
-    return downlink
+def command(id_: str) -> Command:
+    return Command(id=id_, device="one", name="go", created_us=1, updated_us=1, expires_us=10**15)
 
 
-def test_desired_state_that_is_sent_again_does_not_pile_up_before_a_client_that_is_slow(
-    downlink: Downlink, client: Client
-) -> None:
-    again = deliveries.Delivery("d", "one", deliveries.Desired(3, {"a": 1}, is_whole=True), [])
-    for _ in range(3):
-        downlink.deliver(again)
-    assert [message.topic for message in client.session.pending] == ["v1/devices/d/twin/desired"]
-    client.session.pending.clear()
-    downlink.deliver(again)
-    assert len(client.session.pending) == 1
+def connected(device: str, *, desired: bool, commands: bool, time_us: int) -> Connected:
+    return Connected(device, "pod", "k", time_us, desired, commands)
 
 
-def test_an_owner_that_asks_whether_the_connection_is_there_is_told_once_more_what_it_listens_to(
-    downlink: Downlink, said: list[Signal]
-) -> None:
-    downlink.deliver(deliveries.Delivery("d", "one", None, []))
-    assert said == [Connected("d", "api", "one", 7, wants_desired=True, wants_commands=True)]
-    downlink.end("gone")
-    said.clear()
-    downlink.deliver(deliveries.Delivery("d", "one", None, []))
-    assert said == []
+def test_the_owner_is_told_what_the_device_listens_to() -> None:
+    for filters, desired, commands in (
+        ([], False, False),
+        (["v1/devices/me/twin/desired"], True, False),
+        (["v1/devices/one/commands/+/+"], False, True),
+        (["v1/devices/me/commands/+/go"], False, True),
+        (["v1/devices/me/#"], True, True),
+        (["v1/devices/me/+/+"], True, False),
+        (["v1/devices/me/telemetry", "app/devices/one/#"], False, False),
+    ):
+        assert Line(*filters).said == [connected("one", desired=desired, commands=commands, time_us=1)], filters
+
+
+def test_a_patch_that_does_not_follow_is_not_sent_but_the_whole_is_asked_for() -> None:
+    line = Line("v1/devices/me/twin/desired")
+    line.give(desired=whole(3))
+    line.give(desired=patch(4))
+    line.give(desired=patch(4))
+    line.give(desired=patch(6))
+    assert line.payloads() == [{"version": 3, "desired": {"v": 3}}, {"version": 4, "patch": {"v": 4}}]
+    assert isinstance(line.last(), Connected)
+    line.give(desired=whole(6))
+    line.give(desired=patch(7))
+    assert [one["version"] for one in line.payloads()] == [3, 4, 6, 7]
+
+
+def test_a_desired_state_for_which_there_was_no_room_is_asked_for_once_there_is() -> None:
+    line = Line("v1/devices/me/twin/desired", limits=MqttLimits(queued_messages=1))
+    line.give(desired=whole(1))
+    line.give(desired=patch(2))
+    said = len(line.said)
+    line.acknowledge()
+    assert line.said[said:] == [
+        DesiredDelivered("one", 1, said + 1),
+        connected("one", desired=True, commands=False, time_us=said + 2),
+    ]
+
+
+def test_a_command_that_is_sent_again_while_it_is_on_its_way_does_not_pile_up() -> None:
+    line = Line("v1/devices/me/commands/+/+")
+    line.give(command("a"))
+    line.give(command("a"), command("b"))
+    assert [one.id for one in line.sent] == ["cone/a", "cone/b"]
+    line.acknowledge()
+    delivered = [one.command for one in line.said if isinstance(one, CommandDelivered)]
+    assert delivered == ["a", "b"]
+    line.give(command("a"))
+    assert [one.id for one in line.sent] == ["cone/a", "cone/b", "cone/a"]
+
+
+def test_with_qos_0_what_is_written_counts_as_delivered() -> None:
+    line = Line("v1/devices/me/#", qos=0)
+    line.give(command("a"), desired=whole(1))
+    assert [type(one) for one in line.said[1:]] == [DesiredDelivered, CommandDelivered]
+
+
+def test_a_command_that_no_filter_matches_is_not_sent() -> None:
+    line = Line("v1/devices/me/commands/+/stop")
+    line.give(command("a"))
+    assert line.sent == []
+
+
+def test_a_gateway_is_connected_for_each_device_that_it_has_subscribed_for() -> None:
+    line = Line("v1/devices/two/#")
+    assert line.said == [
+        connected("one", desired=False, commands=False, time_us=1),
+        connected("two", desired=True, commands=True, time_us=2),
+    ]
+    line.member.subscriptions.clear()
+    line.downlink.unsubscribed()
+    assert line.last() == Disconnected("two", "k", "unsubscribed", 3)
+    line.downlink.end("clean")
+    assert line.said[3:] == [Disconnected("one", "k", "clean", 4)]

@@ -85,22 +85,20 @@ class Intake:
             raise InvalidInput(f"the payload cannot be decoded: {error}") from None
         except RecursionError:
             raise InvalidInput(f"the payload is nested too deeply; the limit is {JSON_DEPTH_LIMIT} levels") from None
-        match target.kind:
-            case "telemetry":
-                into += self._telemetry(device, body, id_)
-            case "reported":
-                into.append(self._reported(device, body, id_))
-            case "result":
-                into.append(self._answer(device, target.command, body))
-
-    def _telemetry(self, device: str, body: Any, id_: str | None) -> list[Telemetry]:
-        now_us = self._gateway.now_us
-        if not isinstance(body, list):
-            found = [parse_telemetry(device, body, now_us=now_us())]
-        elif body:
-            found = [parse_telemetry(device, one, now_us=now_us()) for one in body]
+        kind, _, command = target
+        if kind == "reported":
+            into.append(self._reported(device, body, id_))
+        elif kind == "result":
+            into.append(self._answer(device, command, body))
+        elif id_ is None and not isinstance(body, list):  # nearly all that ever comes
+            into.append(parse_telemetry(device, body, now_us=self._gateway.now_us()))
         else:
+            into += self._telemetry(device, body if isinstance(body, list) else [body], id_)
+
+    def _telemetry(self, device: str, body: list[Any], id_: str | None) -> list[Telemetry]:
+        if not body:
             raise InvalidInput("the payload is an empty list; it bears at least one message")
+        found = [parse_telemetry(device, one, now_us=self._gateway.now_us()) for one in body]
         return found if id_ is None else [_named(one, f"{id_}-{number}") for number, one in enumerate(found)]
 
     def _reported(self, device: str, body: Any, id_: str | None) -> Reported:
