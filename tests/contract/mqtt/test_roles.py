@@ -113,8 +113,8 @@ async def test_each_role_may_subscribe_to_what_the_table_says(
     client = await client_of(system, entries[role])
     assert isinstance(await client.receive(), ConnAck)
     await client.send(Subscribe(1, tuple((filter_, Options(1)) for filter_, _ in SUBSCRIBE)))
-    answer = await client.receive()
-    assert isinstance(answer, SubAck)
+    while not isinstance(answer := await client.receive(), SubAck):
+        assert isinstance(answer, Publish), "messages may come before it (3.8.4)"
     for (filter_, roles), code in zip(SUBSCRIBE, answer.reason_codes, strict=True):
         assert code == (1 if role in roles else REFUSED), filter_
     await client.close()
