@@ -33,6 +33,20 @@ async def test_each_error_of_the_gateway_is_a_problem_of_its_own(
     assert body["detail"] == "a says b"
 
 
+async def test_a_word_that_is_none_of_those_allowed_is_refused_with_them(served: Served) -> None:
+    await served.register("one")
+    refused = [
+        await served.admin.post("/v1/tokens", json={"name": "x", "role": "device"}),
+        await served.admin.post("/v1/devices/one/commands/c/result", json={"status": "done"}),
+        await served.admin.get("/v1/devices/one/commands", params={"status": "open"}),
+    ]
+    assert [problem(one, 400, "invalid-input")["detail"] for one in refused] == [
+        'role is "device": it is one of admin, operator, viewer',
+        'status is "done": it is one of failed, succeeded',
+        "status is 'open': it is one of cancelled, delivered, expired, failed, queued, sent, succeeded, pending",
+    ]
+
+
 @pytest.mark.parametrize("kind", [errors.Overloaded, errors.Unavailable])
 @pytest.mark.parametrize(("after_s", "header"), [(0.1, "1"), (1.0, "1"), (2.5, "3")])
 async def test_a_refusal_that_may_pass_says_when_to_try_again(

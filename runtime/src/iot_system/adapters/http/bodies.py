@@ -11,6 +11,7 @@ from litestar.enums import ScopeType
 from litestar.exceptions import ClientException
 from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send
 
+from iot_system.adapters.http.choices import choices
 from iot_system.domain.readings import JSON_DEPTH_LIMIT
 from iot_system.errors import InvalidInput, Overloaded, TooLarge
 
@@ -128,7 +129,7 @@ def decode_json(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _refusal(error, data) from None
+        raise _refusal(error, data, decoder.type) from None
 
 
 def decode_msgpack(data: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:
@@ -136,7 +137,7 @@ def decode_msgpack(data: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:
     try:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _refusal(error, b"") from None
+        raise _refusal(error, b"", decoder.type) from None
 
 
 def convert(value: Any, kind: type[T]) -> T:
@@ -144,10 +145,10 @@ def convert(value: Any, kind: type[T]) -> T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise InvalidInput(_sentence(error, value)) from None
+        raise InvalidInput(_sentence(error, value, kind)) from None
 
 
-def _refusal(error: Exception, data: bytes) -> InvalidInput:
+def _refusal(error: Exception, data: bytes, kind: Any) -> InvalidInput:
     match error:
         case RecursionError():
             return InvalidInput(f"this is nested too deeply; the limit is {JSON_DEPTH_LIMIT} levels")
@@ -155,14 +156,14 @@ def _refusal(error: Exception, data: bytes) -> InvalidInput:
             return InvalidInput("this has text that is not valid UTF-8")
         case msgspec.ValidationError():
             try:
-                return InvalidInput(_sentence(error, msgspec.json.decode(data)))
+                return InvalidInput(_sentence(error, msgspec.json.decode(data), kind))
             except (ValueError, RecursionError):
-                return InvalidInput(_sentence(error, None))
+                return InvalidInput(_sentence(error, None, kind))
         case _:
             return InvalidInput(f"this cannot be decoded: {error}")
 
 
-def _sentence(error: msgspec.ValidationError, value: Any) -> str:
+def _sentence(error: msgspec.ValidationError, value: Any, kind: Any) -> str:
     """Msgspec's message as ``room is 5: expected `str`, got `int` ``."""
     text = str(error)
     at = _AT.search(text)
@@ -170,6 +171,8 @@ def _sentence(error: msgspec.ValidationError, value: Any) -> str:
     path = at["path"].lstrip(".") if at else ""
     if not path:
         return rule
+    if rule.startswith("Invalid enum") and (words := choices(kind, path)):
+        rule = f"it is one of {', '.join(words)}"
     found: Any = value
     for key in path.split("."):
         if not isinstance(found, dict) or key not in found:

@@ -20,6 +20,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, Meta, UnsetType
 
 from iot_system import errors
+from iot_system.adapters.http.choices import choices
 from iot_system.adapters.http.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
@@ -145,6 +146,9 @@ def _broken_parameter(request: Request[Any, Any, Any], error: ValidationExceptio
     name, rule = found.get("key", "the request"), found["message"]
     if name == "data":
         return "the body is empty"
+    parameter = request.route_handler.parsed_fn_signature.parameters.get(name)
+    if rule.startswith("Invalid enum") and parameter is not None:
+        rule = f"it is one of {', '.join(choices(parameter.annotation))}"
     value = request.query_params.get(name)
     return f"{name} is {str(value)[:80]!r}: {rule[0].lower()}{rule[1:]}"
 
