@@ -108,7 +108,7 @@ class GetBuckets(msgspec.Struct, frozen=True, tag=True):
 class PatchDesired(msgspec.Struct, frozen=True, tag=True):
     """Merge ``patch`` into the desired state of a device → `DesiredView`.
 
-    Raises `Conflict` where ``if_version`` is given and is not the version now.
+    Raises `PreconditionFailed` where ``if_version`` is given and is not the version now.
     """
 
     id: str
