@@ -105,10 +105,13 @@ class RayNode:
 
     @classmethod
     def single(cls, address: str, hosting: Hosting) -> RayNode:
-        """Head and node in one, on free ports, so that several fit on one machine."""
+        """Head and node in one, on free ports, so that several fit on one machine.
+
+        Not watchful: nobody would take over from a node that a busy machine keeps from answering for some seconds.
+        """
         port = _free_port(address)
         arguments = (*_leading(address, port), *hosting.arguments)
-        return cls(f"{address}:{port}", *arguments, environment=QUIET | WATCHFUL | hosting.environment)
+        return cls(f"{address}:{port}", *arguments, environment=QUIET | hosting.environment)
 
     async def start(self) -> None:
         """Start the processes; they are not ready yet when this returns."""
