@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import msgspec
 import structlog
 
+from iot_system.ending import ended
 from iot_system.errors import Unavailable
 from iot_system.ports.events import Log, LogLost, LogReader
 
@@ -84,7 +85,7 @@ class Tail(Generic[T]):
         self._ready.clear()
         if running is not None:
             running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            await ended([running])
 
     async def _run(self) -> None:
         reader: LogReader | None = None

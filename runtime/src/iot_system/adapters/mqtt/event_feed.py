@@ -18,6 +18,7 @@ from iot_system.adapters.mqtt.event_topics import message_of, selection_of
 from iot_system.adapters.mqtt.properties import NO_PROPERTIES, Properties
 from iot_system.adapters.mqtt.room_twins import twins
 from iot_system.adapters.mqtt.session import Delivery
+from iot_system.ending import ended
 from iot_system.errors import IotError, Retry
 from iot_system.ports.broker import Subscription
 from iot_system.ports.events import Gap, Listening, Occurrence, Position, Selection
@@ -68,8 +69,7 @@ class EventFeed:
         tasks = [*self._giving, *([] if self._pump is None else [self._pump])]
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await ended(tasks)
         while self._listenings:
             await self._listenings.pop().leave()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 
 import structlog
 
+from iot_system.ending import ended
 from iot_system.errors import Unavailable
 from iot_system.ports.broker import Messages, Stored
 from iot_system.ports.stream import StreamLost
@@ -34,6 +34,7 @@ class Live:
         self._on_lost = on_lost
         self._filters: list[str] = []
         self._pump: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
         self.head: int | None = None
         """How far it has read; None while it reads nothing."""
@@ -54,30 +55,34 @@ class Live:
             if missing:
                 # The new reader begins behind what was handed on: whatever the old one has got since is read again.
                 self._filters = [*self._filters, *missing]
-                before = self._pump
-                if before is not None:
-                    before.cancel()
-                self._pump = asyncio.create_task(self._read(tuple(self._filters), before))
+                self._leave()
+                self._pump = asyncio.create_task(self._read(tuple(self._filters)))
 
     async def rest(self) -> None:
         """Nobody wants anything any more, until the next `want`."""
         async with self._starting:
-            pump, self._pump = self._pump, None
+            self._leave()
             self._filters, self.head = [], None
-            if pump is not None:
-                pump.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await pump
+        await ended(self._leaving)
 
-    async def _read(self, filters: Sequence[str], before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait([before])
-        while True:
+    def _leave(self) -> None:
+        """The reader ends when it can, and hands on nothing any more."""
+        pump, self._pump = self._pump, None
+        if pump is not None:
+            pump.cancel()
+            self._leaving.add(pump)
+            pump.add_done_callback(self._leaving.discard)
+
+    async def _read(self, filters: Sequence[str]) -> None:
+        me = asyncio.current_task()
+        while self._pump is me:
             assert self.head is not None
             try:
                 async with self._messages.read(filters, after=self.head) as reader:
                     while True:
                         found = await reader.fetch(_BATCH, wait_s=_WAIT_S)
+                        if self._pump is not me:
+                            return
                         if found:
                             self._on_messages(found)
                             self.head = found[-1].sequence

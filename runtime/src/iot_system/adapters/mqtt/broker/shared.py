@@ -12,6 +12,7 @@ import structlog
 from iot_system.adapters.mqtt.broker.attachment import Attachment
 from iot_system.adapters.mqtt.broker.deliveries import is_expired, outgoing
 from iot_system.adapters.mqtt.session import Delivery
+from iot_system.ending import ended
 from iot_system.errors import Unavailable
 from iot_system.ports.broker import HOLD_EVERY_S, Group, Messages, Shared, Subscription
 from iot_system.ports.clock import Clock
@@ -71,7 +72,7 @@ class SharedMembers:
         reading, settling, holding = self._tasks
         for task in (reading, holding):
             task.cancel()
-        await asyncio.wait([reading, holding])
+        await ended([reading, holding])
         await self._close()  # first: what is given back must not come back here
         for holder in {holder for _, holder in self._held.values()}:
             self.leave(holder)
@@ -81,7 +82,7 @@ class SharedMembers:
         except TimeoutError:
             log.warning("messages of a shared subscription come again, the broker did not take the word for them")
         settling.cancel()
-        await asyncio.wait([settling])
+        await ended([settling])
 
     async def _close(self) -> None:
         try:

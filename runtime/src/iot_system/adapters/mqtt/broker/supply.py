@@ -12,6 +12,7 @@ from iot_system.adapters.mqtt.broker.deliveries import for_member, is_expired, o
 from iot_system.adapters.mqtt.broker.shared import SharedSubscriptions
 from iot_system.adapters.mqtt.broker.tree import matches
 from iot_system.adapters.mqtt.session import Delivery
+from iot_system.ending import ended
 from iot_system.errors import Unavailable
 from iot_system.ports.broker import Messages, Retained, Stored, Subscription
 from iot_system.ports.clock import Clock
@@ -47,8 +48,7 @@ class Supply:
         """Give nobody anything more."""
         for task in self._tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await ended(self._tasks)
 
     async def _run(self, member: Attachment) -> None:
         while _is_owed(member):

@@ -12,6 +12,7 @@ from iot_system.adapters.mqtt.broker.feeds import Feeds
 from iot_system.adapters.mqtt.broker.ownership import Ownership
 from iot_system.adapters.mqtt.broker.presence import Presence
 from iot_system.adapters.mqtt.broker.router import Router
+from iot_system.ending import ended
 from iot_system.errors import IotError
 from iot_system.ports.broker import Backend, Found, SessionRecord, SessionTaken
 from iot_system.ports.clock import Clock
@@ -58,8 +59,7 @@ class Upkeep:
             timer.cancel()
         for task in self._tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await ended(self._tasks)
 
     async def _run(self) -> None:
         while True:
