@@ -36,13 +36,14 @@ class Owner:
 
     def frame(self, readings: Iterable[Reading] = (), **changes: Any) -> PartitionCommit:
         """The commit of the next frame."""
+        sent = {message.target: message.number for message in changes.get("outbox", ())}
         return PartitionCommit(
             partition=self.claim.partition,
             epoch=self.claim.epoch,
             revision=self.revision + 1,
             applied=self.position + 1,
             readings=_messages(readings),
-            **changes,
+            **({"sent": sent} | changes),
         )
 
     async def commit(self, readings: Iterable[Reading] = (), **changes: Any) -> PartitionCommit:

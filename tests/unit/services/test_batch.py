@@ -9,7 +9,8 @@ from iot_system.actors.changes import Changes
 from iot_system.adapters.sqlite.store import SqliteStore
 from iot_system.domain.frames import ActorFrame, DeviceFrame, RoomReadings, encode_frame
 from iot_system.domain.readings import Telemetry
-from iot_system.domain.registry import Device
+from iot_system.domain.registry import Device, Room
+from iot_system.domain.twin import RoomState
 from iot_system.ports.store import PartitionCommit
 from iot_system.ports.stream import StreamMessage
 from iot_system.services.batch import Batch
@@ -121,3 +122,29 @@ async def test_a_message_between_actors_counts_once(owner: Owner) -> None:
     await owner.commit(first)
     again = await owner.batch(StreamMessage(1, 3, data))
     assert again[1].rooms == {}
+
+
+async def test_a_room_of_the_same_owner_has_its_readings_in_the_same_commit(owner: Owner) -> None:
+    device, room = ids_of(0)[1], ids_of(1, "room")[0]
+    await owner.register(device, 0, room=room)
+    owner.owned[1].actors.activate_room(Room(id=room), RoomState())
+    commits = await owner.batch(frame(0, 1, device, 5), frame(0, 2, device, 6))
+    assert (commits[0].outbox, commits[0].sent) == ([], {1: 1})
+    assert (commits[1].applied, commits[1].received) == (0, {0: 1})
+    assert commits[1].rooms[room].metrics["t"].count == 2
+
+
+async def test_readings_for_a_room_do_not_overtake_those_that_are_on_their_way(owner: Owner) -> None:
+    device, room = ids_of(0)[1], ids_of(1, "room")[0]
+    await owner.register(device, 0, room=room)
+    first = await owner.batch(frame(0, 1, device, 5))
+    await owner.commit(first)
+    owner.owned[1].actors.activate_room(Room(id=room), RoomState())
+    second = await owner.batch(frame(0, 2, device, 6))
+    assert [(one.target, one.number) for one in second[0].outbox] == [(1, 2)]
+    assert list(second) == [0]
+    await owner.commit(second)
+    travelled = [StreamMessage(1, 3, first[0].outbox[0].data), StreamMessage(1, 4, second[0].outbox[0].data)]
+    third = await owner.batch(frame(0, 5, device, 7), *travelled)
+    assert (third[0].outbox, third[1].received) == ([], {0: 3})
+    assert third[1].rooms[room].metrics["t"].count == 3

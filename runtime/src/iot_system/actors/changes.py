@@ -49,6 +49,7 @@ class Changes:
         "received",
         "rescheduled",
         "rooms",
+        "sent",
         "timers",
     )
 
@@ -58,6 +59,7 @@ class Changes:
         self.devices: dict[str, DeviceState] = {}
         self.rooms: dict[str, RoomState] = {}
         self.received: dict[int, int] = {}
+        self.sent: dict[int, int] = {}
         self.outbox: list[tuple[int, int, bytes]] = []
         self.commands: dict[tuple[str, str], Command] = {}
         self.timers: dict[Address, int | None] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from iot_system.actors import inbox, signals, telemetry
 from iot_system.actors.changes import Changes
@@ -13,7 +13,7 @@ from iot_system.actors.stored import Stored
 from iot_system.actors.timing import fire
 from iot_system.domain.addresses import Address
 from iot_system.domain.deliveries import Delivery
-from iot_system.domain.frames import ActorFrame
+from iot_system.domain.frames import ActorFrame, ActorMessage
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.signals import Signal
 
@@ -92,6 +92,27 @@ class PartitionActors(DirectChanges):
             inbox.receive(self.devices, self.rooms, message, changes, now_us=now_us)
         return frame.number - last - 1
 
+    def by_target(self, messages: Sequence[ActorMessage]) -> dict[int, list[ActorMessage]]:
+        """``messages`` by the partition that they are for, in their order."""
+        return self._numbering.by_target(messages)
+
+    def has_all_of(self, source: PartitionActors) -> bool:
+        """Whether nothing from ``source`` to this partition is on its way."""
+        return self._received.get(source.partition, 0) == source._numbering.last(self.partition)
+
+    def hand_over(
+        self,
+        messages: list[ActorMessage],
+        changes: Changes,
+        target: PartitionActors,
+        of_target: Changes,
+        *,
+        now_us: int,
+    ) -> None:
+        """Give ``messages`` to ``target``, which `has_all_of` this, within one commit of both."""
+        changes.sent[target.partition] = number = self._numbering.next(target.partition)
+        target.receive_from_actors(ActorFrame(self.partition, number, messages), of_target, now_us=now_us)
+
     def due(self, now_us: int) -> list[Address]:
         """Actors that are due, the longest waiting first, `DUE_LIMIT` at most: activate them, then `fire` each."""
         return self._schedule.due(now_us, DUE_LIMIT)
@@ -136,8 +157,9 @@ class PartitionActors(DirectChanges):
         return ended
 
     def seal(self, changes: Changes) -> None:
-        """Complete ``changes`` for the commit: ``outbox`` and ``timers``."""
+        """Complete ``changes`` for the commit: ``outbox``, ``sent`` and ``timers``."""
         changes.outbox += self._numbering.frames(changes.messages, changes.events)
+        changes.sent |= {target: number for target, number, _ in changes.outbox}
         for address in changes.rescheduled:
             actor = self.devices.get(address.id) if address.kind == "device" else self.rooms.get(address.id)
             due_us = actor.due_us() if actor is not None else None

@@ -20,20 +20,33 @@ class Numbering:
         self._sent = sent
         self._partition_of = partition_of
 
+    def last(self, target: int) -> int:
+        """The number of what left last; 0: nothing has."""
+        return self._sent.get(target, 0)
+
+    def next(self, target: int) -> int:
+        """Number one more, which leaves at once."""
+        self._sent[target] = number = self.last(target) + 1
+        return number
+
+    def by_target(self, messages: Sequence[ActorMessage]) -> dict[int, list[ActorMessage]]:
+        """Each partition's, in their order."""
+        found: dict[int, list[ActorMessage]] = {}
+        for message in messages:
+            found.setdefault(self._partition_of(recipient(message).id), []).append(message)
+        return found
+
     def frames(self, messages: Sequence[ActorMessage], events: Sequence[Event]) -> list[tuple[int, int, bytes]]:
         """``(target, number, data)``: a frame per target, or several where it would be too large."""
-        by_target: dict[int, list[ActorMessage]] = {}
-        for message in messages:
-            by_target.setdefault(self._partition_of(recipient(message).id), []).append(message)
         found: list[tuple[int, int, bytes]] = []
-        for target, part in by_target.items():
+        for target, part in self.by_target(messages).items():
             self._add(target, part, found)
         if events:
             self._add_events(list(events), found)
         return found
 
     def _add(self, target: int, messages: list[ActorMessage], found: list[tuple[int, int, bytes]]) -> None:
-        number = self._sent.get(target, 0) + 1
+        number = self.last(target) + 1
         data = encode_frame(ActorFrame(self._source, number, messages))
         if len(data) > ACTOR_FRAME_BYTES and (halves := _halves(messages)):
             for half in halves:
@@ -49,8 +62,7 @@ class Numbering:
             self._add_events(events[:middle], found)
             self._add_events(events[middle:], found)
             return
-        self._sent[EVENTS] = number = self._sent.get(EVENTS, 0) + 1
-        found.append((EVENTS, number, data))
+        found.append((EVENTS, self.next(EVENTS), data))
 
 
 def _halves(messages: list[ActorMessage]) -> list[list[ActorMessage]]:

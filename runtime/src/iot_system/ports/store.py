@@ -60,10 +60,10 @@ class PartitionCommit(msgspec.Struct, kw_only=True):
 
     ``revision`` is one more than that of the commit before, ``applied`` the stream sequence of the last frame that was
     taken in, the same as before where there was none. ``readings`` are messages, of which only what is new by the
-    owner's knowledge is left (see `Store.known`). ``received`` and ``outbox`` hold what changed only; ``published``
-    names, per target, the outbox number through which all is published. ``timers`` and ``connections`` map to None
-    where there is none any more; ``connections`` holds the gateway. What is removed in a commit is removed after
-    everything else in it.
+    owner's knowledge is left (see `Store.known`). ``received`` and ``sent``, the last numbers by partition, and
+    ``outbox`` hold what changed only; not all that was sent is in the outbox. ``published`` names, per target, the
+    outbox number through which all is published. ``timers`` and ``connections`` map to None where there is none any
+    more; ``connections`` holds the gateway. What is removed in a commit is removed after everything else in it.
     """
 
     partition: int
@@ -74,6 +74,7 @@ class PartitionCommit(msgspec.Struct, kw_only=True):
     devices: dict[str, DeviceState] = {}
     rooms: dict[str, RoomState] = {}
     received: dict[int, int] = {}
+    sent: dict[int, int] = {}
     outbox: list[OutboxMessage] = []
     published: dict[int, int] = {}
     commands: list[Command] = []

@@ -12,6 +12,7 @@ from iot_system.actors.routing import addressed
 from iot_system.actors.stored import Stored
 from iot_system.domain.frames import ActorFrame, DeviceFrame, Frame, decode_frame
 from iot_system.domain.history import Reading
+from iot_system.domain.ids import partition_of
 from iot_system.domain.registry import Room
 from iot_system.domain.twin import RoomState
 from iot_system.ports.store import Store
@@ -19,6 +20,7 @@ from iot_system.ports.stream import StreamMessage
 from iot_system.services.partition import Partition
 from iot_system.services.shard_metrics import BROKEN_FRAMES, ORPHANS
 from iot_system.services.turn import Share
+from iot_system.services.within import hand_over
 
 log = structlog.get_logger()
 
@@ -31,6 +33,7 @@ class Batch:
     ) -> None:
         self._now_us = now_us
         self._listening = listening
+        self._owned = owned
         self._partitions: dict[int, Partition] = {}
         self._frames: dict[int, list[Frame]] = {}
         self._applied: dict[int, int] = {}
@@ -52,14 +55,14 @@ class Batch:
 
     @property
     def partitions(self) -> list[int]:
-        """See `Work.partitions`: those that have frames in this batch."""
+        """See `Work.partitions`: those that have frames in this batch, or rooms that these bring readings for."""
         return list(self._partitions)
 
     async def load(self, store: Store) -> None:
         """See `Work.load`; also asks which of the late readings the history has already."""
         late: list[Reading] = []
         for number, frames in self._frames.items():
-            partition = self._partitions[number]
+            partition = self._owned[number]
             devices: set[str] = set()
             rooms: set[str] = set()
             for frame in frames:
@@ -70,6 +73,7 @@ class Batch:
             for id_ in rooms - partition.actors.rooms.keys():
                 partition.actors.activate_room(Room(id=id_), RoomState())  # nobody was heard of in it before
             actors = partition.actors.devices
+            await self._join({actor.device.room for id_ in devices if (actor := actors.get(id_))}, partition.of, store)
             for frame in frames:
                 if isinstance(frame, DeviceFrame):
                     for message in frame.messages:
@@ -86,7 +90,17 @@ class Batch:
             for frame in frames:
                 self._apply_frame(partition, frame, changes)
             shares.append(Share(partition, changes, applied=self._applied[number]))
-        return shares
+        return hand_over(shares, self._owned, now_us=self._now_us)
+
+    async def _join(self, rooms: set[str | None], of: int, store: Store) -> None:
+        """Bring those rooms into memory that are owned here, too: they get their readings within this batch."""
+        by_partition: dict[int, list[str]] = {}
+        for room in rooms:
+            if room is not None and (number := partition_of(room, of)) in self._owned:
+                by_partition.setdefault(number, []).append(room)
+        for number, here in by_partition.items():
+            self._partitions[number] = self._owned[number]
+            await self._owned[number].activate([], here, store)
 
     def _apply_frame(self, partition: Partition, frame: Frame, changes: Changes) -> None:
         actors, now_us = partition.actors, self._now_us

@@ -18,10 +18,14 @@ class NotOwned(Unavailable):
 
 
 class Partition:
-    """``revision`` and ``applied`` are of the last commit: its number, and the stream sequence that it came to."""
+    """One ``of`` so many.
+
+    ``revision`` and ``applied`` are of the last commit: its number, and the stream sequence that it came to.
+    """
 
     def __init__(self, claim: Claim, *, of: int) -> None:
         self.number = claim.partition
+        self.of = of
         self.epoch = claim.epoch
         self.revision = claim.revision
         self.applied = claim.applied

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -28,6 +28,7 @@ from iot_system.services.questions import Answers
 from iot_system.services.reading import Reading
 from iot_system.services.shard_metrics import OWNED
 from iot_system.services.turn import Share, Work
+from iot_system.services.within import bound_to
 
 RETRY_S = 0.5
 CHANGE_ATTEMPTS = 4
@@ -204,10 +205,7 @@ class Shard:
             await self._drop(work.partitions)
             raise
         except BaseException as error:
-            owned = [number for number in work.partitions if number in self._owned]
-            await self._drop(owned)
-            with contextlib.suppress(Unavailable):  # whoever assigns partitions gives them to somebody
-                await self._take(owned)
+            await self._begin_anew(work.partitions)
             if isinstance(error, Unavailable):
                 raise Unavailable(f"nobody knows whether the change was made: {error}") from error
             raise
@@ -254,7 +252,7 @@ class Shard:
                 await self._patiently(lambda commits=commits: self._store.commit(commits), attempts=attempts)  # type: ignore[misc]
             except Fenced as fenced:
                 log.warning("fenced", shard=self.name, partitions=sorted(fenced.partitions))
-                await self._drop(fenced.partitions)
+                await self._begin_anew(bound_to(fenced.partitions, shares), lost=fenced.partitions)
                 continue
             for share, commit in mine:
                 partition = share.partition
@@ -265,6 +263,14 @@ class Shard:
                 if commit.timers:
                     self.rescheduled.set()
             return
+
+    async def _begin_anew(self, partitions: Collection[int], *, lost: Collection[int] = ()) -> None:
+        """Take ``partitions`` as the store has them, without those that are ``lost`` to others."""
+        owned = [number for number in partitions if number in self._owned and number not in lost]
+        await self._drop(partitions)
+        if owned:
+            with contextlib.suppress(Unavailable):  # whoever assigns partitions gives them to somebody
+                await self._take(owned)
 
     async def _patiently(self, call: Callable[[], Awaitable[None]], *, attempts: int | None = None) -> None:
         """Try again for as long as the store is away: what was read must be committed, by us or by the next owner."""

@@ -22,6 +22,8 @@ class Share:
         self.registered_devices: list[Device] = []
         self.registered_rooms: list[Room] = []
         self.removed: list[Address] = []
+        self.bound: set[int] = set()
+        """Partitions that gave it something within the same commit, or that got something from it."""
         self.audit: list[AuditEntry] = []
 
     @property
@@ -57,6 +59,7 @@ class Share:
             devices=changes.devices,
             rooms=changes.rooms,
             received=changes.received,
+            sent=changes.sent,
             outbox=[OutboxMessage(*message) for message in changes.outbox],
             commands=list(changes.commands.values()),
             timers=changes.timers,

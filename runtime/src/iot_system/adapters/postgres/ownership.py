@@ -131,7 +131,7 @@ async def _advance(connection: Connection, commits: Sequence[PartitionCommit]) -
             [one.revision for one in fresh],
             [one.applied for one in fresh],
             [_merged(held[one.partition]["received"], one.received) for one in fresh],
-            [_merged(held[one.partition]["sent"], _last_numbers(one.outbox)) for one in fresh],
+            [_merged(held[one.partition]["sent"], one.sent) for one in fresh],
         )
     return fresh
 
@@ -205,8 +205,3 @@ async def _write_history(connection: Connection, rows: bytearray, *, merge: bool
 
 def _merged(before: bytes, changes: Mapping[int, int]) -> bytes:
     return encode_blob({**decode_numbers(before), **changes}) if changes else before
-
-
-def _last_numbers(messages: Sequence[OutboxMessage]) -> dict[int, int]:
-    """Target → the highest number; they grow."""
-    return {message.target: message.number for message in messages}

@@ -105,7 +105,7 @@ def _advance(connection: Connection, commits: Sequence[PartitionCommit]) -> list
                 one.revision,
                 one.applied,
                 _merged(received, one.received),
-                _merged(sent, {message.target: message.number for message in one.outbox}),
+                _merged(sent, one.sent),
                 one.partition,
             ),
         )
