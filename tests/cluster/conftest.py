@@ -6,6 +6,7 @@ must have the images, or a registry to pull them from.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from pytest_helm_charts.clusters import Cluster as PluginCluster
 import ci.cluster
 import ci.images
 import ci.tools
+from ci import folders
 from ci.errors import NoClusterError
 from tests.harness import diagnostics
 from tests.harness.cluster import Kubernetes
@@ -45,7 +47,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def kube_config(pytestconfig: pytest.Config) -> str:
+def alone() -> Iterator[None]:
+    """One run at a time on this machine: each begins by deleting what a run that was killed has left."""
+    place = folders.cache() / "cluster-tests.lock"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def kube_config(pytestconfig: pytest.Config, alone: None) -> str:
     """The plugin's fixture of this name, for the whole session: the file that leads to the cluster."""
     given = pytestconfig.getoption("kubeconfig")
     if pytestconfig.getoption("cluster_type") == "existing":
