@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from iot_system.adapters.mqtt.packets import MQTT_3_1_1, Options, PubAck
 from iot_system.adapters.mqtt.reasons import ReasonCode
 
-from tests.contract.conformance.guests import LEVELS, Guests
+from tests.contract.conformance.guests import LEVELS, Guest, Guests
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -33,16 +35,26 @@ async def test_a_member_gets_messages_with_the_qos_that_it_was_granted(guests: G
 
 
 async def test_a_message_that_a_member_has_refused_goes_to_no_other_one(guests: Guests) -> None:
-    shared = f"$share/g/{guests.topic('#')}"
-    refusing, other = await guests.open(), await guests.open(pod=1)
+    shared, numbers = f"$share/g/{guests.topic('#')}", [b"%d" % number for number in range(10)]
+    refusing, other, publisher = await guests.open(), await guests.open(pod=1), await guests.open()
     await refusing.subscribe(shared)
-    await refusing.publish(guests.topic("t"), b"refused")
+    await publisher.publish(guests.topic("t"), b"refused")
     message = await refusing.message(acknowledge=False)
     await other.subscribe(shared)
     await refusing.send(PubAck(message.packet_id, ReasonCode.NOT_AUTHORIZED))
-    await refusing.leave()
-    await other.publish(guests.topic("t"), b"next")
-    assert await other.payloads(1) == [b"next"]
+    for one in numbers:
+        await publisher.publish(guests.topic("t"), one)
+    got: list[bytes] = []
+
+    async def collect(guest: Guest) -> None:
+        while len(got) < len(numbers):
+            got.append((await guest.message()).payload)
+
+    collecting = [asyncio.create_task(collect(one)) for one in (refusing, other)]
+    _, left = await asyncio.wait(collecting, return_when=asyncio.FIRST_COMPLETED)
+    for task in left:
+        task.cancel()
+    assert sorted(got) == numbers
 
 
 async def test_no_retained_message_comes_by_a_shared_subscription(guests: Guests) -> None:
