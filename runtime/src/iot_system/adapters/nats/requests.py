@@ -126,7 +126,9 @@ class NatsRequests:
         try:
             subscription = await self._client.subscribe(subject, queue=queue, cb=callback)
             try:
-                await self._client.flush(timeout=FLUSH_TIMEOUT_S)
+                # nats-py writes a PING past what still waits in its buffer: the first PONG only says that it has left.
+                for _ in range(2):
+                    await self._client.flush(timeout=FLUSH_TIMEOUT_S)
             except (nats.errors.Error, TimeoutError):
                 await subscription.unsubscribe()
                 raise
