@@ -19,7 +19,7 @@ from tests.contract.client.shared import Shared
 from tests.harness.nats import free_port
 
 START = 1_700_000_000_000
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 class CommandLine:
