@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import nats.js.errors
-import structlog
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
 from iot_system.adapters.nats.events import EVENTS, READINGS, SUBJECTS
+from iot_system.adapters.nats.providing import provide
 from iot_system.settings import StreamSettings
 
 EVENTS_MAX_AGE_S = 24 * 3600.0
 READINGS_MAX_BYTES = 32 << 20
-log = structlog.get_logger()
 
 
 async def provide_logs(jetstream: JetStreamContext, settings: StreamSettings) -> None:
@@ -27,17 +25,7 @@ async def provide_logs(jetstream: JetStreamContext, settings: StreamSettings) ->
         ),
         _config(READINGS, storage=StorageType.MEMORY, max_bytes=READINGS_MAX_BYTES, num_replicas=1),
     ):
-        assert wanted.name is not None
-        try:
-            config = (await jetstream.stream_info(wanted.name)).config
-        except nats.js.errors.NotFoundError:
-            await jetstream.add_stream(wanted)
-            log.warning("stream made", stream=wanted.name)
-        else:
-            if (config.max_bytes, config.num_replicas) != (wanted.max_bytes, wanted.num_replicas):
-                await jetstream.update_stream(
-                    config.evolve(max_bytes=wanted.max_bytes, num_replicas=wanted.num_replicas)
-                )
+        await provide(jetstream, wanted)
 
 
 def _config(name: str, **limits: object) -> StreamConfig:

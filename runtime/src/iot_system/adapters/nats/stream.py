@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import Mapping
 from functools import partial
 
-import msgspec
 import nats.errors
 import nats.js.errors
 import structlog
 from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 
+from iot_system.adapters.nats.answers import IS_FULL, TOO_LARGE, decode_answer
 from iot_system.adapters.nats.events import EVENTS, READINGS, SUBJECTS
 from iot_system.adapters.nats.logs import provide_logs
+from iot_system.adapters.nats.providing import find, limit
 from iot_system.adapters.nats.reader import NatsReader
 from iot_system.domain.ids import HASH_VERSION
 from iot_system.errors import InvalidSetting, Overloaded, TooLarge, Unavailable
@@ -25,27 +26,11 @@ STREAM = "IOT_FRAMES"
 SUBJECT = "iot.frames"
 DEDUPLICATION_WINDOW_S = 120.0
 PUBLISH_TIMEOUT_S = 5.0
-STREAM_IS_FULL = frozenset({10077, 10047, 10023})
-"""JetStream error codes: maximum bytes exceeded, insufficient storage, insufficient resources."""
-MESSAGE_TOO_LARGE = 10054
 LEAST_PAYLOAD = 8 << 20
 """Frames reach 4 MiB, and one message more."""
 LIVES = "iot-lives"
 """How often the stream is known to have lost what it held, while the broker still called it the same."""
 log = structlog.get_logger()
-
-
-class _Problem(msgspec.Struct):
-    err_code: int = 0
-    description: str = ""
-
-
-class _PublishAck(msgspec.Struct):
-    seq: int = 0
-    error: _Problem | None = None
-
-
-_decode_ack = msgspec.json.Decoder(_PublishAck).decode
 
 
 class NatsStream:
@@ -85,7 +70,7 @@ class NatsStream:
     async def verify(self, stream_id: str, *, reached: int) -> None:
         """See `iot_system.ports.stream.Stream.verify`."""
         try:
-            info = await self._find()
+            info = await find(self._jetstream, STREAM)
         except (nats.errors.Error, TimeoutError) as error:
             raise Unavailable(f"JetStream does not answer: {error}") from error
         if info is None:
@@ -95,7 +80,7 @@ class NatsStream:
     async def check(self) -> None:
         """Raises `Unavailable` where the stream does not exist yet, `InvalidSetting` where it does not fit."""
         try:
-            info = await self._find()
+            info = await find(self._jetstream, STREAM)
         except (nats.errors.Error, TimeoutError) as error:
             raise Unavailable(f"JetStream does not answer: {error}") from error
         if info is None:
@@ -128,14 +113,14 @@ class NatsStream:
             raise TooLarge(f"a frame has {len(data)} bytes; the broker's limit is {self.frame_limit}") from error
         except (nats.errors.Error, TimeoutError) as error:
             raise Unavailable(f"the broker did not confirm a frame: {error or type(error).__name__}") from error
-        ack = _decode_ack(reply.data)
-        if ack.error is None:
-            return ack.seq
-        if ack.error.err_code in STREAM_IS_FULL:
-            raise Overloaded(f"the stream is full: {ack.error.description}", after_s=5.0)
-        if ack.error.err_code == MESSAGE_TOO_LARGE:
-            raise TooLarge(f"a frame has {len(data)} bytes: {ack.error.description}")
-        raise Unavailable(f"the broker refused a frame: {ack.error.description}")
+        answer = decode_answer(reply.data)
+        if answer.error is None:
+            return answer.seq
+        if answer.error.err_code in IS_FULL:
+            raise Overloaded(f"the stream is full: {answer.error.description}", after_s=5.0)
+        if answer.error.err_code == TOO_LARGE:
+            raise TooLarge(f"a frame has {len(data)} bytes: {answer.error.description}")
+        raise Unavailable(f"the broker refused a frame: {answer.error.description}")
 
     @property
     def frame_limit(self) -> int:
@@ -177,22 +162,12 @@ class NatsStream:
     async def _provide(self) -> StreamInfo:
         await provide_logs(self._jetstream, self._settings)
         wanted = self._wanted()
-        info = await self._find()
+        info = await find(self._jetstream, STREAM)
         if info is None:
             info = await self._jetstream.add_stream(wanted)
             log.warning("stream made", stream=STREAM, identity=_identity(info))
         self._check(info)
-        config = info.config
-        if (config.max_bytes, config.num_replicas) != (wanted.max_bytes, wanted.num_replicas):
-            changed = config.evolve(max_bytes=wanted.max_bytes, num_replicas=wanted.num_replicas)
-            info = await self._jetstream.update_stream(changed)
-        return info
-
-    async def _find(self) -> StreamInfo | None:
-        try:
-            return await self._jetstream.stream_info(STREAM)
-        except nats.js.errors.NotFoundError:
-            return None
+        return await limit(self._jetstream, info, wanted)
 
     def _wanted(self) -> StreamConfig:
         settings = self._settings

@@ -10,7 +10,8 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from iot_system.adapters.nats.broker.streams import IS_FULL, TIMEOUT_S
+from iot_system.adapters.nats.answers import IS_FULL, TOO_LARGE, decode_answer
+from iot_system.adapters.nats.broker.streams import TIMEOUT_S
 from iot_system.errors import IotError, Overloaded, TooLarge, Unavailable
 
 _WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
@@ -26,19 +27,6 @@ class Addition(msgspec.Struct, frozen=True, gc=False):
     subject: str
     data: bytes
     headers: dict[str, str] | None = None
-
-
-class _Problem(msgspec.Struct):
-    err_code: int = 0
-    description: str = ""
-
-
-class _Answer(msgspec.Struct):
-    seq: int = 0
-    error: _Problem | None = None
-
-
-_decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
 class Appender:
@@ -105,11 +93,11 @@ class Appender:
 def _read(message: Msg) -> int | IotError:
     if not message.data:
         return Unavailable("the broker has no such stream at present")
-    answer = _decode_answer(message.data)
+    answer = decode_answer(message.data)
     if answer.error is None:
         return answer.seq
     if answer.error.err_code in _WRONG_LAST_SEQUENCE:
         return WrongLastSequence(answer.error.description)
-    if answer.error.err_code in IS_FULL:
+    if answer.error.err_code in IS_FULL or answer.error.err_code == TOO_LARGE:
         return Overloaded(f"the broker has no room: {answer.error.description}", after_s=5.0)
     return Unavailable(f"the broker refused a message: {answer.error.description}")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 
 import nats.errors
-import nats.js.errors
-import structlog
 from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
+from iot_system.adapters.nats.providing import provide
 from iot_system.errors import Unavailable
 
 MESSAGES = "IOT_MESSAGES"
@@ -25,9 +24,6 @@ RETAINED_BYTES = 64 << 20
 RETAINED_COUNT = 100_000
 SESSIONS_BYTES = 256 << 20
 TIMEOUT_S = 5.0
-IS_FULL = frozenset({10077, 10047, 10023, 10054})
-"""JetStream error codes: a limit of the stream, insufficient storage or resources, message too large."""
-log = structlog.get_logger()
 
 
 async def provide_streams(client: Client, *, replicas: int) -> None:
@@ -35,16 +31,8 @@ async def provide_streams(client: Client, *, replicas: int) -> None:
     jetstream = client.jetstream(timeout=TIMEOUT_S)
     try:
         for wanted in _wanted(replicas):
-            assert wanted.name is not None
-            try:
-                found = (await jetstream.stream_info(wanted.name)).config
-            except nats.js.errors.NotFoundError:
-                # A stream made anew goes on behind every sequence of the one that was lost.
-                await jetstream.add_stream(wanted, first_seq=time.time_ns() // 1000)
-                log.warning("stream made", stream=wanted.name)
-                continue
-            if (found.max_bytes, found.num_replicas) != (wanted.max_bytes, wanted.num_replicas):
-                await jetstream.update_stream(found.evolve(max_bytes=wanted.max_bytes, num_replicas=replicas))
+            # A stream made anew goes on behind every sequence of the one that was lost.
+            await provide(jetstream, wanted, first_seq=time.time_ns() // 1000)
     except (nats.errors.Error, TimeoutError) as error:
         raise Unavailable(f"JetStream cannot provide the broker's streams: {error}") from error
 
