@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 
 import structlog
 
+from iot_system.ending import ended
 from iot_system.errors import Fenced, Unavailable
 from iot_system.ports.clock import Clock
 from iot_system.ports.placement import ShardStatus
@@ -103,7 +104,7 @@ class Shard:
         await self._requests.unserve(None)
         for task in self._running:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await ended(self._running)
         await self._answers.stop()
         await self.release(list(self._owned))
 
