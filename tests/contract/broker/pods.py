@@ -129,11 +129,6 @@ class PodClient:
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def changed(self) -> None:
-        """Wait until something comes."""
-        seen = len(self.received)
-        await self.until(lambda: len(self.received) > seen)
-
     async def get(self, *payloads: bytes) -> None:
         """Wait until exactly these have come, in this order."""
         await self.until(lambda: len(self.received) >= len(payloads))

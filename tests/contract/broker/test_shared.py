@@ -18,12 +18,15 @@ def numbered(count: int, *, start: int = 0) -> list[Message]:
 
 async def until_total(clients: list[PodClient], count: int) -> list[int]:
     """Wait until the members have got so many together; returns what they got."""
-    async with asyncio.timeout(DEADLINE_S):
-        while sum(len(one.received) for one in clients) < count:
-            waiting = [asyncio.create_task(one.changed()) for one in clients]
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in waiting:
-                task.cancel()
+    waiting = [
+        asyncio.create_task(one.until(lambda: sum(len(other.received) for other in clients) >= count))
+        for one in clients
+    ]
+    done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    for task in done:
+        task.result()
     return sorted(int(payload) for one in clients for payload in one.payloads())
 
 
