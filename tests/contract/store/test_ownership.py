@@ -42,6 +42,21 @@ async def test_the_next_owner_goes_on_where_the_last_commit_ended(store: Store, 
     assert list(claim.outbox) == [OutboxMessage(4, 1, b"b"), OutboxMessage(5, 1, b"a"), OutboxMessage(5, 2, b"c")]
 
 
+async def test_numbers_between_actors_add_up_over_commits_of_every_sort(
+    owner: Owner, store: Store, another: Opener
+) -> None:
+    beside = await Owner.of(store, 1)
+    await owner.change(received={2: 1}, sent={5: 1})
+    await owner.commit([Reading("d", "m", 1, 1.5)], received={3: 1})
+    await owner.change(received={2: 2})
+    await store.commit([one := owner.frame(sent={6: 4}), beside.frame(sent={0: 1})])
+    owner.took(one)
+    await store.commit([one])
+    await owner.change(sent={5: 3, 7: 1})
+    (claim,) = (await (await another()).claim([0], "next", STREAM)).values()
+    assert (claim.received, claim.sent) == ({2: 2, 3: 1}, {5: 3, 6: 4, 7: 1})
+
+
 async def test_what_is_published_leaves_the_outbox_but_its_number_stays(owner: Owner) -> None:
     await owner.commit(outbox=[OutboxMessage(5, number, b"x") for number in (1, 2, 3)])
     await owner.commit(published={5: 2})

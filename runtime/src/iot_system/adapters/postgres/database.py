@@ -50,6 +50,7 @@ class Database:
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=COMMAND_TIMEOUT_S,
                 server_settings=SESSION,
+                reset=_keep_session,
             )
 
     async def stop(self) -> None:
@@ -116,6 +117,10 @@ class Database:
                 raise
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise Unavailable(f"the database at {self.server} does not answer: {reason}") from error
+
+
+async def _keep_session(_connection: Connection) -> None:
+    """Nobody changes it, so that asking the server to reset it would be a round trip for nothing."""
 
 
 def _is_passing(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ from iot_system.adapters.postgres import commands, credentials, history, ownersh
 from iot_system.adapters.postgres.database import Database
 from iot_system.adapters.postgres.days import DAY_US, Days
 from iot_system.adapters.postgres.metrics import Metrics
+from iot_system.adapters.postgres.small import SmallCommits
 from iot_system.domain.access import Scope
 from iot_system.domain.addresses import Address
 from iot_system.domain.commands import Command, CommandStatus
@@ -31,6 +32,7 @@ class PostgresStore:
         self._database = Database(url)
         self._metrics = Metrics(self._database)
         self._days = Days(self._database)
+        self._small = SmallCommits()
 
     async def start(self) -> None:
         """See `Store.start`."""
@@ -47,10 +49,16 @@ class PostgresStore:
         self._metrics.forget()
         self._days.forget()
         async with self._database.transaction() as connection:
-            return await ownership.claim(connection, partitions, owner, stream)
+            claims = await ownership.claim(connection, partitions, owner, stream)
+        self._small.claimed(claims.values())
+        return claims
 
     async def commit(self, commits: Sequence[PartitionCommit]) -> None:
         """See `Store.commit`."""
+        if self._small.takes(commits):
+            async with self._database.session() as session:
+                if await self._small.write(session, commits[0]):
+                    return
         messages = [message for one in commits for message in one.readings]
         metrics = await self._metrics.keys({metric for message in messages for metric in message.values})
         await self._days.prepare({message.time_us // DAY_US for message in messages})
@@ -60,6 +68,7 @@ class PostgresStore:
         except asyncpg.UniqueViolationError:
             async with self._database.transaction() as connection:
                 await ownership.commit(connection, commits, metrics, merge=True)
+        self._small.committed(commits)
 
     async def check(self, guards: Sequence[Guard]) -> None:
         """See `Store.check`."""
