@@ -88,7 +88,7 @@ def test_a_frame_s_readings_for_a_partition_travel_as_one_message_each_room_s_to
         (1, ActorFrame(3, 1, [RoomReadings("r1", [("c", 3, {"t": 3})])])),
     ]
     assert changes.devices.keys() == {"a", "b", "c", "d"}
-    assert [message.device for message in changes.readings] == ["a", "b", "c", "d", "a"]
+    assert [message.device for message in changes.readings] == ["a", "a", "b", "c", "d"]
 
 
 def test_messages_to_a_partition_are_numbered_on_without_gaps() -> None:

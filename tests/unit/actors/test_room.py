@@ -51,6 +51,18 @@ def test_aggregates_equal_those_computed_from_the_whole_history(
         assert (aggregate.last, aggregate.device) == (Latest(newest_us, last[0]), last[1])
 
 
+@given(readings, st.integers(0, 20))
+def test_taken_in_together_or_one_by_one_readings_come_to_the_same(
+    history: list[tuple[str, int, dict[str, Value]]], known: int
+) -> None:
+    room = RoomActor(Room(id="r"), room_after(history[:known]))
+    before = msgspec.json.encode(room.state)
+    if room.receive_usual(history[known:]):
+        assert room.state == room_after(history)
+    else:
+        assert msgspec.json.encode(room.state) == before
+
+
 @given(readings)
 def test_a_member_was_last_heard_of_at_its_newest_reading(history: list[tuple[str, int, dict[str, Value]]]) -> None:
     heard: dict[str, int] = {}

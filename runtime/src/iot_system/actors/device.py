@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -119,6 +120,39 @@ class DeviceActor(Actor):
             if self._is_late(metric, time_us)
         ]
 
+    @property
+    def newest_us(self) -> int:
+        """The time of the newest reading, -1 before the first."""
+        return self._newest_us
+
+    def receive_newer(self, messages: Sequence[Telemetry]) -> bool:
+        """Take messages in that go on where the last ones ended, as nearly all do; False where some do not.
+
+        Then nothing has changed, and `receive` is for them: what may have been sent again, or is not newer than all
+        before; a metric's first reading; texts and objects.
+        """
+        newest_us = self._newest_us
+        for message in messages:
+            if message.time_us <= newest_us or message.seq is not None or message.id is not None:
+                return False
+            newest_us = message.time_us
+        latest = self.state.latest
+        metrics = set[str]().union(*[message.values for message in messages])
+        if not latest.keys() >= metrics:
+            return False
+        if not _SMALL.issuperset(map(type, chain.from_iterable([message.values.values() for message in messages]))):
+            return False
+        for message in reversed(messages):
+            for metric, value in message.values.items():
+                if metric in metrics:
+                    metrics.remove(metric)
+                    latest[metric] = Latest(message.time_us, value)
+            if not metrics:
+                break
+        self._newest_us = newest_us
+        self.state.last_seen_us = max(self.state.last_seen_us, newest_us)
+        return True
+
     def receive(self, message: Telemetry, stored: Stored, refused: dict[str, str]) -> Telemetry | None:
         """Take a message in and return what is new of it, mostly all; None where nothing is.
 
@@ -150,7 +184,7 @@ class DeviceActor(Actor):
         if not fresh:
             return None
         new = message if len(fresh) == len(message.values) else Telemetry(message.device, time_us, fresh)
-        stored.join(new)
+        stored.join([new])
         return new
 
     def _not_stored(self, message: Telemetry, stored: Stored) -> dict[str, Value]:

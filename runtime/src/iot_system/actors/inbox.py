@@ -67,6 +67,8 @@ def _now(room: RoomActor, now_us: int) -> RoomActor:
 def _readings(room: RoomActor, message: RoomReadings, changes: Changes) -> None:
     reacts = type(room).on_reading is not RoomActor.on_reading
     changes.rooms[message.room] = room.state
+    if not reacts and room.receive_usual(message.readings):
+        return
     why = None
     for device, time_us, values in message.readings:
         why = room.receive(device, time_us, values) or why

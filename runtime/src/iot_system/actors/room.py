@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Any, TypeAlias
 
 from iot_system.actors.actor import Actor
 from iot_system.actors.effects import Effect
@@ -14,6 +15,8 @@ from iot_system.domain.readings import Value
 from iot_system.domain.registry import Room
 from iot_system.domain.twin import MEMBERS_LIMIT, ROOM_METRICS_LIMIT, Aggregate, Latest, RoomState, takes_value
 
+RoomReading: TypeAlias = tuple[str, int, dict[str, Value]]
+"""``(device, time_us, values)``."""
 _SMALL = frozenset({float, int, bool})
 
 
@@ -57,6 +60,44 @@ class RoomActor(Actor):
         """Forget a member."""
         self.state.members.pop(device, None)
 
+    def receive_usual(self, readings: Sequence[RoomReading]) -> bool:
+        """Take in at once what is as nearly all is: numbers and bools, by metrics and devices that the room knows.
+
+        False where some are not. Then nothing has changed, and `receive` is for them, one by one.
+        """
+        aggregates, members = self.state.metrics, self.state.members
+        heard: dict[str, int] = {}
+        alike: dict[tuple[str, ...], list[dict[str, Value]]] = {}
+        for device, time_us, values in readings:
+            if time_us > heard.get(device, -1):
+                heard[device] = time_us
+            alike.setdefault(tuple(values), []).append(values)
+        metrics = set[str]().union(*alike)
+        if not (members.keys() >= heard.keys() and aggregates.keys() >= metrics):
+            return False
+        columns = [
+            (metric, column, set(map(type, column)))
+            for names, those in alike.items()
+            for metric, column in zip(names, zip(*[one.values() for one in those], strict=True), strict=True)
+        ]
+        if not all(kinds <= _SMALL for _, _, kinds in columns):
+            return False
+        for device, time_us in heard.items():
+            members[device] = max(members[device], time_us)
+        for metric, column, kinds in columns:
+            aggregate = aggregates[metric]
+            aggregate.count += len(column)
+            _add(aggregate, column if bool not in kinds else [value for value in column if type(value) is not bool])
+        by_time = sorted(readings, key=itemgetter(1))
+        for device, time_us, values in reversed(by_time):  # of one time, the one that came last counts
+            for metric in metrics.intersection(values):
+                metrics.remove(metric)
+                if time_us >= (aggregate := aggregates[metric]).last.time_us:
+                    aggregate.last, aggregate.device = Latest(time_us, values[metric]), device
+            if not metrics:
+                break
+        return True
+
     def receive(self, device: str, time_us: int, values: dict[str, Value]) -> str | None:
         """Take new readings of one of the room's devices in; returns why some of them do not count, if so."""
         state = self.state
@@ -80,12 +121,7 @@ class RoomActor(Actor):
             aggregate.count += 1
             # By type, which is several times cheaper here than isinstance, and leaves bool out.
             if type(value) is float or type(value) is int:
-                aggregate.numbers += 1
-                aggregate.sum += value
-                if aggregate.min is None or value < aggregate.min:
-                    aggregate.min = value
-                if aggregate.max is None or value > aggregate.max:
-                    aggregate.max = value
+                _add(aggregate, (value,))
         return refused
 
     def _why_not(self, metric: str, value: Value) -> str | None:
@@ -95,3 +131,16 @@ class RoomActor(Actor):
         if not takes_value(((name, one.last.value) for name, one in metrics.items()), metric, value):
             return f"the newest texts and objects of the room would be too large with metric {metric!r}"
         return None
+
+
+def _add(aggregate: Aggregate, numbers: Sequence[Any]) -> None:
+    """Numbers without bools."""
+    if not numbers:
+        return
+    aggregate.numbers += len(numbers)
+    aggregate.sum = sum(numbers, aggregate.sum)
+    least, most = min(numbers), max(numbers)
+    if aggregate.min is None or least < aggregate.min:
+        aggregate.min = least
+    if aggregate.max is None or most > aggregate.max:
+        aggregate.max = most

@@ -20,9 +20,9 @@ class Stored:
         self._keys = set(known)
         self._joined: list[Telemetry] = []
 
-    def join(self, message: Telemetry) -> None:
-        """All readings of ``message`` will be in the history."""
-        self._joined.append(message)
+    def join(self, messages: Iterable[Telemetry]) -> None:
+        """All readings of ``messages`` will be in the history."""
+        self._joined += messages
 
     def __contains__(self, key: tuple[str, str, int]) -> bool:
         for message in self._joined:

@@ -74,11 +74,11 @@ class Batch:
                 partition.actors.activate_room(Room(id=id_), RoomState())  # nobody was heard of in it before
             actors = partition.actors.devices
             await self._join({actor.device.room for id_ in devices if (actor := actors.get(id_))}, partition.of, store)
+            newest_us = {id_: actor.newest_us for id_ in devices if (actor := actors.get(id_))}
             for frame in frames:
                 if isinstance(frame, DeviceFrame):
-                    for message in frame.messages:
-                        if actor := actors.get(message.device):
-                            late += actor.late(message)
+                    for message in [one for one in frame.messages if one.time_us <= newest_us.get(one.device, -1)]:
+                        late += actors[message.device].late(message)
         self._stored = Stored(await store.known(late) if late else ())
 
     def apply(self) -> list[Share]:
