@@ -60,7 +60,7 @@ class PostgresStore:
                 if await self._small.write(session, commits[0]):
                     return
         messages = [message for one in commits for message in one.readings]
-        metrics = await self._metrics.keys({metric for message in messages for metric in message.values})
+        metrics = await self._metrics.keys(set[str]().union(*[message.values for message in messages]))
         await self._days.prepare({message.time_us // DAY_US for message in messages})
         try:
             async with self._database.transaction() as connection:
