@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ci import engine, folders, kubectl, lock, machine, network, node_image, stamp, tools
-from ci.command import run
+from ci.command import CommandError, run
 from ci.engine import Engine
 from ci.errors import CiError
 from ci.progress import note, step
@@ -47,7 +47,7 @@ class Cluster:
 def ensure() -> Cluster:
     """The cluster, made or completed where it must be: its nodes, names, volumes and metrics are ready.
 
-    One that was made from another recipe is replaced. Raises NoClusterError where this machine can have none.
+    One that was made from another recipe, or that cannot be started again, is replaced. Raises NoClusterError where this machine can have none.
     """
     containers = engine.find()
     mode = choose(containers)
@@ -55,11 +55,10 @@ def ensure() -> Cluster:
     cluster = Cluster(NAME, kubeconfig(), containers.name, mode)
     image = lock.read().stock_node_image if mode == "stock" else node_image.ensure(containers)
     recipe = stamp.of(json.dumps(configuration(mode)), image, containers.stamp(image))
-    if not _is_as(recipe, containers):
+    if not (_is_as(recipe, containers) and _runs(containers)):
         delete()
         _create(cluster, image, recipe, containers)
     else:
-        _start_stopped(containers)
         # It may have been made anew since, for another user or cache of this machine.
         _kind(containers, "export", "kubeconfig", "--name", NAME, "--kubeconfig", str(kubeconfig()))
     kubectl.wait_for_api(cluster.kubeconfig, API_S)
@@ -137,13 +136,18 @@ def _is_as(recipe: str, containers: Engine) -> bool:
     return False
 
 
-def _start_stopped(containers: Engine) -> None:
-    """Start the nodes that do not run, as after a restart of this machine; the control plane first."""
+def _runs(containers: Engine) -> bool:
+    """Whether all nodes run, after those that did not were started, as after a restart of this machine."""
     nodes = sorted(_kind(containers, "get", "nodes", "--name", NAME).split(), key=lambda node: "worker" in node)
     stopped = [node for node in nodes if not containers.is_running(node)]
     if stopped:
-        with step(f"start {', '.join(stopped)}"):
-            containers.run("start", *stopped)
+        try:
+            with step(f"start {', '.join(stopped)}"):
+                containers.run("restart", *stopped)  # the engine may believe that they run
+        except CommandError as error:
+            note(f"the nodes of cluster {NAME} cannot be started again: {error}")
+            return False
+    return True
 
 
 def _wait(cluster: Cluster) -> None:

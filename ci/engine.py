@@ -61,7 +61,8 @@ class Engine:
         return found.strip().removeprefix("<no value>")
 
     def is_running(self, container: str) -> bool:
-        return self.run("inspect", "--format", "{{.State.Running}}", container).strip() == "true"
+        """Whether its processes live: the engine's own record outlives a kill of everything."""
+        return self.works("exec", container, "true")
 
     def address(self, container: str) -> str:
         """The container's address in its network; empty while it does not run."""
