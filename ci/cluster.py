@@ -47,7 +47,8 @@ class Cluster:
 def ensure() -> Cluster:
     """The cluster, made or completed where it must be: its nodes, names, volumes and metrics are ready.
 
-    One that was made from another recipe, or that cannot be started again, is replaced. Raises NoClusterError where this machine can have none.
+    One that was made from another recipe, or that cannot be started again, is replaced. Raises NoClusterError where
+    this machine can have none.
     """
     containers = engine.find()
     mode = choose(containers)
