@@ -17,6 +17,7 @@ from iot_system.domain.commands import Command
 from iot_system.domain.events import decode_events
 from iot_system.domain.registry import Device
 from iot_system.errors import Conflict, Unavailable
+from iot_system.services import reading
 
 from tests.harness.waiting import until
 from tests.unit.services import relaying
@@ -165,7 +166,14 @@ async def run(seed: int) -> int:
         return disorder.deaths
 
 
+@pytest.mark.parametrize("is_ahead", [False, True])
 @pytest.mark.parametrize("first", range(0, SEEDS, 20))
-def test_whoever_dies_everything_is_done_exactly_once(first: int) -> None:
+def test_whoever_dies_everything_is_done_exactly_once(
+    first: int, is_ahead: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where each commit has next to nothing, and what follows is always done while it is under way."""
+    if is_ahead:
+        monkeypatch.setattr(reading, "MUCH_BYTES", 0)
+        monkeypatch.setattr(reading, "BATCH_FRAMES", 2)
     deaths = [simulate(run(seed)) for seed in range(first, first + 20)]
     assert sum(deaths) > 0, "nobody died: the test tests nothing"

@@ -185,6 +185,7 @@ async def test_a_change_that_waited_for_too_long_is_not_made_behind_its_askers_b
 ) -> None:
     process.line.before["known"] = halt = Halt()
     await system.say(DEVICE, 1)
+    await until(lambda: halt.waiting, within_s=DEADLINE_S)
     with pytest.raises(Unavailable):
         await ask(system, q.PatchDesired(DEVICE, {"on": True}), q.DesiredView)
     await asyncio.sleep(DEADLINE_S)

@@ -63,7 +63,8 @@ class PartitionCommit(msgspec.Struct, kw_only=True):
     owner's knowledge is left (see `Store.known`). ``received`` and ``sent``, the last numbers by partition, and
     ``outbox`` hold what changed only; not all that was sent is in the outbox. ``published`` names, per target, the
     outbox number through which all is published. ``timers`` and ``connections`` map to None where there is none any
-    more; ``connections`` holds the gateway. What is removed in a commit is removed after everything else in it.
+    more; ``connections`` holds the gateway. States may be encoded already (MessagePack). What is removed in a commit is
+    removed after everything else in it.
     """
 
     partition: int
@@ -71,8 +72,8 @@ class PartitionCommit(msgspec.Struct, kw_only=True):
     revision: int
     applied: int
     readings: list[Telemetry] = []
-    devices: dict[str, DeviceState] = {}
-    rooms: dict[str, RoomState] = {}
+    devices: Mapping[str, DeviceState | msgspec.Raw] = {}
+    rooms: Mapping[str, RoomState | msgspec.Raw] = {}
     received: dict[int, int] = {}
     sent: dict[int, int] = {}
     outbox: list[OutboxMessage] = []

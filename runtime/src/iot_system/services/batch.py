@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from time import perf_counter
 
 import msgspec
 import structlog
@@ -18,7 +19,7 @@ from iot_system.domain.twin import RoomState
 from iot_system.ports.store import Store
 from iot_system.ports.stream import StreamMessage
 from iot_system.services.partition import Partition
-from iot_system.services.shard_metrics import BROKEN_FRAMES, ORPHANS
+from iot_system.services.shard_metrics import APPLIED, APPLY_SECONDS, BROKEN_FRAMES, ORPHANS
 from iot_system.services.turn import Share
 from iot_system.services.within import hand_over
 
@@ -26,7 +27,7 @@ log = structlog.get_logger()
 
 
 class Batch:
-    """Implements `iot_system.services.turn.Work` for frames of some partitions."""
+    """Implements `iot_system.services.turn.SteppedWork` for frames of some partitions."""
 
     def __init__(
         self, messages: list[StreamMessage], owned: Mapping[int, Partition], *, now_us: int, listening: bool = False
@@ -38,10 +39,12 @@ class Batch:
         self._frames: dict[int, list[Frame]] = {}
         self._applied: dict[int, int] = {}
         self._stored = Stored()
+        self._began_s = perf_counter()
         self.telemetry = 0
+        self.shares: list[Share] = []
         for message in messages:
             partition = owned.get(message.partition)
-            if partition is None or message.sequence <= partition.applied:
+            if partition is None or message.sequence <= partition.sealed_applied:
                 continue
             self._partitions[partition.number] = partition
             self._applied[partition.number] = message.sequence
@@ -83,6 +86,12 @@ class Batch:
 
     def apply(self) -> list[Share]:
         """See `Work.apply`."""
+        for _ in self.steps():
+            pass
+        return self.shares
+
+    def steps(self) -> Iterator[None]:
+        """See `SteppedWork.steps`: a partition after the other."""
         shares = []
         for number, frames in self._frames.items():
             partition = self._partitions[number]
@@ -90,7 +99,13 @@ class Batch:
             for frame in frames:
                 self._apply_frame(partition, frame, changes)
             shares.append(Share(partition, changes, applied=self._applied[number]))
-        return hand_over(shares, self._owned, now_us=self._now_us)
+            yield
+        self.shares = hand_over(shares, self._owned, now_us=self._now_us)
+
+    def committed(self) -> None:
+        """See `SteppedWork.committed`."""
+        APPLIED.inc(self.telemetry)
+        APPLY_SECONDS.observe(perf_counter() - self._began_s)
 
     async def _join(self, rooms: set[str | None], of: int, store: Store) -> None:
         """Bring those rooms into memory that are owned here, too: they get their readings within this batch."""

@@ -21,14 +21,15 @@ class Partition:
     """One ``of`` so many.
 
     ``revision`` and ``applied`` are of the last commit: its number, and the stream sequence that it came to.
+    ``sealed_revision`` and ``sealed_applied`` are of what the actors have come to, and may be on its way to the store.
     """
 
     def __init__(self, claim: Claim, *, of: int) -> None:
         self.number = claim.partition
         self.of = of
         self.epoch = claim.epoch
-        self.revision = claim.revision
-        self.applied = claim.applied
+        self.revision = self.sealed_revision = claim.revision
+        self.applied = self.sealed_applied = claim.applied
         self.last_error: str | None = None
         self.actors = PartitionActors(
             claim.partition,

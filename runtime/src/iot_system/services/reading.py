@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from iot_system.ports.clock import Clock
-from iot_system.ports.stream import Stream, StreamMessage
+from iot_system.ports.stream import Reader, Stream, StreamMessage
 from iot_system.services.batch import Batch
 from iot_system.services.departures import Departures
 from iot_system.services.partition import Partition
-from iot_system.services.shard_metrics import APPLIED, APPLY_SECONDS, LAG
+from iot_system.services.shard_metrics import LAG
 
 if TYPE_CHECKING:
     from iot_system.services.shard import Shard
 
 FETCH_FRAMES = 64
 FETCH_WAIT_S = 1.0
+BATCH_FRAMES = 64
+BATCH_BYTES = 1024 * 1024
+"""What one commit takes of the stream at most, but for one frame that is larger."""
+MUCH_BYTES = 64 * 1024
+"""With less, the next commit waits for more until the one before it is done."""
 
 
 class Reading:
@@ -28,6 +34,10 @@ class Reading:
         self._stream = stream
         self._departures = departures
         self._clock = clock
+        self._arrived: deque[StreamMessage] = deque()
+        self._bytes = 0
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
         self.lag = 0
 
     async def run(self) -> None:
@@ -41,42 +51,58 @@ class Reading:
                 await shard.moved.wait()
                 continue
             positions = {number: one.applied for number, one in claimed.items()}
+            self._arrived.clear()
+            self._bytes = 0
             async with self._stream.read(positions, stream_id=shard.stream_id) as reader:
-                fetching = asyncio.create_task(reader.fetch(FETCH_FRAMES, wait_s=FETCH_WAIT_S))
+                fetching = asyncio.create_task(self._fetch(reader))
                 try:
                     while not shard.moved.is_set():
-                        messages = await self._or_moved(fetching)
-                        if messages is None:
-                            break
+                        await self._news_or_moved(fetching)
                         shard.turned()
-                        self.lag = reader.pending
-                        LAG.labels(shard.name).set(self.lag)
-                        # The next frames come in while these are applied.
-                        fetching = asyncio.create_task(reader.fetch(FETCH_FRAMES, wait_s=FETCH_WAIT_S))
-                        await self._apply(messages, claimed)
+                        if self._arrived and not shard.moved.is_set():
+                            await shard.apply_on(lambda ahead, claimed=claimed: self._next(claimed, ahead=ahead))  # type: ignore[misc]
                 finally:
                     fetching.cancel()
                     await asyncio.gather(fetching, return_exceptions=True)
 
-    async def _or_moved(self, fetching: asyncio.Task[list[StreamMessage]]) -> list[StreamMessage] | None:
-        moved = asyncio.ensure_future(self._shard.moved.wait())
+    async def _fetch(self, reader: Reader) -> None:
+        """Frames come in while others are applied."""
+        while True:
+            messages = await reader.fetch(FETCH_FRAMES, wait_s=FETCH_WAIT_S)
+            self.lag = reader.pending
+            LAG.labels(self._shard.name).set(self.lag)
+            self._arrived += messages
+            self._bytes += sum([len(one.data) for one in messages])
+            self._news.set()
+            while self._bytes > BATCH_BYTES or len(self._arrived) > BATCH_FRAMES:
+                self._room.clear()
+                await self._room.wait()
+
+    async def _news_or_moved(self, fetching: asyncio.Task[None]) -> None:
+        """Raises what fetching does."""
+        if self._arrived:
+            return
+        self._news.clear()
+        waiting = [asyncio.ensure_future(self._shard.moved.wait()), asyncio.ensure_future(self._news.wait())]
         try:
-            await asyncio.wait([fetching, moved], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([fetching, *waiting], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            moved.cancel()
-        return fetching.result() if fetching.done() else None
+            for one in waiting:
+                one.cancel()
+        if fetching.done():
+            fetching.result()
 
-    async def _apply(self, messages: list[StreamMessage], claimed: Mapping[int, Partition]) -> None:
+    def _next(self, claimed: Mapping[int, Partition], *, ahead: bool) -> Batch | None:
         """What was ``claimed`` anew meanwhile gets nothing: its position may be one of another stream."""
-        applied: list[Batch] = []
-
-        def begin() -> Batch:
-            now_us, listening = self._clock.now_us(), self._departures.listening
-            owned = {number: one for number, one in self._shard.owned.items() if claimed.get(number) is one}
-            applied.append(Batch(messages, owned, now_us=now_us, listening=listening))
-            return applied[-1]
-
-        if messages:
-            with APPLY_SECONDS.time():
-                await self._shard.apply(begin)
-            APPLIED.inc(applied[-1].telemetry)
+        if not self._arrived or self._shard.moved.is_set() or (ahead and self._bytes < MUCH_BYTES):
+            return None
+        messages: list[StreamMessage] = []
+        size = 0
+        while self._arrived and len(messages) < BATCH_FRAMES and (size < BATCH_BYTES or not messages):
+            messages.append(self._arrived.popleft())
+            size += len(messages[-1].data)
+        self._bytes -= size
+        self._room.set()
+        self._shard.turned()
+        owned = {number: one for number, one in self._shard.owned.items() if claimed.get(number) is one}
+        return Batch(messages, owned, now_us=self._clock.now_us(), listening=self._departures.listening)

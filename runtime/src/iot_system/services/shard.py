@@ -18,7 +18,7 @@ from iot_system.errors import Fenced, Unavailable
 from iot_system.ports.clock import Clock
 from iot_system.ports.placement import ShardStatus
 from iot_system.ports.requests import Requests
-from iot_system.ports.store import Store
+from iot_system.ports.store import PartitionCommit, Store
 from iot_system.ports.stream import Stream
 from iot_system.services.departures import Departures
 from iot_system.services.dues import Gateways
@@ -28,7 +28,8 @@ from iot_system.services.partition import NotOwned, Partition
 from iot_system.services.questions import Answers
 from iot_system.services.reading import Reading
 from iot_system.services.shard_metrics import OWNED
-from iot_system.services.turn import Share, Work
+from iot_system.services.turn import Share, SteppedWork, Work, freeze
+from iot_system.services.turns import Turns
 from iot_system.services.within import bound_to
 
 RETRY_S = 0.5
@@ -67,7 +68,7 @@ class Shard:
         self._outbox = Outbox(stream)
         self._departures = Departures(stream, requests, clock)
         self._gateways = Gateways(requests, clock)
-        self._turn = asyncio.Lock()
+        self._turn = Turns()
         self._reading = Reading(self, stream, self._departures, clock)
         self.moved = asyncio.Event()
         """Set when partitions came or went."""
@@ -193,6 +194,45 @@ class Shard:
                 await self._drop(work.partitions)
                 raise
 
+    async def apply_on(self, begin: Callable[[bool], SteppedWork | None]) -> None:
+        """Do one piece of work after the other in one turn, each while the one before it is being committed.
+
+        ``begin`` gives the next, as long as there is any; it is asked whether there is much where the one before is not
+        committed yet. Whoever waits for a turn ends it. Nobody sees what is not committed: that is all within the turn,
+        and where a commit fails, what was built on it begins anew from the store.
+        """
+        touched: set[int] = set()
+        committing: asyncio.Task[bool] | None = None
+        async with self._turn:
+            try:
+                while True:
+                    work = None if self._turn.is_wanted else begin(committing is not None)
+                    if work is None:
+                        if committing is None or not await committing or self._turn.is_wanted:
+                            return
+                        touched.clear()
+                        committing = None
+                        continue
+                    touched.update(work.partitions)
+                    await self._patiently(lambda work=work: work.load(self._store))  # type: ignore[misc]
+                    touched.update(work.partitions)
+                    for _ in work.steps():
+                        await asyncio.sleep(0)
+                    sealed = [(share, share.seal()) for share in work.shares]
+                    for _, commit in sealed:
+                        freeze(commit)
+                    if committing is not None and not await committing:
+                        await self._begin_anew(touched)
+                        return
+                    touched = {share.partition.number for share, _ in sealed}
+                    committing = asyncio.create_task(self._commit_work(work, sealed))
+            except BaseException:
+                if committing is not None:
+                    committing.cancel()
+                    await asyncio.gather(committing, return_exceptions=True)
+                await self._drop(touched)
+                raise
+
     async def change(self, work: Work) -> None:
         """Make changes of users, within `whole_turn`, as long as they wait for it.
 
@@ -244,7 +284,19 @@ class Shard:
                 await self._patiently(lambda: self._store.check(unchanged), attempts=attempts)
             except Fenced as fenced:
                 await self._drop(fenced.partitions)
-        sealed = [(share, share.seal()) for share in shares if share.has_changes]
+        await self._commit_sealed([(share, share.seal()) for share in shares if share.has_changes], attempts=attempts)
+
+    async def _commit_work(self, work: SteppedWork, sealed: Sequence[tuple[Share, PartitionCommit]]) -> bool:
+        """Returns whether all of it is committed: else others own some of it."""
+        is_whole = await self._commit_sealed(sealed)
+        work.committed()
+        return is_whole
+
+    async def _commit_sealed(
+        self, sealed: Sequence[tuple[Share, PartitionCommit]], *, attempts: int | None = None
+    ) -> bool:
+        """Returns whether all of it is committed."""
+        is_whole = True
         while mine := [(one, commit) for one, commit in sealed if self._owned.get(commit.partition) is one.partition]:
             commits = [commit for _, commit in mine]
             for commit in commits:
@@ -253,6 +305,8 @@ class Shard:
                 await self._patiently(lambda commits=commits: self._store.commit(commits), attempts=attempts)  # type: ignore[misc]
             except Fenced as fenced:
                 log.warning("fenced", shard=self.name, partitions=sorted(fenced.partitions))
+                is_whole = False
+                shares = [share for share, _ in sealed]
                 await self._begin_anew(bound_to(fenced.partitions, shares), lost=fenced.partitions)
                 continue
             for share, commit in mine:
@@ -263,7 +317,8 @@ class Shard:
                 await self._departures.send(partition.number, share.changes)
                 if commit.timers:
                     self.rescheduled.set()
-            return
+            break
+        return is_whole
 
     async def _begin_anew(self, partitions: Collection[int], *, lost: Collection[int] = ()) -> None:
         """Take ``partitions`` as the store has them, without those that are ``lost`` to others."""

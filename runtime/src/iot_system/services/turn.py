@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
+
+from msgspec import Raw
+from msgspec.msgpack import encode
 
 from iot_system.actors.changes import Changes
 from iot_system.domain.addresses import Address
@@ -18,7 +21,7 @@ class Share:
     def __init__(self, partition: Partition, changes: Changes, *, applied: int | None = None) -> None:
         self.partition = partition
         self.changes = changes
-        self.applied = partition.applied if applied is None else applied
+        self.applied = partition.sealed_applied if applied is None else applied
         self.registered_devices: list[Device] = []
         self.registered_rooms: list[Room] = []
         self.removed: list[Address] = []
@@ -31,7 +34,7 @@ class Share:
         """Whether there is anything to commit."""
         changes = self.changes
         return bool(
-            self.applied != self.partition.applied
+            self.applied != self.partition.sealed_applied
             or changes.devices
             or changes.rooms
             or changes.commands
@@ -50,10 +53,12 @@ class Share:
         """Number what leaves, and give what is to be written; once, after all changes."""
         partition, changes = self.partition, self.changes
         partition.actors.seal(changes)
+        partition.sealed_revision += 1
+        partition.sealed_applied = self.applied
         return PartitionCommit(
             partition=partition.number,
             epoch=partition.epoch,
-            revision=partition.revision + 1,
+            revision=partition.sealed_revision,
             applied=self.applied,
             readings=changes.readings,
             devices=changes.devices,
@@ -87,3 +92,23 @@ class Work(Protocol):
     def apply(self) -> list[Share]:
         """Let the actors change; nothing here waits."""
         ...
+
+
+class SteppedWork(Work, Protocol):
+    """`Work` that is much, so that the event loop has its turn between its steps."""
+
+    def steps(self) -> Iterator[None]:
+        """Let the actors change, step by step; `shares` is complete afterwards."""
+        ...
+
+    shares: list[Share]
+
+    def committed(self) -> None:
+        """It is in the store."""
+        ...
+
+
+def freeze(commit: PartitionCommit) -> None:
+    """Encode the states in ``commit`` as they are now: actors go on before the store has them."""
+    commit.devices = {id_: Raw(encode(state)) for id_, state in commit.devices.items()}
+    commit.rooms = {id_: Raw(encode(state)) for id_, state in commit.rooms.items()}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from msgspec import Raw
+
 from iot_system.adapters.blobs import decode_room_state, encode_blob
 from iot_system.adapters.postgres.database import Connection
 from iot_system.adapters.postgres.registry import label_json
@@ -24,7 +26,7 @@ async def load_rooms(connection: Connection, ids: Sequence[str]) -> dict[str, tu
     return {row[0]: (room_of(*row[:-1]), decode_room_state(row[-1]) if row[-1] else RoomState()) for row in rows}
 
 
-async def write_states(connection: Connection, states: Mapping[str, RoomState]) -> None:
+async def write_states(connection: Connection, states: Mapping[str, RoomState | Raw]) -> None:
     """Whole, as the actors have them."""
     await connection.execute(
         "insert into rooms select * from unnest($1::text[], $2::bytea[]) "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from sqlite3 import Connection
 
+from msgspec import Raw
+
 from iot_system.adapters.blobs import decode_room_state, encode_blob
 from iot_system.adapters.registrations import ROOM, json_text, room_of, scoped
 from iot_system.domain.access import Scope
@@ -23,7 +25,7 @@ def load_rooms(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[Ro
     return {row[0]: (room_of(*row[:-1]), decode_room_state(row[-1]) if row[-1] else RoomState()) for row in rows}
 
 
-def write_states(connection: Connection, states: Mapping[str, RoomState]) -> None:
+def write_states(connection: Connection, states: Mapping[str, RoomState | Raw]) -> None:
     """Whole, as the actors have them."""
     connection.executemany(
         "insert into rooms values (?, ?) on conflict (id) do update set state = excluded.state",
