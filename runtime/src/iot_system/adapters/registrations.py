@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from sys import intern
 from typing import Any
 
 import msgspec
 
 from iot_system.domain.access import Scope
+from iot_system.domain.nothing import NOTHING
 from iot_system.domain.questions import Failure
 from iot_system.domain.registry import ApiToken, AuditEntry, Device, Room
 from iot_system.errors import InvalidInput, NotFound
@@ -18,6 +20,7 @@ ROOM = "r.behaviour, r.labels, r.stale_after_s, r.created_us, r.updated_us"
 """What `room_of` reads behind the id."""
 TOKEN = "id, name, role, scopes, sha256, created_us, expires_us, created_by"  # noqa: S105
 """What `token_of` reads."""
+_labels = msgspec.json.Decoder(dict[str, str]).decode
 AUDIT = "time_us, author, action, target, detail"
 """What `audit_of` reads."""
 
@@ -32,16 +35,16 @@ def device_of(
     created_us: int,
     updated_us: int,
 ) -> Device:
-    """The device of a row whose ``labels`` are JSON."""
+    """The device of a row whose ``labels`` are JSON. What many devices have in common is in memory once."""
     return Device(
         id=id_,
-        room=room,
-        behaviour=behaviour,
-        labels=msgspec.json.decode(labels, type=dict[str, str]),
+        room=None if room is None else intern(room),
+        behaviour=intern(behaviour),
+        labels=_labels(labels) if labels != "{}" else NOTHING,
         enabled=bool(enabled),
-        gateway=gateway,
+        gateway=None if gateway is None else intern(gateway),
         created_us=created_us,
-        updated_us=updated_us,
+        updated_us=created_us if updated_us == created_us else updated_us,
     )
 
 
@@ -54,7 +57,7 @@ def room_of(
     return Room(
         id=id_,
         behaviour=behaviour,
-        labels=msgspec.json.decode(labels, type=dict[str, str]),
+        labels=_labels(labels),
         stale_after_s=stale_after_s,
         created_us=created_us,
         updated_us=updated_us,

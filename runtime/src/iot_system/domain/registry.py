@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from iot_system.domain.access import Role, Scope
+from iot_system.domain.nothing import NOTHING
 from iot_system.errors import InvalidInput
 
 DEFAULT_BEHAVIOUR = "iot_system.actors.device:DeviceActor"
@@ -17,13 +18,13 @@ LABELS_LIMIT = 64
 LABEL_LENGTH_LIMIT = 128
 
 
-class Device(msgspec.Struct, frozen=True, kw_only=True):
+class Device(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A registered device. ``gateway`` names the device that may speak for it. Times count microseconds since 1970."""
 
     id: str
     room: str | None = None
     behaviour: str = DEFAULT_BEHAVIOUR
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = NOTHING
     enabled: bool = True
     gateway: str | None = None
     created_us: int = 0

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from iot_system.domain.nothing import NOTHING
 from iot_system.domain.readings import Value
 
 STATE_LIMIT = 64 * 1024
@@ -48,15 +49,15 @@ class DeviceState(msgspec.Struct, omit_defaults=True, gc=False):
     """Everything a device actor knows; persisted whole with each commit that changes it."""
 
     latest: dict[str, Latest] = {}
-    reported: dict[str, Any] = {}
+    reported: dict[str, Any] = NOTHING
     reported_version: int = 0
-    desired: dict[str, Any] = {}
+    desired: dict[str, Any] = NOTHING
     desired_version: int = 0
     last_seen_us: int = 0
     boot: str | None = None
     seq: int = -1
     recent_ids: tuple[str, ...] = ()
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = NOTHING
     """What a behaviour keeps between messages."""
     desired_delivered: int = 0
     """The version of the desired state that the device has acknowledged."""
@@ -69,7 +70,7 @@ class DeviceState(msgspec.Struct, omit_defaults=True, gc=False):
     left_us: int = 0
     left_reason: str | None = None
     """When and why the last connection ended."""
-    timers: dict[str, int] = {}
+    timers: dict[str, int] = NOTHING
     """Name → when it is due (µs since 1970)."""
     errors: int = 0
     """How often the behaviour raised, or something was refused that could not be refused to its sender."""
@@ -101,10 +102,10 @@ class RoomState(msgspec.Struct, omit_defaults=True, gc=False):
 
     metrics: dict[str, Aggregate] = {}
     members: dict[str, int] = {}
-    desired: dict[str, Any] = {}
+    desired: dict[str, Any] = NOTHING
     desired_version: int = 0
-    extra: dict[str, Any] = {}
-    timers: dict[str, int] = {}
+    extra: dict[str, Any] = NOTHING
+    timers: dict[str, int] = NOTHING
     errors: int = 0
     version: int = 1
     given: int = 0
