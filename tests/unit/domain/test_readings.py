@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from iot_system.domain.frames import DeviceFrame, encode_frame
-from iot_system.domain.readings import SEQ_LIMIT, Telemetry, milliseconds, parse_telemetry
+from iot_system.domain.readings import SEQ_LIMIT, Telemetry, milliseconds, parse_telemetry, read_usual
 from iot_system.errors import InvalidInput, TooLarge
 
 from tests.unit.domain.strategies import NOW_US, names, values
@@ -210,3 +210,44 @@ def test_milliseconds_and_timestamps_are_each_other_s_inverse(time_us: int) -> N
     shown = milliseconds(time_us)
     assert isinstance(shown, int) == (time_us % 1000 == 0)
     assert parse_telemetry("d", {"ts": shown, "values": {"t": 1}}, now_us=2**53).time_us == time_us
+
+
+VALUES = st.sampled_from(
+    [
+        "1",
+        "1.5",
+        "-0.0",
+        "1.0e2",
+        "1e400",
+        "true",
+        "null",
+        '"x"',
+        "[1]",
+        "{}",
+        str(2**53),
+        str(2**53 + 1),
+        str(-(2**80)),
+    ]
+)
+TIMES = st.sampled_from(["1", "0", "1.0", "-1", "true", '"1"', str(2**70), "99999999999999"])
+
+
+@given(
+    st.sampled_from(
+        ['{"ts":%s,"values":{%s}}', '{"ts":%s,"values":{%s},"seq":1}', '{"ts":%s,%s}', "[%s,{%s}]", "%s%s"]
+    ),
+    TIMES,
+    st.lists(st.tuples(st.sampled_from(["t", "u", "", "\\u0007", "x" * 129]), VALUES), max_size=3),
+)
+def test_what_is_read_fast_is_what_is_read_with_care(form: str, ts: str, values: list[tuple[str, str]]) -> None:
+    data = (form % (ts, ",".join(f'"{name}":{value}' for name, value in values))).encode()
+    fast = read_usual("d", data, now_us=NOW_US)
+    if fast is not None:
+        careful = parse_telemetry("d", msgspec.json.decode(data), now_us=NOW_US)
+        assert repr(fast) == repr(careful)
+
+
+def test_what_nearly_all_send_is_read_fast() -> None:
+    parse_telemetry("d", {"t": 1, "u": True}, now_us=NOW_US)
+    data = b'{"ts":1000,"values":{"t":21.5,"u":true}}'
+    assert read_usual("d", data, now_us=NOW_US) == Telemetry("d", 1_000_000, {"t": 21.5, "u": True})

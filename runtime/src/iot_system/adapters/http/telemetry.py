@@ -17,8 +17,8 @@ from iot_system.adapters.http.problems import Rejection
 from iot_system.adapters.http.requests import ApiRequest
 from iot_system.domain.access import Action
 from iot_system.domain.ids import check_id
-from iot_system.domain.readings import Telemetry, parse_telemetry
-from iot_system.ports.gateway import Gateway, Principal, resolve_me
+from iot_system.domain.readings import Telemetry, parse_telemetry, timed_telemetry
+from iot_system.ports.gateway import Principal, resolve_me
 
 _PROBLEMS = problems.documented(400, 401, 403, 404, 413, 415, 429, 503)
 
@@ -79,10 +79,10 @@ async def send_telemetry(request: ApiRequest, device: DevicePath) -> Accepted:
 async def send_bulk_telemetry(request: ApiRequest) -> Accepted:
     """Store messages of many devices. Good items are stored even where others are refused."""
     items = _bulk.read(request.form, await request.body())
-    return await _store(request, items, _bulk_parser(request.gateway, request.principal))
+    return await _store(request, items, _bulk_parser(request.principal, request.gateway.now_us()))
 
 
-def _bulk_parser(gateway: Gateway, principal: Principal) -> Callable[[BulkItem], Telemetry]:
+def _bulk_parser(principal: Principal, now_us: int) -> Callable[[BulkItem], Telemetry]:
     checked: dict[str, str] = {}
 
     def parse(item: BulkItem) -> Telemetry:
@@ -90,6 +90,8 @@ def _bulk_parser(gateway: Gateway, principal: Principal) -> Callable[[BulkItem],
         if device is None:
             device = check_id(resolve_me(item.device, principal), field="device")
             checked[item.device] = device
+        if item.ts is not UNSET and item.seq is UNSET and item.boot is UNSET and item.id is UNSET:  # nearly all
+            return timed_telemetry(device, item.ts, item.values, now_us=now_us)
         body: dict[str, Any] = {"values": item.values}
         if item.ts is not UNSET:
             body["ts"] = item.ts
@@ -99,7 +101,7 @@ def _bulk_parser(gateway: Gateway, principal: Principal) -> Callable[[BulkItem],
             body["boot"] = item.boot
         if item.id is not UNSET:
             body["id"] = item.id
-        return parse_telemetry(device, body, now_us=gateway.now_us())
+        return parse_telemetry(device, body, now_us=now_us)
 
     return parse
 

@@ -18,7 +18,7 @@ from iot_system.adapters.mqtt.refusing import refusal_of, topic_refusal
 from iot_system.adapters.mqtt.topics import Target, target_of
 from iot_system.domain.commands import check_payload
 from iot_system.domain.payloads import plain
-from iot_system.domain.readings import JSON_DEPTH_LIMIT, Telemetry, parse_telemetry
+from iot_system.domain.readings import JSON_DEPTH_LIMIT, Telemetry, parse_telemetry, read_usual
 from iot_system.domain.signals import CommandAnswer, Reported, Signal
 from iot_system.domain.twin import STATE_LIMIT
 from iot_system.errors import InvalidInput, IotError, Retry
@@ -52,6 +52,7 @@ class Intake:
         refusals: dict[int, Refusal] = {}
         messages: list[Input] = []
         owners: list[int] = []
+        now_us = self._gateway.now_us()
         for index in indexes:
             publish = publishes[index]
             try:
@@ -60,6 +61,12 @@ class Intake:
             except IotError as error:
                 refusals[index] = topic_refusal(error, self._pause_s)
                 continue
+            if target.kind == "telemetry" and not ids:
+                usual = read_usual(device, publish.payload, now_us=now_us)
+                if usual is not None:
+                    messages.append(usual)
+                    owners.append(index)
+                    continue
             try:
                 self._read(target, device, publish.payload, ids.get(index), messages)
             except InvalidInput as error:
@@ -72,9 +79,10 @@ class Intake:
             results = await self._gateway.ingest(principal, messages)
         except Retry as error:
             results = [error] * len(messages)
-        for owner, problem in zip(owners, results, strict=True):
-            if problem is not None:
-                refusals.setdefault(owner, refusal_of(problem, self._pause_s))
+        if any(results):
+            for owner, problem in zip(owners, results, strict=True):
+                if problem is not None:
+                    refusals.setdefault(owner, refusal_of(problem, self._pause_s))
         return refusals
 
     def _read(self, target: Target, device: str, payload: bytes, id_: str | None, into: list[Input]) -> None:
@@ -90,8 +98,6 @@ class Intake:
             into.append(self._reported(device, body, id_))
         elif kind == "result":
             into.append(self._answer(device, command, body))
-        elif id_ is None and not isinstance(body, list):  # nearly all that ever comes
-            into.append(parse_telemetry(device, body, now_us=self._gateway.now_us()))
         else:
             into += self._telemetry(device, body if isinstance(body, list) else [body], id_)
 
