@@ -102,6 +102,20 @@ async def test_events_of_all_partitions_are_one_log_in_its_order(transport: Tran
     assert await transport.readings.end() == 0
 
 
+async def test_events_are_overheard_on_their_way_by_partition_until_that_ends(transport: Transport) -> None:
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    end = await transport.events.overhear(3, heard.put_nowait)
+    await transport.events.end()  # asked behind the subscription: the broker has that, too
+    for number, partition in enumerate((3, 2, 3)):
+        await transport.stream.publish_events(partition, b"%d" % number, message_id=str(number))
+    async with asyncio.timeout(DEADLINE_S):
+        assert [await heard.get(), await heard.get()] == [b"0", b"2"]
+    await end()
+    await transport.stream.publish_events(3, b"3", message_id="3")
+    assert await log_of(transport.events, 4) == [b"0", b"1", b"2", b"3"]
+    assert heard.empty()
+
+
 async def test_readings_reach_those_who_listen(transport: Transport) -> None:
     for number in range(30):
         await transport.stream.publish_readings(number % PARTITIONS, b"%d" % number)

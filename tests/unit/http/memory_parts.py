@@ -272,7 +272,7 @@ class MemoryEvents:
         self._check = check
 
     async def listen(
-        self, principal: Principal, selection: Selection, *, after: Position | None = None
+        self, principal: Principal, selection: Selection, *, after: Position | None = None, soon: bool = False
     ) -> MemoryListening:
         self._check()
         self.asked.append((principal, selection, after))

@@ -38,6 +38,7 @@ class Live:
             requests,
             registered=served.gateway.registered,
             rooms=ActorRooms(Asking(requests, 4)),
+            partition_of=lambda _: 0,
         )
 
     def happen(self, number: int, device: str = "one", data: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from iot_system.errors import Unavailable
 from iot_system.ports.events import LogLost
@@ -18,6 +19,7 @@ class MemoryLog:
         self._life = 0
         self._last = 0
         self._changed = asyncio.Event()
+        self.overhearing: list[tuple[int, Callable[[bytes], None]]] = []
 
     def append(self, data: bytes) -> int:
         """Returns its sequence."""
@@ -25,6 +27,12 @@ class MemoryLog:
         self.messages[self._last] = data
         self._wake()
         return self._last
+
+    def pass_by(self, partition: int, data: bytes) -> None:
+        """It is on its way into the stream."""
+        for number, take in list(self.overhearing):
+            if number == partition and not self.is_away:
+                take(data)
 
     def drop(self, up_to: int) -> None:
         """Forget what the stream has no room for any more."""
@@ -46,6 +54,16 @@ class MemoryLog:
         """See the port."""
         self.readers += 1
         return MemoryLogReader(self, after, self._life)
+
+    async def overhear(self, partition: int, take: Callable[[bytes], None]) -> Callable[[], Awaitable[None]]:
+        """See the port."""
+        one = (partition, take)
+        self.overhearing.append(one)
+
+        async def end() -> None:
+            self.overhearing.remove(one)
+
+        return end
 
     def check(self, life: int) -> None:
         """Raises what a reader of ``life`` meets."""

@@ -47,19 +47,28 @@ class MemoryStream:
 
     async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
         """See the port; a message id seen before is not appended again."""
-        self.in_flight[partition] = self.in_flight.get(partition, 0) + 1
+        return await self.publish_bundle({partition: data}, message_id=message_id)
+
+    async def publish_bundle(self, frames: Mapping[int, bytes], *, message_id: str) -> int:
+        """See the port; what has nothing in it gets nothing of it."""
+        for partition in frames:
+            self.in_flight[partition] = self.in_flight.get(partition, 0) + 1
         self.most_in_flight = max(self.most_in_flight, *self.in_flight.values())
         try:
-            await self.before(partition, data)
-            sequence = self._ids.get(message_id) or self.append(partition, data)
-            self._ids[message_id] = sequence
-            await self.after(partition, data)
+            for partition, data in frames.items():
+                await self.before(partition, data)
+            if message_id not in self._ids:
+                self._ids[message_id] = self._append(frames)
+            for partition, data in frames.items():
+                await self.after(partition, data)
         finally:
-            self.in_flight[partition] -= 1
-        return sequence
+            for partition in frames:
+                self.in_flight[partition] -= 1
+        return self._ids[message_id]
 
     async def publish_events(self, source: int, data: bytes, *, message_id: str) -> None:
         """See the port; a message id seen before is not appended again."""
+        self.events.pass_by(source, data)
         await self.before(EVENTS, data)
         if message_id not in self._ids:
             self._ids[message_id] = self.events.append(data)
@@ -71,9 +80,13 @@ class MemoryStream:
 
     def append(self, partition: int, data: bytes) -> int:
         """Append without any trouble."""
+        return self._append({partition: data})
+
+    def _append(self, frames: Mapping[int, bytes]) -> int:
         self._sequence += 1
-        self.log.append(StreamMessage(partition, self._sequence, data))
-        self.ever.append(self.log[-1])
+        messages = [StreamMessage(partition, self._sequence, data) for partition, data in frames.items()]
+        self.log += messages
+        self.ever += messages
         self._grown.set()
         self._grown = asyncio.Event()
         return self._sequence

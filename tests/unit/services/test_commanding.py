@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from iot_system.domain.access import Principal
 from iot_system.domain.commands import Command
+from iot_system.domain.events import EVENTS
 from iot_system.domain.registry import Room
 from iot_system.domain.signals import CommandAnswer
 from iot_system.errors import Conflict, NotFound, PreconditionFailed, TooLarge
@@ -75,6 +76,40 @@ async def test_who_waits_is_told_at_once_and_nobody_is_asked_meanwhile(system: S
     assert ((await waiting).status, (await waiting).result) == ("succeeded", 7)
     assert asyncio.get_running_loop().time() - started_s < 5
     assert looks(system) == 1
+
+
+async def test_who_waits_is_told_while_the_broker_still_stores_the_event(system: System) -> None:
+    commands, stored = system.gateway.commands, asyncio.Event()
+    await commands.put(DEVICE, ping(system=system))
+    waiting = asyncio.create_task(commands.get(DEVICE, "c", wait_s=50))
+    await asyncio.sleep(1)
+
+    async def stuck(partition: int, _: bytes) -> None:
+        if partition == EVENTS:
+            await stored.wait()
+
+    system.stream.before = stuck
+    await answer(system)
+    assert ((await waiting).status, (await waiting).result) == ("succeeded", 7)
+    assert system.stream.events.overhearing == []
+    stored.set()
+
+
+async def test_a_command_whose_id_was_made_for_it_is_not_looked_for(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_for: list[str] = []
+    look = system.store.commands
+
+    async def commands(keys: Sequence[tuple[str, str]]) -> list[Command]:
+        looked_for.extend(id_ for _, id_ in keys)
+        return await look(keys)
+
+    monkeypatch.setattr(system.store, "commands", commands)
+    put = system.gateway.commands.put
+    await put(DEVICE, msgspec.structs.replace(ping("made", system=system), is_fresh=True))
+    await put(DEVICE, ping("given", system=system))
+    assert looked_for == ["given"]
 
 
 async def test_a_wait_ends_in_time_with_what_there_is(system: System) -> None:

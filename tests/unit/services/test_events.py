@@ -49,6 +49,7 @@ class Served:
             MemoryRequests(self.board),
             registered=self._registered,
             rooms=ActorRooms(Asking(MemoryRequests(self.board), PARTITIONS)),
+            partition_of=lambda _: 0,
         )
         self.board.on_listening.append(lambda: self.heard.append(asyncio.get_running_loop().time()))
 

@@ -120,10 +120,13 @@ class PatchDesired(msgspec.Struct, frozen=True, tag=True):
 class PutCommand(msgspec.Struct, frozen=True, tag=True):
     """Give a device a command, once: the same id again → the same `Command` as it is now.
 
+    The id of one that ``is_fresh`` was made for it, so nobody is asked whether it was given before.
+
     Raises `Conflict` where a command of this id has another name or payload, `Overloaded` where too many are open.
     """
 
     command: Command
+    is_fresh: bool = False
 
 
 class GetCommand(msgspec.Struct, frozen=True, tag=True):

@@ -24,7 +24,10 @@ class RoomCommand(msgspec.Struct, frozen=True):
 
 
 class NewCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command is to be, whoever it is for. Times count microseconds since 1970."""
+    """What a command is to be, whoever it is for. Times count microseconds since 1970.
+
+    ``is_fresh``: its id was made for it, so nobody has given it before.
+    """
 
     id: str
     name: str
@@ -32,6 +35,7 @@ class NewCommand(msgspec.Struct, frozen=True, kw_only=True):
     created_us: int
     expires_us: int
     by: str
+    is_fresh: bool = False
 
 
 class Commands(Protocol):

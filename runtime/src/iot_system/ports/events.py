@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -106,9 +107,12 @@ class Listening(Protocol):
 class Events(Protocol):
     """All events of the system, for any number of readers in this process."""
 
-    async def listen(self, principal: Principal, selection: Selection, *, after: Position | None = None) -> Listening:
+    async def listen(
+        self, principal: Principal, selection: Selection, *, after: Position | None = None, soon: bool = False
+    ) -> Listening:
         """Listen from now on, or from behind ``after`` as far as it is kept; a `Gap` tells what is not.
 
+        With ``soon``, events of the selected devices come as soon as they are committed, and again with their position.
         Only what the principal may see comes: a device sees itself and the devices that it is the gateway of.
 
         Raises `Overloaded` where this process has too many readers, `Unavailable` where the streams cannot be read.
@@ -145,4 +149,11 @@ class Log(Protocol):
 
     def read(self, after: int) -> LogReader:
         """Read what stands behind ``after``."""
+        ...
+
+    async def overhear(self, partition: int, take: Callable[[bytes], None]) -> Callable[[], Awaitable[None]]:
+        """Call ``take`` with what comes from ``partition``, as it passes on its way into the stream.
+
+        Some may be missed, and some may never be stored. Returns what ends it. Raises `Unavailable`.
+        """
         ...

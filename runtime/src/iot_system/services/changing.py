@@ -192,7 +192,7 @@ class Group:
         commands: list[tuple[str, str]] = []
         for one, _ in self._asked:
             match one.question:
-                case q.PutCommand(command):
+                case q.PutCommand(command, is_fresh) if not is_fresh:
                     commands.append((command.device, command.id))
                 case q.CancelCommand(device, id_):
                     commands.append((device, id_))

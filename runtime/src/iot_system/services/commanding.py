@@ -159,7 +159,7 @@ class ActorCommands:
             created_by=new.by,
             room=room,
         )
-        return await self._asking.ask_owner(device, questions.PutCommand(command), Command)
+        return await self._asking.ask_owner(device, questions.PutCommand(command, new.is_fresh), Command)
 
     async def _devices_of(self, room: str, scopes: tuple[Scope, ...]) -> list[str]:
         ids: list[str] = []
@@ -184,11 +184,11 @@ class ActorCommands:
         """Ask again at each event that ``wakes``, until the answer ``is_enough`` or ``wait_s`` are over.
 
         Listens first: nothing can happen between an answer and the next event unheard. Where the event ``tells`` the
-        answer, nobody is asked again.
+        answer, it comes as soon as it is committed, and nobody is asked again.
         """
         deadline_s = asyncio.get_running_loop().time() + min(wait_s, WAIT_LIMIT_S)
         selection = Selection(devices=frozenset(devices), kinds=frozenset({"command"}))
-        listening = await self._events.listen(_ITSELF, selection)
+        listening = await self._events.listen(_ITSELF, selection, soon=tells is not None)
         try:
             while not is_enough(answer := await ask()):
                 one = await _woken(listening, wakes, deadline_s)

@@ -19,7 +19,8 @@ from iot_system.ports.events import Gap, Log, Occurrence, Position, Selection
 from iot_system.ports.requests import Requests
 from iot_system.ports.rooms import Rooms
 from iot_system.services.listening import HubListening, Past
-from iot_system.services.occurrences import Part, occurrences
+from iot_system.services.occurrences import Part, occurrences, told
+from iot_system.services.passing import Passing, Take
 from iot_system.services.tail import LOST, Stretch, Tail
 
 LISTENINGS_LIMIT = 2048
@@ -46,12 +47,16 @@ class Hub:
         *,
         registered: Callable[[str], Awaitable[Device | None]],
         rooms: Rooms,
+        partition_of: Callable[[str], int],
     ) -> None:
         self._events: Tail[Event] = Tail(events, decode_events, self._on_events)
         self._readings: Tail[NewReadings] = Tail(readings, decode_new_readings, self._on_readings)
         self._requests = requests
         self._registered = registered
         self._rooms = rooms
+        self._partition_of = partition_of
+        self._passing = Passing(events)
+        self._soon: dict[HubListening, Take] = {}
         self._all: set[HubListening] = set()
         self._by_device: dict[str, set[HubListening]] = {}
         self._to_any: set[HubListening] = set()
@@ -74,17 +79,23 @@ class Hub:
         await self._readings.stop()
 
     async def listen(
-        self, principal: Principal, selection: Selection, *, after: Position | None = None
+        self, principal: Principal, selection: Selection, *, after: Position | None = None, soon: bool = False
     ) -> HubListening:
         """See `iot_system.ports.events.Events.listen`."""
         if len(self._all) >= LISTENINGS_LIMIT:
             raise Overloaded(f"{len(self._all)} readers of events are here, the limit of this process")
         listening = HubListening(
-            selection, self.position, may_see=partial(self._may_see, principal), on_end=self._forget
+            selection,
+            self.position,
+            may_see=partial(self._may_see, principal),
+            on_end=self._forget,
+            on_leave=self._leave,
         )
         self._all.add(listening)
         try:
             await self._events.ready(READY_TIMEOUT_S)
+            if soon:
+                await self._hear_passing(listening)
             if selection.wants_readings:
                 self._wanted.set()
                 await self._readings.ready(READY_TIMEOUT_S)
@@ -94,9 +105,25 @@ class Hub:
             else:
                 await self._resume(listening, after)
         except BaseException:
-            listening.close()
+            await listening.leave()
             raise
         return listening
+
+    async def _hear_passing(self, listening: HubListening) -> None:
+        def take(event: Event, size: int) -> None:
+            listening.offer(told(event, self.position, size))
+
+        self._soon[listening] = take
+        for partition in self._partitions(listening.selection):
+            await self._passing.hear(partition, take)
+
+    async def _leave(self, listening: HubListening) -> None:
+        if (take := self._soon.pop(listening, None)) is not None:
+            for partition in self._partitions(listening.selection):
+                await self._passing.leave(partition, take)
+
+    def _partitions(self, selection: Selection) -> set[int]:
+        return {self._partition_of(device) for device in selection.devices}
 
     async def _resume(self, listening: HubListening, after: Position) -> None:
         pasts = {"events": Past(self._events, "events", after.events)}

@@ -67,7 +67,14 @@ class ActorGateway:
         self._directory = Directory(self._asking, clock)
         self._intake = Intake(stream, self._directory, partitions=partitions)
         self.rooms = ActorRooms(self._asking)
-        self.events = Hub(events, readings, requests, registered=self.registered, rooms=self.rooms)
+        self.events = Hub(
+            events,
+            readings,
+            requests,
+            registered=self.registered,
+            rooms=self.rooms,
+            partition_of=self._asking.partition_of,
+        )
         self.commands = ActorCommands(self._asking, self.events, self.rooms, self._must_exist)
         self.administration = ActorAdministration(self._asking, requests, clock, self._must_exist)
         self._tokens = ApiTokens(self._asking, clock)

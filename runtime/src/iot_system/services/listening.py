@@ -79,11 +79,13 @@ class HubListening:
         *,
         may_see: Callable[[Occurrence], Awaitable[bool]],
         on_end: Callable[[HubListening], None],
+        on_leave: Callable[[HubListening], Awaitable[None]],
     ) -> None:
         self.selection = selection
         self.position = position
         self._may_see = may_see
         self._on_end = on_end
+        self._on_leave = on_leave
         self._queue: deque[Occurrence | Gap] = deque()
         self._bytes = 0
         self._filled = asyncio.Event()
@@ -147,6 +149,7 @@ class HubListening:
     async def leave(self) -> None:
         """Close, and leave the streams that it was reading from."""
         self.close()
+        await self._on_leave(self)
         pasts, self._pasts = self._pasts, ()
         for past in pasts:
             await past.close()

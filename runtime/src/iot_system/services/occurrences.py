@@ -17,10 +17,11 @@ def occurrences(stretch: Stretch[Any], before: Position, after: Position) -> lis
         return []
     size = stretch.bytes // len(stretch.items)
     last = len(stretch.items) - 1
-    return [_told(one, after if number == last else before, size) for number, one in enumerate(stretch.items)]
+    return [told(one, after if number == last else before, size) for number, one in enumerate(stretch.items)]
 
 
-def _told(one: Event | NewReadings, position: Position, size: int) -> Occurrence:
+def told(one: Event | NewReadings, position: Position, size: int) -> Occurrence:
+    """One of them, as it is told."""
     if isinstance(one, NewReadings):
         return Occurrence(position, "reading", one.time_us, one.device, one.room, one.values, size)
     return Occurrence(position, one.kind, one.time_us, one.device, one.room, one.data, size)

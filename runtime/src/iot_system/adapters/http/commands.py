@@ -204,6 +204,7 @@ def new_command(request: ApiRequest, body: CommandBody) -> NewCommand:
         created_us=created_us,
         expires_us=expires_us,
         by=request.by,
+        is_fresh=body.id is UNSET,
     )
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Awaitable, Callable
+
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js.api import StreamInfo
 
 from iot_system.adapters.nats.reader import NatsReader
@@ -35,6 +39,26 @@ class NatsLog:
     def read(self, after: int) -> NatsLogReader:
         """See `iot_system.ports.events.Log.read`."""
         return NatsLogReader(self, after)
+
+    async def overhear(self, partition: int, take: Callable[[bytes], None]) -> Callable[[], Awaitable[None]]:
+        """See `iot_system.ports.events.Log.overhear`.
+
+        The stream gets what is published to its subject, and so does whoever subscribes to it: that knows no stream.
+        """
+
+        async def on_message(message: Msg) -> None:
+            take(message.data)
+
+        try:
+            subscription = await self._client.subscribe(f"{self._subject}.{partition}", cb=on_message)
+        except nats.errors.Error as error:
+            raise Unavailable(f"the broker took no subscription: {error}") from error
+
+        async def end() -> None:
+            with contextlib.suppress(nats.errors.Error):  # it is over with the connection, too
+                await subscription.unsubscribe()
+
+        return end
 
     def reader(self, log_reader: NatsLogReader, after: int) -> NatsReader:
         """All subjects at once, so that the sequences have no gaps but those of what the stream dropped."""
