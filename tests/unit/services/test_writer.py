@@ -13,7 +13,7 @@ from iot_system.domain.readings import Telemetry
 from iot_system.domain.signals import Reported
 from iot_system.errors import IotError, Overloaded, TooLarge, Unavailable
 from iot_system.services.framing import DEVICE, SIGNAL, chunks_of, frame_of
-from iot_system.services.writer import PUBLISH_FOR_S, QUEUE_MESSAGES_LIMIT, PartitionWriter, Room
+from iot_system.services.writer import PATIENCE_S, PUBLISH_FOR_S, QUEUE_MESSAGES_LIMIT, PartitionWriter, Room
 
 from tests.harness.waiting import until
 from tests.unit.services.memory_stream import Failing, MemoryStream, no_trouble
@@ -82,6 +82,34 @@ async def test_the_next_frame_takes_what_gathered_while_one_was_in_flight() -> N
     held.released.set()
     assert await asyncio.gather(first, *later) == [None] * 10
     assert frames(stream) == [[0], list(range(1, 10))]
+
+
+async def test_what_may_wait_shares_the_frame_of_what_comes_next() -> None:
+    stream = MemoryStream()
+    writer = writer_to(stream)
+    confirmed, answered = writer.put([reported(1)], may_wait=True), writer.put([reported(2)])
+    assert [await confirmed, await answered] == [None, None]
+    assert [decode_frame(one.data) for one in stream.log] == [SignalFrame([reported(1), reported(2)])]
+
+
+def test_what_may_wait_leaves_alone_where_nothing_comes() -> None:
+    async def run() -> None:
+        stream = MemoryStream()
+        started_s = asyncio.get_running_loop().time()
+        assert await writer_to(stream).put([reported(1)], may_wait=True) is None
+        assert asyncio.get_running_loop().time() - started_s == pytest.approx(PATIENCE_S)
+        assert len(stream.log) == 1
+
+    simulate(run())
+
+
+async def test_a_drain_does_not_wait_for_what_may_come() -> None:
+    stream = MemoryStream()
+    writer = writer_to(stream)
+    outcome = writer.put([reported(1)], may_wait=True)
+    await writer.drain()
+    assert outcome.done()
+    assert len(stream.log) == 1
 
 
 async def test_a_frame_ends_with_the_parcel_that_fills_it() -> None:

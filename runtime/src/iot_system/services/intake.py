@@ -15,7 +15,7 @@ from iot_system.domain.ids import partition_of
 from iot_system.domain.permissions import check_speaks
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import DeviceAccess
-from iot_system.domain.signals import Disconnected, Signal
+from iot_system.domain.signals import CommandDelivered, DesiredDelivered, Disconnected, Signal
 from iot_system.errors import Forbidden, IotError, Retry
 from iot_system.ports.stream import Stream
 from iot_system.services.directory import Directory
@@ -23,6 +23,8 @@ from iot_system.services.writer import PartitionWriter, Room
 
 MESSAGES = Counter("iot_gateway_messages_total", "Telemetry messages and signals made durable")
 FRAMES = Counter("iot_gateway_frames_total", "Frames published")
+_CONFIRMING = (CommandDelivered, DesiredDelivered)
+"""What the device says next mostly answers what it has got: one frame for both is one turn and one commit."""
 DISABLED = "device {id!r} is disabled"
 
 
@@ -101,8 +103,10 @@ class _Batch:
         """Queue in this order; telemetry and signals never share a frame."""
         runs = [list(run) for _, run in groupby(indexes, self._is_telemetry)] if self._has_signals else [indexes]
         for number, run in enumerate(runs):
+            messages = [self._messages[index] for index in run]
+            may_wait = self._has_signals and all(isinstance(message, _CONFIRMING) for message in messages)
             try:
-                self._waiting.append((run, writer.put([self._messages[index] for index in run])))  # type: ignore[arg-type]  # all of one sort
+                self._waiting.append((run, writer.put(messages, may_wait=may_wait)))  # type: ignore[arg-type]  # all of one sort
             except IotError as problem:
                 # Nor what follows: it must not overtake.
                 for refused in runs[number:]:

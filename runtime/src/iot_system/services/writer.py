@@ -22,6 +22,8 @@ QUEUE_BYTES_LIMIT = 64 * 1024 * 1024
 PUBLISH_FOR_S = 15.0
 """How long a frame is tried again before its senders hear that it is not stored."""
 RETRY_S = 0.2
+PATIENCE_S = 0.01
+"""How long what may wait does so for something to share its frame with."""
 log = structlog.get_logger()
 
 
@@ -66,9 +68,12 @@ class PartitionWriter:
         self._parcels: deque[Parcel] = deque()
         self._queued = 0
         self._sender: asyncio.Task[None] | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
-    def put(self, messages: Sequence[Telemetry] | Sequence[Signal]) -> asyncio.Future[IotError | None]:
-        """Queue ``messages``, all of one sort, behind all earlier ones.
+    def put(
+        self, messages: Sequence[Telemetry] | Sequence[Signal], *, may_wait: bool = False
+    ) -> asyncio.Future[IotError | None]:
+        """Queue ``messages``, all of one sort, behind all earlier ones; if they ``may_wait``, for `PATIENCE_S` at most.
 
         The future tells None once they are durable, or why not. Raises `Overloaded` where the queue is full.
         """
@@ -80,12 +85,16 @@ class PartitionWriter:
         self._room.take(parcel.bytes)
         self._parcels.append(parcel)
         self._queued += len(messages)
-        if self._sender is None:
-            self._sender = asyncio.create_task(self._send_all())
+        if not may_wait:
+            self._begin()
+        elif self._sender is None and self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(PATIENCE_S, self._begin)
         return stored
 
     async def drain(self) -> None:
         """Return when nothing waits any more; cancelled, give up what still does, and tell its senders."""
+        if self._patience is not None:
+            self._begin()
         try:
             while self._sender is not None:
                 await asyncio.wait([self._sender])
@@ -93,6 +102,13 @@ class PartitionWriter:
             if self._sender is not None:
                 self._sender.cancel()
             raise
+
+    def _begin(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_all())
 
     async def _send_all(self) -> None:
         parcels: list[Parcel] = []
