@@ -49,6 +49,7 @@ def test_values_arrive_as_the_settings_they_are_named_after() -> None:
         "actor-system.clusterName": "north",
         "actor-system.shardsPerNode": 2,
         "actor-system.passivateAfterS": 77,
+        "actor-system.handlerTimeoutS": 2.5,
         "actor-system.historyRetentionDays": 9,
     }
     installation = Installation("changed", (TESTING,), sets)
@@ -58,6 +59,7 @@ def test_values_arrive_as_the_settings_they_are_named_after() -> None:
     assert actors.ray_address == "ray-head:6379"
     assert actors.shards_per_node == 2
     assert actors.shard.passivate_after_s == 77
+    assert actors.shard.handler_timeout_s == 2.5
     assert actors.shard.retention_days == 9
     stream = actors.shard.stream
     assert (stream.replicas, stream.max_bytes, stream.events_max_bytes) == (3, 512 * 2**20, 64 * 2**20)

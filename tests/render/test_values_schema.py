@@ -33,6 +33,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("api.resources.limits", None, "at '/resources/limits': got null, want object"),
     ("actor-system.ray.mode", "both", "at '/ray/mode': value must be one of 'separate', 'embedded'"),
     ("actor-system.shardsPerNode", 65, "at '/shardsPerNode': maximum: got 65, want 64"),
+    ("actor-system.handlerTimeoutS", 11, "at '/handlerTimeoutS': maximum: got 11, want 10"),
     ("actor-system.passivateAfterS", 0, "at '/passivateAfterS': minimum: got 0, want 1"),
     ("actor-system.historyRetentionDays", 1.5, "at '/historyRetentionDays': got number, want integer"),
     ("actor-system.behaviours", {"a/b.py": ""}, "at '/behaviours': additional properties 'a/b.py' not allowed"),

@@ -31,6 +31,7 @@ def test_the_documented_defaults_hold() -> None:
     assert (api.process.log_level, api.process.drain_timeout_s, api.admin_token) == ("info", 20.0, None)
     actors = read_settings(ActorSystemSettings, MEMORY)
     assert (actors.shard.passivate_after_s, actors.shard.retention_days) == (300.0, 0)
+    assert actors.shard.handler_timeout_s == 1.0
     assert (actors.address, actors.port, actors.cluster_name) == ("127.0.0.1", 8000, "iot-cluster")
     assert (actors.placement, actors.ray_address, actors.shards_per_node) == ("ray", None, 1)
 
@@ -53,6 +54,7 @@ def test_every_variable_reaches_its_field() -> None:
             "IOT_RAY_ADDRESS": "ray-head:6379",
             "IOT_SHARDS_PER_NODE": "2",
             "IOT_PASSIVATE_AFTER_S": "1.5",
+            "IOT_HANDLER_TIMEOUT_S": "0.25",
             "IOT_HISTORY_RETENTION_DAYS": "30",
             "IOT_PLACEMENT": "local",
             "IOT_DRAIN_TIMEOUT_S": "5",
@@ -64,6 +66,7 @@ def test_every_variable_reaches_its_field() -> None:
     assert (broker.urls, broker.user, broker.password) == ("nats://a:1,nats://b:2", "user", "12345")
     assert (stream.partitions, stream.replicas, stream.max_bytes) == (128, 3, 1_048_576)
     assert (shard.database_url, shard.passivate_after_s, shard.retention_days) == ("postgresql://u:p@h/d", 1.5, 30)
+    assert shard.handler_timeout_s == 0.25
     assert (actors.process.log_level, actors.process.drain_timeout_s) == ("debug", 5.0)
     assert (actors.address, actors.port, actors.cluster_name) == ("10.0.0.7", 8001, "other")
     assert (actors.listen_host, actors.placement) == ("127.0.0.1", "local")

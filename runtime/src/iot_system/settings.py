@@ -126,6 +126,7 @@ class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):
         str, _env("DATABASE_URL", missing="give postgresql://…, sqlite:///FILE, or sqlite:///:memory: to keep nothing")
     ]
     passivate_after_s: Annotated[Seconds, _env("IOT_PASSIVATE_AFTER_S")] = 300.0
+    handler_timeout_s: Annotated[float, Meta(gt=0, le=10), _env("IOT_HANDLER_TIMEOUT_S")] = 1.0
     retention_days: Annotated[int, Meta(ge=0, le=36_500), _env("IOT_HISTORY_RETENTION_DAYS")] = 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -26,6 +27,7 @@ from iot_system.domain.registry import Device
 from iot_system.domain.twin import DeviceState
 
 HERE = __name__
+log = logging.getLogger(__name__)
 
 
 class Counting(DeviceActor):
@@ -47,6 +49,22 @@ class Raising(DeviceActor):
         yield Remember({reading.metric: True})
         if reading.metric == "bad":
             raise RuntimeError("a mistake of the user")
+
+
+class NeverReturning(DeviceActor):
+    """Does not return from a reading of ``bad``, and goes on after every mistake at one of ``worse``."""
+
+    __slots__ = ()
+
+    def on_reading(self, reading: Reading) -> Iterable[Effect]:
+        while reading.metric == "bad":
+            pass
+        while reading.metric == "worse":
+            try:
+                sum(range(100))
+            except Exception:
+                log.exception("goes on")
+        return [Remember({reading.metric: True})]
 
 
 class NotStorable(DeviceActor):

@@ -9,13 +9,18 @@ from collections.abc import AsyncIterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from iot_system.actors.time_limit import HANDLERS
+from iot_system.domain import questions as q
+from iot_system.domain.addresses import Address
+from iot_system.domain.readings import Telemetry
+from iot_system.domain.registry import Device
 from iot_system.errors import NotFound, Unavailable
 from iot_system.services.shard import STUCK_S
 
 from tests.harness.waiting import until
 from tests.unit.services.lifeline import Halt, Times
 from tests.unit.services.simulated_loop import simulate
-from tests.unit.services.system import ALL, DEADLINE_S, Process, System, ids_of, running
+from tests.unit.services.system import ADMIN, ALL, DEADLINE_S, Process, System, ids_of, running
 
 DEVICE, NEIGHBOUR = ids_of(1)[:2]
 ROOM = ids_of(2, "room")[0]
@@ -44,6 +49,26 @@ async def test_readings_reach_history_twin_and_room_across_partitions_and_proces
     metric = room.metrics["t"]
     assert (metric.count, metric.min, metric.max, metric.sum) == (4, 1, 7, 13)
     assert room.members == {DEVICE: 3, NEIGHBOUR: 7}
+
+
+async def test_a_behaviour_that_never_returns_does_not_hold_its_shard(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HANDLERS, "limit_s", 0.1)
+    await system.process("a", ALL)
+    await system.register(DEVICE, NEIGHBOUR, room=ROOM)
+    behaviour = "tests.unit.actors.sample_behaviours:NeverReturning"
+    await system.asking.ask_owner(DEVICE, q.PatchDevice(DEVICE, {"behaviour": behaviour}), Device)
+    endless = [Telemetry(DEVICE, time_us, {metric: 1.0}) for time_us, metric in enumerate(("bad", "worse", "fine"), 1)]
+    assert await system.gateway.ingest(ADMIN, endless) == [None] * 3
+    await system.say(NEIGHBOUR, 7)
+    await system.settled()
+    assert await system.history(NEIGHBOUR) == [7]
+    state = (await system.gateway.device(DEVICE)).state
+    assert (state.errors, state.extra, set(state.latest)) == (2, {"fine": True}, {"bad", "worse", "fine"})
+    failures = await system.asking.ask_owner(DEVICE, q.GetFailures(Address("device", DEVICE)), list[q.Failure])
+    assert all(one.error.startswith("TooLong: it did not return in time (sample_behaviours.py") for one in failures)
+    assert ["'worse'" in one.message for one in failures] == [True, False]
 
 
 async def test_a_frame_seen_again_changes_nothing(system: System) -> None:

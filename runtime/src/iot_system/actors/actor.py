@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 from msgspec.msgpack import decode, encode
 
 from iot_system.actors.effects import Effect
+from iot_system.actors.time_limit import TooLong
 from iot_system.domain.addresses import Address
 from iot_system.domain.events import Event, EventKind
 from iot_system.domain.twin import DeviceState, RoomState
 
-MISTAKES = (Exception, SystemExit, GeneratorExit, CancelledError)
+MISTAKES = (Exception, SystemExit, GeneratorExit, CancelledError, TooLong)
 """What a behaviour, the user's code, may raise: it harms its own actor only. Nothing waits while it runs."""
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
 from iot_system.actors.actor import MISTAKES, Actor
 from iot_system.actors.device import DeviceActor
 from iot_system.actors.room import RoomActor
+from iot_system.actors.time_limit import HANDLERS
 from iot_system.domain.commands import Command
 from iot_system.domain.payloads import plain
 from iot_system.domain.registry import Device, Room
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 VERSION_LIMIT = 2**31
+OneActor = TypeVar("OneActor", bound=Actor)
 log: FilteringBoundLogger = structlog.get_logger()
 
 
@@ -47,8 +49,8 @@ def device_actor(device: Device, state: DeviceState, commands: Sequence[Command]
     A behaviour that could be loaded at registration may be gone from a later image: the device's readings still count.
     """
     try:
-        actor = load_behaviour(device.behaviour)(device, state)
-        _migrate(actor)
+        behaviour = load_behaviour(device.behaviour)
+        actor = HANDLERS.run(lambda: _migrated(behaviour(device, state)))
     except MISTAKES as error:
         log.error("behaviour cannot be used", device=device.id, behaviour=device.behaviour, error=repr(error))
         actor = DeviceActor(device, state)
@@ -59,26 +61,27 @@ def device_actor(device: Device, state: DeviceState, commands: Sequence[Command]
 def room_actor(room: Room, state: RoomState) -> RoomActor:
     """A room's actor with its behaviour; a plain one where the behaviour cannot be used."""
     try:
-        actor = load_room_behaviour(room.behaviour)(room, state)
-        _migrate(actor)
+        behaviour = load_room_behaviour(room.behaviour)
+        actor = HANDLERS.run(lambda: _migrated(behaviour(room, state)))
     except MISTAKES as error:
         log.error("behaviour cannot be used", room=room.id, behaviour=room.behaviour, error=repr(error))
         actor = RoomActor(room, state)
     return actor
 
 
-def _migrate(actor: Actor) -> None:
+def _migrated(actor: OneActor) -> OneActor:
     state = actor.state
     if type(actor.version) is not int or not 0 <= actor.version <= VERSION_LIMIT:
         raise TypeError(f"version is {actor.version!r}, not a whole number up to {VERSION_LIMIT}")
     if state.version == actor.version:
-        return
+        return actor
     if state.extra:
         migrated = actor.migrate(actor.memory, state.version)
         if not isinstance(migrated, dict):
             raise TypeError(f"migrate returned {migrated!r}, not a dict")
         state.extra = plain(migrated, field="memory", limit=STATE_LIMIT)
     state.version = actor.version
+    return actor
 
 
 @cache

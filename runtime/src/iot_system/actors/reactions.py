@@ -28,6 +28,7 @@ from iot_system.actors.effects import (
     Tell,
 )
 from iot_system.actors.room import RoomActor
+from iot_system.actors.time_limit import HANDLERS
 from iot_system.domain.addresses import Address
 from iot_system.domain.commands import Command
 from iot_system.domain.frames import DesiredChange, NewCommand, Told
@@ -46,9 +47,9 @@ log: FilteringBoundLogger = structlog.get_logger()
 
 
 def react(actor: Actor, handler: Callable[..., Iterable[Effect] | None], *args: Any, changes: Changes) -> None:
-    """Call a handler of ``actor``. It may raise, or return nonsense: that harms its own actor only."""
+    """Call a handler of ``actor``. It may raise, return nonsense or never return: that harms its own actor only."""
     try:
-        effects = checked(handler(*map(_own, args)) or (), actor)
+        effects = HANDLERS.run(lambda: checked(handler(*map(_own, args)) or (), actor))
     except MISTAKES as error:
         _fail(actor, handler.__name__, args, error, changes)
         return
@@ -142,7 +143,7 @@ def _fail(actor: Actor, handler: str, args: tuple[Any, ...], error: BaseExceptio
 def _sentence(error: BaseException) -> str:
     """The error, and the line of the behaviour, or of what it called, that raised it."""
     try:
-        text = str(error)
+        text = HANDLERS.run(lambda: str(error))
     except MISTAKES:
         text = "(cannot be told)"
     return _cut(f"{type(error).__name__}: {text}", ERROR_LIMIT) + _place(error)

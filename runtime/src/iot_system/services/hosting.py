@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from functools import partial
 
+from iot_system.actors.time_limit import HANDLERS
 from iot_system.adapters.nats.connection import connect, disconnect
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.adapters.nats.stream import NatsStream
@@ -32,6 +33,7 @@ class RunningShard(Shard):
 
 async def start_shard(settings: ShardSettings, name: str, node: str) -> RunningShard:
     """Connect and start a shard. Raises `Unavailable` where the broker or the store does not answer."""
+    HANDLERS.limit_s = settings.handler_timeout_s
     async with contextlib.AsyncExitStack() as opened:
         store = open_store(settings.database_url)
         opened.push_async_callback(store.stop)

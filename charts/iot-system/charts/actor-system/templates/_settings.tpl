@@ -11,6 +11,7 @@ IOT_STREAM_MAX_BYTES: {{ include "common.bytes" .Values.global.stream.maxSize | 
 IOT_EVENTS_MAX_BYTES: {{ include "common.bytes" .Values.global.stream.eventsMaxSize | quote }}
 IOT_SHARDS_PER_NODE: {{ .Values.shardsPerNode | quote }}
 IOT_PASSIVATE_AFTER_S: {{ .Values.passivateAfterS | quote }}
+IOT_HANDLER_TIMEOUT_S: {{ .Values.handlerTimeoutS | quote }}
 IOT_HISTORY_RETENTION_DAYS: {{ .Values.historyRetentionDays | quote }}
 IOT_DRAIN_TIMEOUT_S: {{ .Values.global.drainTimeoutS | quote }}
 IOT_LOG_LEVEL: {{ .Values.global.logLevel | quote }}

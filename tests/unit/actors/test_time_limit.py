@@ -1,0 +1,109 @@
+"""A behaviour that does not return is ended, harms its own actor only, and nothing comes for one that has returned."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+from iot_system.actors.behaviours import device_actor
+from iot_system.actors.device import DeviceActor
+from iot_system.actors.time_limit import HANDLERS, TimeLimit, TooLong
+from iot_system.domain.registry import Device
+from iot_system.domain.twin import DeviceState
+
+from tests.unit.actors.sample_behaviours import HERE
+from tests.unit.actors.world import World
+
+LIMIT_S = 0.1
+
+
+class EndlessFromTheBeginning(DeviceActor):
+    def __init__(self, device: Device, state: DeviceState) -> None:
+        super().__init__(device, state)
+        spin()
+
+
+def spin(for_s: float = float("inf")) -> str:
+    """Use the processor for so long."""
+    began_s = time.thread_time()
+    while time.thread_time() - began_s < for_s:
+        pass
+    return "done"
+
+
+def going_on_after_exceptions() -> None:
+    mistakes = 0
+    while True:
+        try:
+            spin()
+        except Exception:  # noqa: BLE001 - as users write it
+            mistakes += 1
+
+
+def going_on_twice_after_everything() -> None:
+    mistakes = 0
+    while mistakes < 2:
+        try:
+            spin()
+        except BaseException:  # noqa: BLE001 - as users write it
+            mistakes += 1
+    spin()
+
+
+def waiting() -> None:
+    while True:
+        time.sleep(LIMIT_S / 100)
+
+
+@pytest.mark.parametrize("work", [spin, going_on_after_exceptions, going_on_twice_after_everything, waiting])
+def test_what_does_not_return_is_ended(work: Callable[[], object]) -> None:
+    limit = TimeLimit(LIMIT_S)
+    with pytest.raises(TooLong):
+        limit.run(work)
+    assert limit.run(lambda: "the next one") == "the next one"
+
+
+def test_what_returns_just_in_time_is_not_ended_however_often_it_runs() -> None:
+    limit = TimeLimit(LIMIT_S)
+    assert [limit.run(lambda: spin(0.95 * LIMIT_S)) for _ in range(5)] == ["done"] * 5
+
+
+def test_the_own_error_of_what_is_run_goes_on() -> None:
+    with pytest.raises(ZeroDivisionError):
+        TimeLimit(LIMIT_S).run(lambda: 1 / 0)
+
+
+def test_nothing_comes_for_what_has_returned_about_when_its_time_was_over() -> None:
+    chance, limit = random.Random(1), TimeLimit(0.02)
+    until_s = time.thread_time() + 2
+    ended = 0
+    while time.thread_time() < until_s:
+        for_s = 0.02 * chance.uniform(1, 2)
+        try:
+            limit.run(lambda for_s=for_s: spin(for_s))  # type: ignore[misc]
+        except TooLong:
+            ended += 1
+        spin(0.0005)  # here it would come
+    assert ended, "none of them was over its time"
+
+
+def test_a_handler_that_never_returns_counts_as_one_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HANDLERS, "limit_s", LIMIT_S)
+    world = World(Device(id="d", behaviour=f"{HERE}:NeverReturning"), Device(id="e", behaviour=f"{HERE}:Counting"))
+    changes = world.send("d", {"bad": 1.0})
+    world.send("e", {"bad": 1.0})
+    world.send("d", {"good": 1.0})
+    state = world.device("d")
+    assert (state.errors, state.extra) == (1, {"good": True})
+    assert [one.values for one in changes.readings] == [{"bad": 1.0}]
+    assert [(one.handler, "'bad'" in one.message) for one in world.failures] == [("on_reading", True)]
+    assert "TooLong: it did not return in time (sample_behaviours.py" in world.of_kind("error")[0]["error"]
+    assert (world.device("e").errors, world.device("e").extra) == (0, {"seen": 1})
+
+
+def test_a_behaviour_that_never_begins_leaves_a_plain_actor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HANDLERS, "limit_s", LIMIT_S)
+    behaviour = f"{__name__}:{EndlessFromTheBeginning.__name__}"
+    assert type(device_actor(Device(id="d", behaviour=behaviour), DeviceState(), [])) is DeviceActor
