@@ -10,8 +10,10 @@ from typing import Any
 import asyncpg
 from gmqtt import Client
 from gmqtt.mqtt.constants import MQTTv50
+from iot_system.adapters.nats.connection import Client as NatsClient
 from iot_system.adapters.nats.connection import connect, disconnect
 from iot_system.settings import BrokerSettings
+from nats.aio.msg import Msg
 
 from bench.commands.other_end import SUBJECT
 from bench.context import Ground
@@ -20,17 +22,20 @@ from bench.programs import program
 from bench.servers import start_mosquitto
 
 STREAM, STREAM_SUBJECT = "BENCH_HOPS", "bench.hops"
+WORDS = "bench.words"
 BODY = bytes(200)
 Hop = Callable[[], Awaitable[object]]
 
 HTTP = "HTTP request, an object as answer"
 REQUEST = "NATS request and reply"
+WORD = "NATS message, one way"
 STREAM_PUBLISH = "JetStream publish, synced"
 COMMIT = "Postgres commit of one row"
 MQTT = "MQTT QoS 1 there and back, by mosquitto"
-TIMES: Mapping[str, int] = {HTTP: 2, REQUEST: 1, STREAM_PUBLISH: 1, COMMIT: 2, MQTT: 1}
-"""How often a command takes each: it is given and its result is asked for; its owner is asked; the result becomes
-durable; both changes are committed; the device hears of it and answers."""
+TIMES: Mapping[str, int] = {HTTP: 2, REQUEST: 1, WORD: 3, STREAM_PUBLISH: 1, COMMIT: 2, MQTT: 1}
+"""How often a command takes each: it is given and its result is asked for; its owner is asked; the owner tells the
+process that the device is connected to, the broker hands the result to the owner, the owner tells who waits; the result
+becomes durable; both changes are committed; the device hears of it and answers."""
 
 
 @contextlib.asynccontextmanager
@@ -39,8 +44,10 @@ async def hops(on: Ground, broker_port: int) -> AsyncIterator[Mapping[str, Hop]]
     async with contextlib.AsyncExitStack() as stack:
         other_end = await stack.enter_async_context(program("bench.commands.other_end", str(broker_port)))
         http_port = await other_end.ask(None, int)
-        nats = await connect(BrokerSettings(urls=f"nats://127.0.0.1:{broker_port}"), name="hops")
-        stack.push_async_callback(disconnect, nats)
+        broker = BrokerSettings(urls=f"nats://127.0.0.1:{broker_port}")
+        nats, listener = await connect(broker, name="hops"), await connect(broker, name="listener")
+        for client in (nats, listener):
+            stack.push_async_callback(disconnect, client)
         jetstream = nats.jetstream()
         await jetstream.add_stream(name=STREAM, subjects=[STREAM_SUBJECT])
         database = await asyncpg.connect(await on.postgres.create("hops"))
@@ -51,10 +58,28 @@ async def hops(on: Ground, broker_port: int) -> AsyncIterator[Mapping[str, Hop]]
         yield {
             HTTP: lambda: http.request("GET", "/hello"),
             REQUEST: lambda: nats.request(SUBJECT, BODY, timeout=5),
+            WORD: await _one_way(nats, listener),
             STREAM_PUBLISH: lambda: jetstream.publish(STREAM_SUBJECT, BODY),
             COMMIT: lambda: database.execute("insert into hops (body) values ($1)", BODY),
             MQTT: mqtt,
         }
+
+
+async def _one_way(client: NatsClient, listener: NatsClient) -> Hop:
+    """From one connection to another."""
+    came: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def hear(message: Msg) -> None:
+        came.put_nowait(message.data)
+
+    async def hop() -> bytes:
+        await client.publish(WORDS, BODY)
+        return await came.get()
+
+    await listener.subscribe(WORDS, cb=hear)
+    for _ in range(2):  # nats-py writes a PING past its buffer: the first answer says that the subscription has left
+        await listener.flush()
+    return hop
 
 
 @contextlib.asynccontextmanager
