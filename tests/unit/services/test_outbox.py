@@ -6,13 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from iot_system.domain.events import EVENTS
+from iot_system.domain.events import EVENTS, decode_events
+from iot_system.domain.signals import Reported
 from iot_system.errors import Overloaded, TooLarge, Unavailable
 from iot_system.ports.store import OutboxMessage
+from iot_system.services import outbox as outbox_module
 from iot_system.services.outbox import Outbox
+from iot_system.services.shard import STUCK_S
 
 from tests.harness.waiting import until
-from tests.unit.services.memory_stream import Failing, MemoryStream
+from tests.unit.services.memory_stream import Failing, MemoryStream, no_trouble
+from tests.unit.services.system import ADMIN, ALL, ids_of, running
 
 DEADLINE_S = 60.0
 
@@ -126,3 +130,38 @@ async def test_events_that_the_last_owner_has_published_already_are_there_once(
     outbox.put(1, messages(EVENTS, 1, 2, 3))
     await published(outbox, 1, {EVENTS: 3})
     assert list(stream.events.messages.values()) == [b"-1:1", b"-1:2", b"-1:3"]
+
+
+async def test_while_the_stream_of_events_alone_is_away_no_more_wait_than_the_limit_and_none_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox_module, "EVENTS_BYTES_LIMIT", 2000)
+    async with running() as system:
+        process = await system.process("a", ALL)
+        [device] = ids_of(1)[:1]
+        await system.register(device)
+        await system.settled()
+
+        async def away(partition: int, data: bytes) -> None:
+            if partition == EVENTS:
+                raise Unavailable("the stream of events is away")
+
+        system.stream.before = away
+        versions = range(1, 201)
+        for version in versions:
+            assert await system.gateway.ingest(ADMIN, [Reported(device, {"version": version}, 1)]) == [None]
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(2 * STUCK_S)
+        waiting = await system.store.claim([1], "a", "first")
+        assert 2000 < sum(len(one.data) for one in waiting[1].outbox) < 6000
+        assert process.shard.why_not_alive() is None
+        await process.shard.release(ALL)
+        await process.shard.claim(ALL)
+        with pytest.raises(Overloaded, match="too many events wait"):
+            await system.gateway.patch_desired(device, {"a": 1}, if_version=None, by="me")
+        system.stream.before = no_trouble
+        await system.settled()
+        await system.gateway.patch_desired(device, {"a": 1}, if_version=None, by="me")
+        await system.settled()
+        told = [one for data in system.stream.events.messages.values() for one in decode_events(data)]
+        assert [one.data["version"] for one in told if "reported" in one.data] == list(versions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
@@ -17,6 +18,11 @@ from iot_system.ports.store import OutboxMessage
 from iot_system.ports.stream import Stream
 
 RETRY_S = 0.5
+EVENTS_BYTES_LIMIT = 16 * 1024 * 1024
+"""Events that wait here while their stream alone is away; then nothing new is done that leads to more.
+
+Frames have no such limit: where the stream of frames is full, only reading on makes room in it.
+"""
 log = structlog.get_logger()
 Lane = tuple[int, int]
 """(source, target): partitions, or `EVENTS` as target. Numbers leave one after another, lanes side by side."""
@@ -31,11 +37,15 @@ class Outbox:
         self._published: dict[int, dict[int, int]] = {}
         self._sending: dict[Lane, asyncio.Task[None]] = {}
         self._wanted = asyncio.Event()
+        self._events_bytes = 0
+        self._less = asyncio.Event()
 
     def put(self, source: int, messages: Sequence[OutboxMessage]) -> None:
         """Queue committed messages of partition ``source``."""
         for message in messages:
             self._lanes.setdefault((source, message.target), deque()).append(message)
+            if message.target == EVENTS:
+                self._events_bytes += len(message.data)
         if messages:
             self._wanted.set()
 
@@ -54,7 +64,27 @@ class Outbox:
         """Another shard owns ``source`` now and publishes what is left."""
         self._published.pop(source, None)
         for lane in [lane for lane in self._lanes if lane[0] == source]:
-            del self._lanes[lane]
+            waiting = self._lanes.pop(lane)
+            if lane[1] == EVENTS:
+                self._gone(sum([len(message.data) for message in waiting]))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more events wait than should."""
+        return self._events_bytes > EVENTS_BYTES_LIMIT
+
+    async def has_room(self, wait_s: float) -> bool:
+        """Whether it is not full, or not any more within ``wait_s`` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while self.is_full:
+                    self._less.clear()
+                    await self._less.wait()
+        return not self.is_full
+
+    def _gone(self, events_bytes: int) -> None:
+        self._events_bytes -= events_bytes
+        self._less.set()
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -85,6 +115,8 @@ class Outbox:
             await self._publish(lane, message)
             if self._lanes.get(lane) is waiting:
                 waiting.popleft()
+                if target == EVENTS:
+                    self._gone(len(message.data))
                 self._published.setdefault(source, {})[target] = message.number
 
     async def _publish(self, lane: Lane, message: OutboxMessage) -> None:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 import structlog
 
 from iot_system.ending import ended
-from iot_system.errors import Fenced, Unavailable
+from iot_system.errors import Fenced, Overloaded, Unavailable
 from iot_system.ports.clock import Clock
 from iot_system.ports.placement import ShardStatus
 from iot_system.ports.requests import Requests
@@ -183,7 +183,8 @@ class Shard:
                 raise
 
     async def apply(self, begin: Callable[[], Work]) -> None:
-        """Do what must be done, in a turn of its own, as soon as the store is there."""
+        """Do what must be done, in a turn of its own, as soon as the store is there and events find room."""
+        await self._room()
         async with self._turn:
             work = begin()
             try:
@@ -203,12 +204,13 @@ class Shard:
         """
         touched: set[int] = set()
         committing: asyncio.Task[bool] | None = None
+        await self._room()
         async with self._turn:
             try:
                 while True:
-                    work = None if self._turn.is_wanted else begin(committing is not None)
+                    work = None if self._must_end_turn else begin(committing is not None)
                     if work is None:
-                        if committing is None or not await committing or self._turn.is_wanted:
+                        if committing is None or not await committing or self._must_end_turn:
                             return
                         touched.clear()
                         committing = None
@@ -237,8 +239,10 @@ class Shard:
         """Make changes of users, within `whole_turn`, as long as they wait for it.
 
         Where the store does not answer, nobody knows whether they were committed: this shard begins anew from what the
-        store has, and raises `Unavailable`.
+        store has, and raises `Unavailable`. Raises `Overloaded` where events find no room.
         """
+        if self._outbox.is_full:
+            raise Overloaded("too many events wait for their stream, which does not take them at present")
         await self._patiently(lambda: work.load(self._store), attempts=CHANGE_ATTEMPTS)
         try:
             await self._commit(work.apply(), attempts=CHANGE_ATTEMPTS)
@@ -327,6 +331,15 @@ class Shard:
         if owned:
             with contextlib.suppress(Unavailable):  # whoever assigns partitions gives them to somebody
                 await self._take(owned)
+
+    @property
+    def _must_end_turn(self) -> bool:
+        return self._turn.is_wanted or self._outbox.is_full
+
+    async def _room(self) -> None:
+        """Wait while too many events do. They are in the store, and frames in their stream: nothing is lost."""
+        while not await self._outbox.has_room(RETRY_S):
+            self.turned()
 
     async def _patiently(self, call: Callable[[], Awaitable[None]], *, attempts: int | None = None) -> None:
         """Try again for as long as the store is away: what was read must be committed, by us or by the next owner."""
