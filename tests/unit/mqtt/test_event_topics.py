@@ -67,9 +67,16 @@ def test_a_command_on_its_way_is_told_when_it_is_sent_and_not_at_each_step(statu
 
 def test_an_alert_has_the_topic_of_what_it_is_about() -> None:
     data = {"name": "hot", "severity": "warning", "active": True, "payload": None}
-    device = message_of(Occurrence(Position(1, 1), "alert", 2000, "a", "lab", data, 10))
-    room = message_of(Occurrence(Position(1, 1), "alert", 2000, None, "lab", data, 10))
+    device = message_of(Occurrence(Position(1, 1), "alert", 2750, "a", "lab", data, 10))
+    room = message_of(Occurrence(Position(1, 1), "alert", 2750, None, "lab", data, 10))
     assert device is not None
     assert room is not None
     assert (device[0], room[0]) == ("v1/devices/a/alert", "v1/rooms/lab/alert")
     assert device[1] == b'{"ts":2,"name":"hot","severity":"warning","active":true,"payload":null}'
+
+
+def test_only_readings_have_times_finer_than_a_millisecond() -> None:
+    connection = message_of(Occurrence(Position(1, 1), "connection", 2750, "a", None, {"connected": True}, 10))
+    reading = message_of(Occurrence(Position(1, 1), "reading", 2750, "a", None, {"t": 1}, 10))
+    assert connection == ("v1/devices/a/connection", b'{"ts":2,"connected":true}')
+    assert reading == ("v1/devices/a/telemetry", b'{"ts":2.75,"values":{"t":1}}')

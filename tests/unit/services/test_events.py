@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from iot_system.domain.access import Principal, Scope
 from iot_system.domain.events import Event, NewReadings, encode_events
-from iot_system.domain.registry import Device
+from iot_system.domain.questions import RoomView
+from iot_system.domain.registry import Device, Room
+from iot_system.domain.twin import RoomState
 from iot_system.errors import Overloaded, Unavailable
 from iot_system.ports.events import Gap, Occurrence, Position, Selection
 from iot_system.services import events as events_module
-from iot_system.services.asking import Asking
+from iot_system.services.asking import Asking, answer
 from iot_system.services.events import LINGER_S, LISTENING_S, SELDOM_HEARD, Hub
 from iot_system.services.listening import QUEUE_BYTES_LIMIT, QUEUE_LIMIT, TOO_SLOW, HubListening
 from iot_system.services.rooms import ActorRooms
@@ -320,3 +322,30 @@ def test_readers_that_come_and_go_miss_nothing(seed: int) -> None:
         await served.hub.stop()
 
     simulate(run())
+
+
+async def test_who_may_see_a_room_by_its_labels_is_asked_once_for_some_seconds(served: Served) -> None:
+    room, asked = Room(id="lab", labels={"floor": "2"}), 0
+
+    async def on_question(data: bytes) -> bytes:
+        nonlocal asked
+        asked += 1
+        return answer(RoomView(room, RoomState()))
+
+    for partition in range(PARTITIONS):
+        await MemoryRequests(served.board).serve(partition, on_question)
+    viewer = Principal("viewer", "v", (Scope("label", "floor=2"),))
+    listening = await served.hub.listen(viewer, TWINS)
+    for number in range(1, 4):
+        served.happen(number, device=None, room="lab")
+    assert times(await take(listening, 3)) == [1, 2, 3]
+    assert asked == 1
+    room = Room(id="lab")
+    await asyncio.sleep(5)
+    served.happen(4, device=None, room="lab")
+    last = asyncio.create_task(take(listening, 1))
+    await until(lambda: asked == 2, within_s=DEADLINE_S)
+    room = Room(id="lab", labels={"floor": "2"})
+    await asyncio.sleep(5)
+    served.happen(5, device=None, room="lab")
+    assert times(await last) == [5]

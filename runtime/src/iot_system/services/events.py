@@ -14,13 +14,14 @@ from iot_system.domain.access import Principal
 from iot_system.domain.events import Event, NewReadings, decode_events, decode_new_readings
 from iot_system.domain.permissions import is_itself_or_gateway
 from iot_system.domain.registry import Device
-from iot_system.errors import IotError, NotFound, Overloaded
+from iot_system.errors import IotError, Overloaded
 from iot_system.ports.events import Gap, Log, Occurrence, Position, Selection
 from iot_system.ports.requests import Requests
 from iot_system.ports.rooms import Rooms
 from iot_system.services.listening import HubListening, Past
 from iot_system.services.occurrences import Part, occurrences, told
 from iot_system.services.passing import Passing, Take
+from iot_system.services.rooms import RoomLabels
 from iot_system.services.tail import LOST, Stretch, Tail
 
 LISTENINGS_LIMIT = 2048
@@ -53,7 +54,7 @@ class Hub:
         self._readings: Tail[NewReadings] = Tail(readings, decode_new_readings, self._on_readings)
         self._requests = requests
         self._registered = registered
-        self._rooms = rooms
+        self._labels = RoomLabels(rooms)
         self._partition_of = partition_of
         self._passing = Passing(events)
         self._soon: dict[HubListening, Take] = {}
@@ -202,10 +203,8 @@ class Hub:
     async def _sees_room(self, principal: Principal, room: str | None) -> bool:
         if room is None or principal.sees(room=room, labels={}):
             return room is not None
-        try:
-            return principal.sees(room=room, labels=(await self._rooms.get(room)).room.labels)
-        except NotFound:
-            return False
+        labels = await self._labels.get(room)
+        return labels is not None and principal.sees(room=room, labels=labels)
 
     async def _keep_readings(self) -> None:
         """While somebody wants readings, and a little longer, say so and follow them."""

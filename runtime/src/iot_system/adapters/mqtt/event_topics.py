@@ -20,7 +20,7 @@ import msgspec
 
 from iot_system.adapters.mqtt.topics import overlap
 from iot_system.domain.commands import FINAL
-from iot_system.domain.readings import milliseconds
+from iot_system.domain.readings import milliseconds, stamp
 from iot_system.ports.events import Kind, Occurrence, Selection
 
 ROOM_TWINS = "v1/rooms/+/twin"
@@ -73,10 +73,10 @@ def _described(one: Occurrence) -> tuple[str, Any] | None:
         case "command":
             return _command(device, data)
         case "connection":
-            return f"{device}/connection", {"ts": milliseconds(one.time_us), **data}
+            return f"{device}/connection", {"ts": stamp(one.time_us), **data}
         case "alert":
             about = device if one.device is not None else f"v1/rooms/{one.room}"
-            return f"{about}/alert", {"ts": milliseconds(one.time_us), **data}
+            return f"{about}/alert", {"ts": stamp(one.time_us), **data}
         case "room":
             return f"v1/rooms/{one.room}/twin", {"version": data["version"], "patch": data["desired"]}
         case _:
