@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from iot_system.adapters.nats.connection import connect
 from iot_system.adapters.nats.reader import NatsReader
-from iot_system.adapters.nats.stream import STREAM, NatsStream
+from iot_system.adapters.nats.stream import STREAM, SUBJECT, NatsStream
 from iot_system.errors import InvalidSetting, Overloaded, TooLarge, Unavailable
 from iot_system.ports.stream import Reader, StreamLost, StreamMessage
 from iot_system.settings import BrokerSettings, StreamSettings
@@ -179,6 +179,41 @@ async def test_a_partition_without_news_does_not_hold_trimming_up(stream: NatsSt
     await stream.trim({1: old, 2: two[1]}, stream_id=await stream.ensure())
     async with await reading(stream, {1: 0, 2: 0}) as reader:
         assert await reader.fetch(16, wait_s=0.2) == []
+
+
+async def test_of_a_bundle_each_partition_gets_what_is_its_own(stream: NatsStream) -> None:
+    (before,) = await publish(stream, 1, "before")
+    bundle = await stream.publish_bundle({0: b"zero", 1: b"one"}, message_id="bundle")
+    (after,) = await publish(stream, 1, "after")
+    async with await reading(stream, {0: 0, 1: 0, 2: 0}) as reader:
+        messages = await read(reader, 5)
+    assert [(one.partition, one.sequence, one.data) for one in messages] == [
+        (1, before, b"before"),
+        (0, bundle, b"zero"),
+        (1, bundle, b"one"),
+        (2, bundle, b""),
+        (1, after, b"after"),
+    ]
+    async with await reading(stream, dict.fromkeys(range(PARTITIONS), 0) | {1: bundle}) as reader:
+        messages = await read(reader, PARTITIONS)
+    assert [one.partition for one in messages if one.sequence == bundle] == [0, *range(2, PARTITIONS)]
+
+
+async def test_a_bundle_goes_once_all_who_share_it_are_past_it(stream: NatsStream) -> None:
+    bundle = await stream.publish_bundle({0: b"zero", 1: b"one"}, message_id="bundle")
+    applied = dict.fromkeys(range(PARTITIONS), bundle)
+    await stream.trim(applied | {1: bundle - 1}, stream_id=await stream.ensure())
+    async with await reading(stream, {1: 0}) as reader:
+        assert [one.data for one in await read(reader, 1)] == [b"one"]
+    await stream.trim(applied, stream_id=await stream.ensure())
+    async with await reading(stream, {1: 0}) as reader:
+        assert await reader.fetch(16, wait_s=0.2) == []
+
+
+async def test_a_bundle_that_cannot_be_read_is_a_broken_frame_of_its_partitions(stream: NatsStream) -> None:
+    await stream._append(f"{SUBJECT}.bundle-0", b"nonsense", "bundle")
+    async with await reading(stream, {1: 0, 2: 0}) as reader:
+        assert [(one.partition, one.data) for one in await read(reader, 2)] == [(1, b"nonsense"), (2, b"nonsense")]
 
 
 async def test_another_number_of_partitions_is_refused(server: NatsServer, stream: NatsStream) -> None:

@@ -8,12 +8,14 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from iot_system.domain.bundles import BUNDLE_PARTITIONS
 from iot_system.domain.frames import FRAME_MESSAGES, DeviceFrame, SignalFrame, decode_frame, encode_frame
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.signals import Reported
 from iot_system.errors import IotError, Overloaded, TooLarge, Unavailable
+from iot_system.services.bundling import PUBLISH_FOR_S, Bundling
 from iot_system.services.framing import DEVICE, SIGNAL, chunks_of, frame_of
-from iot_system.services.writer import PATIENCE_S, PUBLISH_FOR_S, QUEUE_MESSAGES_LIMIT, PartitionWriter, Room
+from iot_system.services.writer import PATIENCE_S, QUEUE_MESSAGES_LIMIT, PartitionWriter, Room
 
 from tests.harness.waiting import until
 from tests.unit.services.memory_stream import Failing, MemoryStream, no_trouble
@@ -48,7 +50,7 @@ def reported(number: int) -> Reported:
 
 
 def writer_to(stream: MemoryStream, counted: list[int] | None = None, room: Room | None = None) -> PartitionWriter:
-    return PartitionWriter(0, stream, (counted if counted is not None else []).append, room or Room())
+    return PartitionWriter(0, Bundling(stream), (counted if counted is not None else []).append, room or Room())
 
 
 async def test_a_message_is_sent_at_once_when_nothing_is_in_flight() -> None:
@@ -299,7 +301,7 @@ async def test_telemetry_and_signals_stay_in_one_order_and_share_no_frame() -> N
 async def test_all_partitions_together_hold_so_many_bytes_and_no_more() -> None:
     stream, held, room = MemoryStream(), Held(), Room(limit=1000)
     stream.before = held
-    first, second = writer_to(stream, room=room), PartitionWriter(1, stream, list[int]().append, room)
+    first, second = writer_to(stream, room=room), PartitionWriter(1, Bundling(stream), list[int]().append, room)
     waiting = first.put([said(1, "x" * 900)])
     with pytest.raises(Overloaded, match="bytes wait for the broker; the limit is 1000"):
         second.put([said(2, "x" * 900)])
@@ -308,3 +310,33 @@ async def test_all_partitions_together_hold_so_many_bytes_and_no_more() -> None:
     assert await second.put([said(2, "x" * 900)]) is None
     await second.drain()
     assert room.bytes == 0
+
+
+async def test_frames_of_neighbours_leave_together_and_each_sender_hears_of_its_own() -> None:
+    stream, held, room = MemoryStream(), Held(), Room()
+    stream.before = held
+    bundling = Bundling(stream)
+    writers = [PartitionWriter(number, bundling, list[int]().append, room) for number in (0, 1, BUNDLE_PARTITIONS)]
+    first = [writer.put([said(0)]) for writer in writers]
+    await until(lambda: held.started == 2, within_s=DEADLINE_S)
+    gone, staying = writers[0].put([said(1)]), writers[1].put([said(1)])
+    gone.cancel()
+    held.released.set()
+    assert await asyncio.gather(*first, staying) == [None] * 4
+    await writers[0].drain()
+    by_sequence: dict[int, list[int]] = {}
+    for message in stream.log:
+        by_sequence.setdefault(message.sequence, []).append(message.partition)
+    assert sorted(by_sequence.values()) == [[0, 1], [0, 1], [BUNDLE_PARTITIONS]]
+
+
+async def test_a_bundle_stays_below_the_brokers_limit() -> None:
+    stream, room = MemoryStream(frame_limit=1000), Room()
+    bundling = Bundling(stream)
+    writers = [PartitionWriter(number, bundling, list[int]().append, room) for number in range(5)]
+    assert await asyncio.gather(*(one.put([said(1, "x" * 400)]) for one in writers)) == [None] * 5
+    sizes: dict[int, int] = {}
+    for message in stream.log:
+        sizes[message.sequence] = sizes.get(message.sequence, 0) + len(message.data)
+    assert len(sizes) == 3
+    assert max(sizes.values()) < 1000

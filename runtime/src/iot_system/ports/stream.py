@@ -16,7 +16,11 @@ class StreamLost(Unavailable):
 
 
 class StreamMessage(msgspec.Struct, frozen=True, gc=False):
-    """One frame as it stands in the log; ``sequence`` grows over the whole stream."""
+    """One frame as it stands in the log; ``sequence`` grows over the whole stream.
+
+    Of a bundle, each partition that shares it gets what is its own, under the bundle's sequence: no ``data`` where
+    there is nothing.
+    """
 
     partition: int
     sequence: int
@@ -55,6 +59,13 @@ class Stream(Protocol):
         """
         ...
 
+    async def publish_bundle(self, frames: Mapping[int, bytes], *, message_id: str) -> int:
+        """Append frames of partitions that share bundles (see `iot_system.domain.bundles`), all or none of them.
+
+        Returns and raises as `publish` does.
+        """
+        ...
+
     async def publish_events(self, source: int, data: bytes, *, message_id: str) -> None:
         """Append encoded `iot_system.domain.events.Event` of partition ``source``, durably; the oldest go for it.
 
@@ -71,7 +82,7 @@ class Stream(Protocol):
 
     @property
     def frame_limit(self) -> int:
-        """The largest frame in bytes."""
+        """The largest frame in bytes, and the largest bundle."""
         ...
 
     def read(self, positions: Mapping[int, int], *, stream_id: str) -> Reader:

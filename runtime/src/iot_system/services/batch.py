@@ -49,6 +49,8 @@ class Batch:
             self._partitions[partition.number] = partition
             self._applied[partition.number] = message.sequence
             frames = self._frames.setdefault(partition.number, [])
+            if not message.data:
+                continue
             try:
                 frames.append(decode_frame(message.data))
             except msgspec.MsgspecError as error:

@@ -18,6 +18,7 @@ from iot_system.domain.registry import DeviceAccess
 from iot_system.domain.signals import CommandDelivered, DesiredDelivered, Disconnected, Signal
 from iot_system.errors import Forbidden, IotError, Retry
 from iot_system.ports.stream import Stream
+from iot_system.services.bundling import Bundling
 from iot_system.services.directory import Directory
 from iot_system.services.writer import PartitionWriter, Room
 
@@ -32,9 +33,9 @@ class Intake:
     """See `iot_system.ports.gateway.Gateway.ingest`."""
 
     def __init__(self, stream: Stream, directory: Directory, *, partitions: int) -> None:
-        room = Room()
+        bundling, room = Bundling(stream), Room()
         self._directory = directory
-        self._writers = [PartitionWriter(number, stream, _count, room) for number in range(partitions)]
+        self._writers = [PartitionWriter(number, bundling, _count, room) for number in range(partitions)]
 
     async def ingest(self, principal: Principal, messages: Sequence[Telemetry | Signal]) -> list[Exception | None]:
         """See `iot_system.ports.gateway.Gateway.ingest`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 
 FETCH_FRAMES = 64
 FETCH_WAIT_S = 1.0
-BATCH_FRAMES = 64
+BATCH_FRAMES = 1024
 BATCH_BYTES = 1024 * 1024
 """What one commit takes of the stream at most, but for one frame that is larger."""
-MUCH_BYTES = 64 * 1024
+MUCH_BYTES = 256 * 1024
 """With less, the next commit waits for more until the one before it is done."""
+BUSY_BYTES = 16 * 1024
+GATHER_S = 0.02
+"""After a turn of so many bytes, so long is waited for more, for each commit costs something by itself."""
 
 
 class Reading:
@@ -38,6 +42,8 @@ class Reading:
         self._bytes = 0
         self._news = asyncio.Event()
         self._room = asyncio.Event()
+        self._much = asyncio.Event()
+        self._taken = 0
         self.lag = 0
 
     async def run(self) -> None:
@@ -60,7 +66,10 @@ class Reading:
                         await self._news_or_moved(fetching)
                         shard.turned()
                         if self._arrived and not shard.moved.is_set():
+                            self._taken = 0
                             await shard.apply_on(lambda ahead, claimed=claimed: self._next(claimed, ahead=ahead))  # type: ignore[misc]
+                            if self._taken > BUSY_BYTES:
+                                await self._gather()
                 finally:
                     fetching.cancel()
                     await asyncio.gather(fetching, return_exceptions=True)
@@ -74,9 +83,18 @@ class Reading:
             self._arrived += messages
             self._bytes += sum([len(one.data) for one in messages])
             self._news.set()
+            if self._bytes >= MUCH_BYTES:
+                self._much.set()
             while self._bytes > BATCH_BYTES or len(self._arrived) > BATCH_FRAMES:
                 self._room.clear()
                 await self._room.wait()
+
+    async def _gather(self) -> None:
+        self._much.clear()
+        if self._bytes < MUCH_BYTES:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GATHER_S):
+                    await self._much.wait()
 
     async def _news_or_moved(self, fetching: asyncio.Task[None]) -> None:
         """Raises what fetching does."""
@@ -102,6 +120,7 @@ class Reading:
             messages.append(self._arrived.popleft())
             size += len(messages[-1].data)
         self._bytes -= size
+        self._taken += size
         self._room.set()
         self._shard.turned()
         owned = {number: one for number, one in self._shard.owned.items() if claimed.get(number) is one}

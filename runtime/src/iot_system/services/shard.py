@@ -198,9 +198,9 @@ class Shard:
     async def apply_on(self, begin: Callable[[bool], SteppedWork | None]) -> None:
         """Do one piece of work after the other in one turn, each while the one before it is being committed.
 
-        ``begin`` gives the next, as long as there is any; it is asked whether there is much where the one before is not
-        committed yet. Whoever waits for a turn ends it. Nobody sees what is not committed: that is all within the turn,
-        and where a commit fails, what was built on it begins anew from the store.
+        ``begin`` gives the next, and knows whether one is being committed already, so that only much is worth while;
+        with None the turn is over. Whoever waits for a turn ends it. Nobody sees what is not committed: that is all
+        within the turn, and where a commit fails, what was built on it begins anew from the store.
         """
         touched: set[int] = set()
         committing: asyncio.Task[bool] | None = None
@@ -210,11 +210,9 @@ class Shard:
                 while True:
                     work = None if self._must_end_turn else begin(committing is not None)
                     if work is None:
-                        if committing is None or not await committing or self._must_end_turn:
-                            return
-                        touched.clear()
-                        committing = None
-                        continue
+                        if committing is not None:
+                            await committing
+                        return
                     touched.update(work.partitions)
                     await self._patiently(lambda work=work: work.load(self._store))  # type: ignore[misc]
                     touched.update(work.partitions)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from uuid import uuid4
 
 import msgspec
 import structlog
@@ -13,15 +12,12 @@ import structlog
 from iot_system.domain.frames import FRAME_MESSAGES
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.signals import Signal
-from iot_system.errors import IotError, Overloaded, TooLarge, Unavailable
-from iot_system.ports.stream import Stream
+from iot_system.errors import IotError, Overloaded, Unavailable
+from iot_system.services.bundling import Bundling
 from iot_system.services.framing import DEVICE, HEAD_BYTES, SIGNAL, Chunk, chunks_of, frame_of
 
 QUEUE_MESSAGES_LIMIT = 50_000
 QUEUE_BYTES_LIMIT = 64 * 1024 * 1024
-PUBLISH_FOR_S = 15.0
-"""How long a frame is tried again before its senders hear that it is not stored."""
-RETRY_S = 0.2
 PATIENCE_S = 0.01
 """How long what may wait does so for something to share its frame with."""
 log = structlog.get_logger()
@@ -60,9 +56,9 @@ class Parcel(msgspec.Struct):
 class PartitionWriter:
     """Orders the messages of one partition: one publish in flight, the next frame takes what gathered meanwhile."""
 
-    def __init__(self, partition: int, stream: Stream, on_frame: Callable[[int], None], room: Room) -> None:
+    def __init__(self, partition: int, bundling: Bundling, on_frame: Callable[[int], None], room: Room) -> None:
         self._partition = partition
-        self._stream = stream
+        self._bundling = bundling
         self._on_frame = on_frame
         self._room = room
         self._parcels: deque[Parcel] = deque()
@@ -79,7 +75,7 @@ class PartitionWriter:
         """
         if self._queued + len(messages) > QUEUE_MESSAGES_LIMIT:
             raise Overloaded(f"{self._queued} messages wait for partition {self._partition}; send more slowly")
-        chunks = chunks_of(messages, self._stream.frame_limit - HEAD_BYTES)
+        chunks = chunks_of(messages, self._bundling.frame_limit - HEAD_BYTES)
         stored: asyncio.Future[IotError | None] = asyncio.get_running_loop().create_future()
         parcel = Parcel(DEVICE if isinstance(messages[0], Telemetry) else SIGNAL, chunks, stored)
         self._room.take(parcel.bytes)
@@ -147,7 +143,7 @@ class PartitionWriter:
         while self._parcels and count < FRAME_MESSAGES:
             following = self._parcels[0]
             size += following.bytes
-            if following.kind is not parcels[0].kind or size > self._stream.frame_limit:
+            if following.kind is not parcels[0].kind or size > self._bundling.frame_limit:
                 break
             count += following.messages
             parcels.append(self._parcels.popleft())
@@ -159,26 +155,11 @@ class PartitionWriter:
         frames = [chunks] if len(parcels) > 1 else [[chunk] for chunk in chunks]
         for frame in frames:
             try:
-                await self._publish(frame_of(kind, frame))
+                await self._bundling.publish(self._partition, frame_of(kind, frame))
             except IotError as problem:
                 return problem
             self._on_frame(sum(chunk.messages for chunk in frame))
         return None
-
-    async def _publish(self, data: bytes) -> None:
-        if len(data) > self._stream.frame_limit:
-            raise TooLarge(f"a message has {len(data)} bytes; the limit is {self._stream.frame_limit}")
-        message_id = uuid4().hex
-        deadline = asyncio.get_running_loop().time() + PUBLISH_FOR_S
-        while True:
-            try:
-                await self._stream.publish(self._partition, data, message_id=message_id)
-            except Unavailable:
-                if asyncio.get_running_loop().time() + RETRY_S > deadline:
-                    raise
-                await asyncio.sleep(RETRY_S)
-            else:
-                return
 
 
 def _tell(parcels: Sequence[Parcel], outcome: IotError | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from iot_system.domain.bundles import bundle_of, decode_bundle, sharing
 from iot_system.errors import Unavailable
 from iot_system.ports.stream import StreamMessage
 
@@ -22,6 +23,8 @@ PULL_EXPIRES_S = 20.0
 HEARTBEAT_S = 2.0
 INACTIVE_S = 30.0
 PULL_BYTES = 16 * 1024 * 1024
+BUNDLE = "bundle-"
+"""How the last part of a bundle's subject begins, its number follows; that of a frame is its partition."""
 
 
 class NatsReader:
@@ -48,7 +51,8 @@ class NatsReader:
         self._stream = stream
         self._subject = subject
         self._positions = dict(positions)
-        self._filters = [f"{subject}.*"] if len(positions) == of else [f"{subject}.{one}" for one in positions]
+        self._of = of
+        self._filters = [f"{subject}.*"] if len(positions) == of else _filters(subject, positions)
         self._verify = verify
         self._inbox: Subscription | None = None
         self._consumer = ""
@@ -111,11 +115,18 @@ class NatsReader:
         if metadata.sequence.consumer != self._delivered:
             raise nats.errors.Error(f"delivery {metadata.sequence.consumer} came where {self._delivered} was due")
         self.pending = metadata.num_pending
-        partition, sequence = int(message.subject.rpartition(".")[2]), metadata.sequence.stream
-        if sequence <= self._positions[partition]:
-            return []
-        self._positions[partition] = sequence
-        return [StreamMessage(partition, sequence, message.data)]
+        sequence, positions = metadata.sequence.stream, self._positions
+        partitions = partitions_of(message.subject, self._of)
+        fresh = [one for one in partitions if positions.get(one, sequence) < sequence]
+        for partition in fresh:
+            positions[partition] = sequence
+        if not is_bundle(message.subject):
+            return [StreamMessage(partition, sequence, message.data) for partition in fresh]
+        try:
+            frames = decode_bundle(message.data)
+        except msgspec.MsgspecError:  # told, and passed over, as a frame that cannot be decoded
+            frames = dict.fromkeys(fresh, message.data)
+        return [StreamMessage(partition, sequence, frames.get(partition, b"")) for partition in fresh]
 
     def _on_conflict(self, description: str) -> None:
         """A pull that met a limit is over; anything else (consumer deleted, leader changed) starts anew."""
@@ -173,3 +184,21 @@ class NatsReader:
                 await self._jetstream.delete_consumer(self._stream, self._consumer)
         except (nats.errors.Error, TimeoutError, OSError):
             return  # the broker forgets it after INACTIVE_S
+
+
+def is_bundle(subject: str) -> bool:
+    """Whether messages with this subject are bundles."""
+    return subject.rpartition(".")[2].startswith(BUNDLE)
+
+
+def partitions_of(subject: str, of: int) -> Sequence[int]:
+    """Whose frames a message with this subject may hold."""
+    name = subject.rpartition(".")[2]
+    if not is_bundle(subject):
+        return (int(name),)
+    return [partition for partition in sharing(int(name.removeprefix(BUNDLE))) if partition < of]
+
+
+def _filters(subject: str, partitions: Iterable[int]) -> list[str]:
+    names = {str(one): None for one in partitions} | {f"{BUNDLE}{bundle_of(one)}": None for one in partitions}
+    return [f"{subject}.{name}" for name in names]

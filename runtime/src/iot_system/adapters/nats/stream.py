@@ -16,7 +16,8 @@ from iot_system.adapters.nats.answers import IS_FULL, TOO_LARGE, decode_answer
 from iot_system.adapters.nats.events import EVENTS, READINGS, SUBJECTS
 from iot_system.adapters.nats.logs import provide_logs
 from iot_system.adapters.nats.providing import find, limit
-from iot_system.adapters.nats.reader import NatsReader
+from iot_system.adapters.nats.reader import BUNDLE, NatsReader, partitions_of
+from iot_system.domain.bundles import bundle_of, encode_bundle
 from iot_system.domain.ids import HASH_VERSION
 from iot_system.errors import InvalidSetting, Overloaded, TooLarge, Unavailable
 from iot_system.ports.stream import StreamLost
@@ -91,6 +92,11 @@ class NatsStream:
         """See `iot_system.ports.stream.Stream.publish`."""
         return await self._append(f"{SUBJECT}.{partition}", data, message_id)
 
+    async def publish_bundle(self, frames: Mapping[int, bytes], *, message_id: str) -> int:
+        """See `iot_system.ports.stream.Stream.publish_bundle`."""
+        number = bundle_of(min(frames))
+        return await self._append(f"{SUBJECT}.{BUNDLE}{number}", encode_bundle(frames), message_id)
+
     async def publish_events(self, source: int, data: bytes, *, message_id: str) -> None:
         """See `iot_system.ports.stream.Stream.publish_events`."""
         await self._append(f"{SUBJECTS[EVENTS]}.{source}", data, message_id)
@@ -137,12 +143,13 @@ class NatsStream:
         try:
             info = await self._jetstream.stream_info(STREAM, subjects_filter=f"{SUBJECT}.*")
             _compare(info, stream_id, max(applied.values(), default=0))
-            partitions = [int(subject.rpartition(".")[2]) for subject in info.state.subjects or {}]
-            newest = await asyncio.gather(*(self._newest(partition) for partition in partitions))
+            subjects = list(info.state.subjects or {})
+            newest = await asyncio.gather(*(self._newest(subject) for subject in subjects))
             keep_from = info.state.last_seq + 1
-            for partition, sequence in zip(partitions, newest, strict=True):
-                if sequence > applied.get(partition, 0):
-                    keep_from = min(keep_from, applied.get(partition, 0) + 1)
+            for subject, sequence in zip(subjects, newest, strict=True):
+                for partition in partitions_of(subject, self._settings.partitions):
+                    if sequence > applied.get(partition, 0):
+                        keep_from = min(keep_from, applied.get(partition, 0) + 1)
             if keep_from > info.state.first_seq:
                 await self._jetstream.purge_stream(STREAM, seq=keep_from)
         except (nats.errors.Error, TimeoutError) as error:
@@ -155,8 +162,8 @@ class NatsStream:
         except (nats.errors.Error, TimeoutError) as error:
             raise Unavailable(f"the stream could not be cleared: {error}") from error
 
-    async def _newest(self, partition: int) -> int:
-        message = await self._jetstream.get_last_msg(STREAM, f"{SUBJECT}.{partition}")
+    async def _newest(self, subject: str) -> int:
+        message = await self._jetstream.get_last_msg(STREAM, subject)
         return message.seq or 0
 
     async def _provide(self) -> StreamInfo:
