@@ -115,6 +115,24 @@ def test_a_command_whose_delivery_is_not_confirmed_is_sent_again_while_the_devic
     assert len(world.deliveries) == sent + 3
 
 
+def test_with_a_command_goes_the_one_that_is_on_its_way_before_it(world: World) -> None:
+    world.connect("d")
+    for id_ in "ab":
+        world.put("d", id_)
+    world.signal(CommandDelivered("d", "a", 1))
+    world.put("d", "c")
+    words = [([one.id for one in word.commands], word.behind) for word in world.deliveries if word.commands]
+    assert words == [(["a"], None), (["b"], "a"), (["c"], "b")]
+    world.deliveries.clear()
+    many = [f"m{number:02}" for number in range(COMMANDS_PER_DELIVERY)]
+    for id_ in many:
+        world.put("d", id_)
+    world.deliveries.clear()
+    world.connect("d", "c2")
+    words = [([one.id for one in word.commands], word.behind) for word in world.deliveries if word.commands]
+    assert words == [(["a", "b", "c", *many[:7]], None), (many[7:], many[6])]
+
+
 def test_only_what_waits_long_enough_is_sent_again(world: World) -> None:
     world.connect("d")
     world.put("d", "one")

@@ -47,8 +47,14 @@ class Line:
         done = [session.acknowledge(packet_id) for packet_id in list(session.in_flight)]
         self.downlink.acknowledged([one for one in done if one is not None])
 
-    def give(self, *commands: Command, desired: deliveries.Desired | None = None, device: str = "one") -> None:
-        self.downlink.deliver(deliveries.Delivery(device, "k", desired, list(commands)))
+    def give(
+        self,
+        *commands: Command,
+        desired: deliveries.Desired | None = None,
+        device: str = "one",
+        behind: str | None = None,
+    ) -> None:
+        self.downlink.deliver(deliveries.Delivery(device, "k", desired, list(commands), behind))
 
     def payloads(self) -> list[Any]:
         return [json.loads(one.payload) for one in self.sent]
@@ -119,8 +125,54 @@ def test_a_command_that_is_sent_again_while_it_is_on_its_way_does_not_pile_up() 
     line.acknowledge()
     delivered = [one.command for one in line.said if isinstance(one, CommandDelivered)]
     assert delivered == ["a", "b"]
+
+
+def test_a_command_that_is_sent_again_after_newer_ones_is_not_given_again_but_told_as_delivered() -> None:
+    line = Line("v1/devices/me/commands/+/+")
+    line.give(command("a"), command("b"))
+    line.acknowledge()
+    said = len(line.said)
     line.give(command("a"))
-    assert [one.id for one in line.sent] == ["cone/a", "cone/b", "cone/a"]
+    assert line.said[said:] == [CommandDelivered("one", "a", said + 1)]
+    assert [one.id for one in line.sent] == ["cone/a", "cone/b"]
+
+
+def test_who_subscribes_anew_gets_all_commands_again() -> None:
+    line = Line("v1/devices/me/commands/+/+")
+    line.give(command("a"))
+    line.acknowledge()
+    line.downlink.subscribed([Subscription("v1/devices/me/commands/+/+", 1)])
+    line.give(command("a"))
+    assert [one.id for one in line.sent] == ["cone/a", "cone/a"]
+
+
+def test_a_command_behind_one_that_was_lost_waits_and_all_is_asked_for_once() -> None:
+    line = Line("v1/devices/me/commands/+/+")
+    line.give(command("a"))
+    said = len(line.said)
+    line.give(command("c"), behind="b")
+    line.give(command("d"), behind="c")
+    assert line.said[said:] == [connected("one", desired=False, commands=True, time_us=said + 1)]
+    line.give(*map(command, "abcd"))
+    line.give(command("e"), behind="d")
+    assert [one.id for one in line.sent] == ["cone/a", "cone/b", "cone/c", "cone/d", "cone/e"]
+
+
+def test_a_command_that_found_no_room_is_given_once_there_is() -> None:
+    line = Line("v1/devices/me/commands/+/+", limits=MqttLimits(queued_messages=1))
+    line.give(command("a"))
+    line.give(command("b"), behind="a")
+    assert [one.id for one in line.sent] == ["cone/a"]
+    line.acknowledge()
+    line.give(command("b"))
+    assert [one.id for one in line.sent] == ["cone/a", "cone/b"]
+
+
+def test_a_command_that_the_device_does_not_listen_to_is_never_told_as_delivered() -> None:
+    line = Line("v1/devices/me/commands/+/stop")
+    line.give(command("a"))
+    line.give(command("a"))
+    assert not any(isinstance(one, CommandDelivered) for one in line.said)
 
 
 def test_with_qos_0_what_is_written_counts_as_delivered() -> None:

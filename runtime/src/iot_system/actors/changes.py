@@ -100,9 +100,11 @@ class Changes:
         if connection is None:
             return
         deliveries = self.deliveries.setdefault(connection.gateway, [])
+        id_, behind = actor.device.id, _sent_before(actor, commands[0]) if commands else None
         for first in range(0, len(commands) or 1, COMMANDS_PER_DELIVERY):
             part = list(commands[first : first + COMMANDS_PER_DELIVERY])
-            deliveries.append(Delivery(actor.device.id, connection.connection, desired if first == 0 else None, part))
+            deliveries.append(Delivery(id_, connection.connection, desired if first == 0 else None, part, behind))
+            behind = part[-1].id if part else None
 
     def fail(self, actor: Actor, why: str, *, failure: Failure | None = None) -> None:
         """Count an error of ``actor`` and tell it, with the message where a behaviour raised."""
@@ -115,3 +117,14 @@ class Changes:
         self.events.append(actor.event("error", {"error": why, "handler": failure.handler if failure else None}))
         if failure is not None:
             self.failures.append(failure)
+
+
+def _sent_before(actor: DeviceActor, command: Command) -> str | None:
+    """The last command before ``command`` that is sent and not known to be delivered."""
+    before = None
+    for one in actor.commands.values():
+        if one.id == command.id:
+            break
+        if one.status == "sent":
+            before = one.id
+    return before

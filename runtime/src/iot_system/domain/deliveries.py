@@ -20,13 +20,15 @@ class Desired(msgspec.Struct, frozen=True, array_like=True):
 class Delivery(msgspec.Struct, frozen=True, array_like=True):
     """What the device is to get over one connection: its desired state, then commands in their order.
 
-    Nothing at all asks whether the connection is still there, which a `Connected` answers.
+    Nothing at all asks whether the connection is still there, which a `Connected` answers. ``behind`` is the id of the
+    command that was sent before these and is not known to be delivered: who never heard of it has lost it.
     """
 
     device: str
     connection: str
     desired: Desired | None
     commands: list[Command]
+    behind: str | None = None
 
 
 encode_deliveries = msgspec.msgpack.Encoder().encode

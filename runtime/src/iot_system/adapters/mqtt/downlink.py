@@ -1,7 +1,8 @@
 """What a device's connection is sent: desired state and commands, its own and those of devices it is the gateway of.
 
-The actor of the device decides what is sent and sends it again: here nothing is kept. A device's name in the topics is
-the one that it has subscribed with, its id or ``me``.
+The actor of the device decides what is sent and sends it again: here nothing is kept but what was given, so that
+commands come in their order whatever of the actor's words is lost or repeated. A device's name in the topics is the one
+that it has subscribed with, its id or ``me``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from iot_system.adapters.mqtt.properties import NO_PROPERTIES, Properties
 from iot_system.adapters.mqtt.session import Delivery
 from iot_system.adapters.mqtt.topics import overlap
 from iot_system.domain import deliveries
-from iot_system.domain.commands import Command
+from iot_system.domain.commands import OPEN_LIMIT, Command
 from iot_system.domain.ids import ME
 from iot_system.domain.signals import CommandDelivered, Connected, DesiredDelivered, Disconnected, Signal
 from iot_system.ports.broker import Subscription
@@ -61,6 +62,10 @@ class Downlink:
         """By device: of the desired state that was given last."""
         self._owed: set[str] = set()
         """Devices whose desired state did not fit: they are given the whole when there is room again."""
+        self._missing: set[str] = set()
+        """Devices that a word with commands was lost for: all was asked for, and what is behind it must wait."""
+        self._given: dict[str, dict[str, bool]] = {}
+        """By device: the last commands that came, and whether the device listens to such."""
 
     def begin(self) -> None:
         """The device is connected, with what its session has subscribed to."""
@@ -85,19 +90,44 @@ class Downlink:
         messages: list[Delivery] = []
         if delivery.desired is not None and self._follows(device, delivery.desired):
             messages += self._desired(device, delivery.desired)
-        waiting = self._waiting() if delivery.commands else frozenset()
-        for command in delivery.commands:
-            if f"{_COMMAND}{device}/{command.id}" not in waiting:
-                messages += self._command(command)
-        if not messages:
-            return
-        dropped = {id(one) for one in self._member.client.deliver(messages)}
+        if not self._send(messages):
+            self._owed.add(device)
+        if delivery.commands and self._continues(device, delivery.behind):
+            self._commands(device, delivery.commands)
+
+    def _continues(self, device: str, behind: str | None) -> bool:
+        """Whether commands may be given now, for the one before them was; else all is asked for, once."""
+        if behind is None or behind in self._given.get(device, ()):
+            self._missing.discard(device)
+            return True
+        if device not in self._missing:
+            self._missing.add(device)
+            self._connected(device)
+        return False
+
+    def _commands(self, device: str, commands: Iterable[Command]) -> None:
+        """Give what was not given yet; the owner is told again of what it does not know to be delivered."""
+        given = self._given.setdefault(device, {})
+        waiting = self._waiting()
+        for command in commands:
+            if f"{_COMMAND}{device}/{command.id}" in waiting:
+                given[command.id] = True
+            elif command.id not in given:
+                messages = self._command(command)
+                if self._send(messages):
+                    given[command.id] = bool(messages)
+            elif given[command.id]:
+                self._say(CommandDelivered(device, command.id, self._now_us()))
+        while len(given) > OPEN_LIMIT:
+            del given[next(iter(given))]
+
+    def _send(self, messages: Sequence[Delivery]) -> bool:
+        """False where some of them find no room, or are too large for the client."""
+        dropped = {id(one) for one in self._member.client.deliver(messages)} if messages else set()
         for one in messages:
-            if id(one) in dropped:
-                if one.id.startswith(_DESIRED):
-                    self._owed.add(device)
-            elif not one.qos:
+            if id(one) not in dropped and not one.qos:
                 self._delivered(one)
+        return dropped.isdisjoint(map(id, messages))
 
     def acknowledged(self, messages: Iterable[Delivery]) -> None:
         """The client has these."""
@@ -117,8 +147,10 @@ class Downlink:
         before, self._wants = self._wants, self._wanted()
         for device, wants in self._wants.items():
             if wants != before.get(device) or device in again:
+                self._given.pop(device, None)
                 self._connected(device)
         for device in before.keys() - self._wants.keys():
+            self._given.pop(device, None)
             self._say(Disconnected(device, self._connection, "unsubscribed", self._now_us()))
 
     def _connected(self, device: str) -> None:
