@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from iot_system.domain.readings import Telemetry, Value
 from iot_system.domain.registry import Device
-from iot_system.domain.twin import DeviceState, Latest
+from iot_system.domain.twin import DeviceState
 
 from bench.workload import Workload, device, room
 
@@ -34,8 +34,7 @@ def state(number: int, metrics: int) -> DeviceState:
     if not metrics:
         return DeviceState()
     message = _telemetry(number, next(Workload(1, START_MS, metrics=metrics).payloads(number)))
-    latest = {metric: Latest(message.time_us, value) for metric, value in message.values.items()}
-    return DeviceState(latest=latest, last_seen_us=message.time_us)
+    return DeviceState(values=message.values, times=message.time_us, last_seen_us=message.time_us)
 
 
 class Conversation:

@@ -218,7 +218,8 @@ async def test_commits_of_different_partitions_at_once_are_all_there(store: Stor
 
 async def test_states_come_back_as_they_were(owner: Owner, another: Opener) -> None:
     device = DeviceState(
-        latest={"t": Latest(5, 21.5), "n": Latest(6, 3), "b": Latest(7, True), "j": Latest(8, {"a": [1, 2.5, None]})},
+        values={"t": 21.5, "n": 3, "b": True, "j": {"a": [1, 2.5, None]}},
+        times={"t": 5, "n": 6, "b": 7, "j": 8},
         reported={"on": True, "depth": {"x": 1.0}},
         reported_version=3,
         last_seen_us=8,

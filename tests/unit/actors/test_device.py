@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from iot_system.actors.changes import Changes
 from iot_system.actors.device import RECENT_IDS, DeviceActor
 from iot_system.actors.effects import Effect, Remember, Report
 from iot_system.actors.reactions import react
 from iot_system.actors.stored import Stored
+from iot_system.adapters.blobs import decode_device_state, encode_blob
 from iot_system.domain.history import Reading
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device
@@ -120,3 +123,27 @@ def test_no_state_is_shared_between_new_devices() -> None:
     one.receive(said(5, id_="m"), Stored(), {})
     apply(one, Report({"a": 1}), Remember({"b": 1}))
     assert other.state == DeviceState()
+
+
+@given(
+    st.lists(
+        st.tuples(st.sets(st.sampled_from("abc"), min_size=1), st.integers(1, 12), st.booleans(), st.booleans()),
+        max_size=12,
+    )
+)
+def test_whatever_comes_together_or_late_the_newest_of_each_metric_is_kept_with_its_time(
+    told: list[tuple[set[str], int, bool, bool]],
+) -> None:
+    actor, stored = DeviceActor(Device(id="d"), DeviceState()), Stored()
+    newest: dict[str, Latest] = {}
+    for number, (metrics, time_us, has_text, is_alone) in enumerate(told):
+        value: float | str = f"{number}" if has_text else float(number)
+        message = Telemetry("d", time_us, dict.fromkeys(sorted(metrics), value))
+        if is_alone or not actor.receive_newer([message]):
+            actor.receive(message, stored, {})
+        for metric in metrics:
+            if metric not in newest or newest[metric].time_us < time_us:
+                newest[metric] = Latest(time_us, value)
+        assert message.values == dict.fromkeys(metrics, value), "a message is others' too"
+        assert actor.state.latest == newest
+        assert decode_device_state(encode_blob(actor.state)) == actor.state

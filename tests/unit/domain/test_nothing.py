@@ -28,8 +28,18 @@ def test_states_that_have_nothing_share_it_and_are_stored_as_ever() -> None:
     assert msgspec.json.encode(state.desired) == b"{}"
 
 
-def test_times_that_are_equal_are_in_memory_once_and_others_stay_apart() -> None:
-    latest = {"a": Latest(AT_US, 1.5), "b": Latest(AT_US, 2.5), "c": Latest(AT_US - 7, True), "d": Latest(AT_US, "x")}
-    state = decode_device_state(encode_blob(DeviceState(latest=latest, last_seen_us=AT_US)))
-    assert state == DeviceState(latest=latest, last_seen_us=AT_US)
-    assert state.latest["a"].time_us is state.latest["b"].time_us is state.last_seen_us
+def test_newest_values_of_a_state_that_had_a_time_with_each_are_read() -> None:
+    apart = {"latest": {"a": [AT_US, 1.5], "b": [AT_US - 7, True]}, "last_seen_us": AT_US, "seq": 3}
+    state = decode_device_state(msgspec.msgpack.encode(apart))
+    assert state.latest == {"a": Latest(AT_US, 1.5), "b": Latest(AT_US - 7, True)}
+    assert (state.newest_us, state.time_of("b"), state.time_of("c")) == (AT_US, AT_US - 7, None)
+    again = decode_device_state(encode_blob(state))
+    assert again == state
+    assert "latest" not in msgspec.msgpack.decode(encode_blob(state))
+
+
+def test_values_of_one_time_share_it() -> None:
+    together = {"latest": {"a": [AT_US, 1.5], "b": [AT_US, "x"]}, "last_seen_us": AT_US}
+    state = decode_device_state(msgspec.msgpack.encode(together))
+    assert state == DeviceState(values={"a": 1.5, "b": "x"}, times=AT_US, last_seen_us=AT_US)
+    assert state.times is state.last_seen_us

@@ -121,8 +121,9 @@ class MemoryGateway:
             reading = Reading(message.device, metric, message.time_us, value)
             self.history[message.device, metric, message.time_us] = reading
             latest = Latest(message.time_us, value)
-            if metric not in state.latest or state.latest[metric].time_us <= message.time_us:
-                state.latest[metric] = latest
+            if (state.time_of(metric) or 0) <= message.time_us:
+                times = state.time_of_each() | {metric: message.time_us}
+                state.keep(state.values | {metric: value}, times)
             if room is not None:
                 self._store_in_room(room, reading, latest)
 

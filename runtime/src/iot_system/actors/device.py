@@ -16,7 +16,7 @@ from iot_system.domain.events import Event, EventKind
 from iot_system.domain.history import Reading
 from iot_system.domain.readings import METRICS_LIMIT, Telemetry, Value
 from iot_system.domain.registry import Device
-from iot_system.domain.twin import DeviceState, Latest, takes_value
+from iot_system.domain.twin import DeviceState, takes_value
 
 RECENT_IDS = 32
 """How many message ids a device remembers, to recognise a re-send."""
@@ -37,7 +37,7 @@ class DeviceActor(Actor):
         self.state = state
         self.commands: Mapping[str, Command] = _NO_COMMANDS
         self.now_us = 0
-        self._newest_us = max([one.time_us for one in state.latest.values()], default=-1)
+        self._newest_us = state.newest_us
 
     def on_reading(self, reading: Reading) -> Iterable[Effect] | None:
         """React to one new reading; called in the order of acknowledgement, never twice for the same reading."""
@@ -62,8 +62,8 @@ class DeviceActor(Actor):
 
     def is_newest(self, reading: Reading) -> bool:
         """Whether no newer reading of the same metric is known; readings may come late."""
-        newest = self.state.latest.get(reading.metric)
-        return newest is None or reading.time_us >= newest.time_us
+        newest_us = self.state.time_of(reading.metric)
+        return newest_us is None or reading.time_us >= newest_us
 
     @property
     def address(self) -> Address:
@@ -136,21 +136,23 @@ class DeviceActor(Actor):
             if message.time_us <= newest_us or message.seq is not None or message.id is not None:
                 return False
             newest_us = message.time_us
-        latest = self.state.latest
+        state = self.state
         metrics = set[str]().union(*[message.values for message in messages])
-        if not latest.keys() >= metrics:
+        if not state.values.keys() >= metrics:
             return False
         if not _SMALL.issuperset(map(type, chain.from_iterable([message.values.values() for message in messages]))):
             return False
-        for message in reversed(messages):
-            for metric, value in message.values.items():
-                if metric in metrics:
-                    metrics.remove(metric)
-                    latest[metric] = Latest(message.time_us, value)
-            if not metrics:
-                break
+        last = messages[-1]
+        if len(last.values) == len(state.values):
+            state.values, state.times = last.values, last.time_us
+        else:
+            values, times = dict(state.values), state.time_of_each()
+            for message in messages:
+                values.update(message.values)
+                times.update(dict.fromkeys(message.values, message.time_us))
+            state.keep(values, times)
         self._newest_us = newest_us
-        self.state.last_seen_us = max(self.state.last_seen_us, newest_us)
+        state.last_seen_us = max(state.last_seen_us, newest_us)
         return True
 
     def receive(self, message: Telemetry, stored: Stored, refused: dict[str, str]) -> Telemetry | None:
@@ -167,18 +169,23 @@ class DeviceActor(Actor):
             self.remember_id(message.id)
         if time_us > state.last_seen_us:
             state.last_seen_us = time_us
-        latest = state.latest
         if time_us > self._newest_us:
             self._newest_us = time_us
             newer = fresh = message.values
+            if fresh.keys() == state.values.keys() and _SMALL.issuperset(map(type, fresh.values())):
+                state.values, state.times = dict(fresh), time_us
+                stored.join([message])
+                return message
         else:
             fresh = self._not_stored(message, stored)
             newer = {metric: value for metric, value in fresh.items() if not self._is_late(metric, time_us)}
+        values, times = dict(state.values), state.time_of_each()
         for metric, value in newer.items():
-            if (type(value) in _SMALL and metric in latest) or (why := self._why_not(metric, value)) is None:
-                latest[metric] = Latest(time_us, value)
+            if (type(value) in _SMALL and metric in values) or (why := _why_not(values, metric, value)) is None:
+                values[metric], times[metric] = value, time_us
             else:
                 refused[metric] = why
+        state.keep(values, times)
         if refused:
             fresh = {metric: value for metric, value in fresh.items() if metric not in refused}
         if not fresh:
@@ -196,13 +203,13 @@ class DeviceActor(Actor):
         }
 
     def _is_late(self, metric: str, time_us: int) -> bool:
-        newest = self.state.latest.get(metric)
-        return newest is not None and time_us <= newest.time_us
+        newest_us = self.state.time_of(metric)
+        return newest_us is not None and time_us <= newest_us
 
-    def _why_not(self, metric: str, value: Value) -> str | None:
-        latest = self.state.latest
-        if metric not in latest and len(latest) >= METRICS_LIMIT:
-            return f"metric {metric!r} would be one more than {METRICS_LIMIT}, the limit of a device"
-        if not takes_value(((name, one.value) for name, one in latest.items()), metric, value):
-            return f"the newest texts and objects of the device would be too large with metric {metric!r}"
-        return None
+
+def _why_not(values: Mapping[str, Value], metric: str, value: Value) -> str | None:
+    if metric not in values and len(values) >= METRICS_LIMIT:
+        return f"metric {metric!r} would be one more than {METRICS_LIMIT}, the limit of a device"
+    if not takes_value(values.items(), metric, value):
+        return f"the newest texts and objects of the device would be too large with metric {metric!r}"
+    return None

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from iot_system.domain.twin import DeviceState, Latest, RoomState
+from iot_system.domain.nothing import NOTHING
+from iot_system.domain.twin import DeviceState, RoomState
 
 encode_blob: Callable[[DeviceState | RoomState | msgspec.Raw | Mapping[int, int]], bytes] = (
     msgspec.msgpack.Encoder().encode
@@ -18,12 +19,14 @@ EMPTY = encode_blob({})
 
 
 def decode_device_state(blob: bytes) -> DeviceState:
-    """The state of a device. Metrics mostly came together, so times that are equal are in memory once."""
+    """The state of a device, whichever form it was stored in."""
     state = _decode_device_state(blob)
-    latest, time_us = state.latest, state.last_seen_us
-    for metric, one in latest.items():
-        if one.time_us == time_us:
-            latest[metric] = Latest(time_us, one.value)
-        else:
-            time_us = one.time_us
+    if before := state.before:
+        state.before = NOTHING
+        state.keep(
+            {metric: one.value for metric, one in before.items()},
+            {metric: one.time_us for metric, one in before.items()},
+        )
+    if state.times == state.last_seen_us:
+        state.times = state.last_seen_us  # mostly: one number less in memory
     return state

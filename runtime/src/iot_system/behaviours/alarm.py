@@ -82,8 +82,7 @@ class Alarm(DeviceActor):
 
     def _latest(self, metric: str) -> float | None:
         """The newest value of a metric, if it is a number."""
-        latest = self.state.latest.get(metric)
-        return _number(latest.value) if latest is not None else None
+        return _number(self.state.values.get(metric))
 
     def _judge(self, value: float, time_us: int) -> Iterator[Effect]:
         settings, now = self._settings, self._memory
@@ -127,5 +126,5 @@ class Alarm(DeviceActor):
         return read_settings(self.desired, "alarm", Settings)[0]
 
 
-def _number(value: Value) -> float | None:
+def _number(value: Value | None) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

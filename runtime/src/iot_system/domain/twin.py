@@ -48,7 +48,10 @@ class Connection(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class DeviceState(msgspec.Struct, omit_defaults=True, gc=False):
     """Everything a device actor knows; persisted whole with each commit that changes it."""
 
-    latest: dict[str, Latest] = {}
+    values: dict[str, Value] = NOTHING
+    """The newest of each metric. Never changed in place: where a message bore all of them, they are the message's."""
+    times: int | dict[str, int] = -1
+    """When (µs since 1970): of all of them, or of each where they differ."""
     reported: dict[str, Any] = NOTHING
     reported_version: int = 0
     desired: dict[str, Any] = NOTHING
@@ -78,6 +81,33 @@ class DeviceState(msgspec.Struct, omit_defaults=True, gc=False):
     """Of the behaviour that wrote ``extra``."""
     given: int = 0
     """How many commands the behaviour has given: what makes their ids differ."""
+    before: dict[str, Latest] = msgspec.field(default=NOTHING, name="latest")
+    """How states were stored that had a time with each value; none is in memory."""
+
+    @property
+    def latest(self) -> dict[str, Latest]:
+        """The newest of each metric with its time; put together for who asks."""
+        return {metric: Latest(time_us, self.values[metric]) for metric, time_us in self.time_of_each().items()}
+
+    @property
+    def newest_us(self) -> int:
+        """The newest time of all; -1 where there is none."""
+        return self.times if isinstance(self.times, int) else max(self.times.values(), default=-1)
+
+    def time_of(self, metric: str) -> int | None:
+        """When the newest value of ``metric`` is from."""
+        if metric not in self.values:
+            return None
+        return self.times if isinstance(self.times, int) else self.times[metric]
+
+    def time_of_each(self) -> dict[str, int]:
+        """By metric; the caller's own."""
+        return dict.fromkeys(self.values, self.times) if isinstance(self.times, int) else dict(self.times)
+
+    def keep(self, values: dict[str, Value], times: dict[str, int]) -> None:
+        """These are the newest from now on; both have the same metrics."""
+        all_times = set(times.values())
+        self.values, self.times = values, times if len(all_times) > 1 else max(all_times, default=-1)
 
 
 class Aggregate(msgspec.Struct, omit_defaults=True, gc=False):
