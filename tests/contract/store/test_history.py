@@ -50,6 +50,43 @@ async def test_values_of_every_kind_come_back_exactly(owner: Owner) -> None:
     assert [exactly(value) for value in stored] == [exactly(value) for value in VALUES]
 
 
+MIXED: dict[str, Value] = {
+    "text": "x", "whole": 2, "flag": True, "number": 1.5, "json": {"k": 1}, "low": -0.5, "off": False, "minus": -7,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("metrics", [list(MIXED), ["whole", "flag"], ["number", "low"], ["flag", "off"], ["whole"]])
+@pytest.mark.parametrize("count", [1, 20])
+async def test_what_a_message_bears_comes_back_one_by_one(owner: Owner, count: int, metrics: list[str]) -> None:
+    await owner.register("d", "e")
+    readings = [
+        Reading(device, metric, time_us, MIXED[metric])
+        for device in "de"
+        for time_us in range(count)
+        for metric in metrics
+    ]
+    await owner.commit(readings)
+    stored = (await owner.store.readings(HistoryQuery(device="e", limit=1000))).items
+    ordered = sorted([one for one in readings if one.device == "e"], key=lambda one: (one.time_us, one.metric))
+    assert [(one.metric, one.time_us, exactly(one.value)) for one in stored] == [
+        (one.metric, one.time_us, exactly(one.value)) for one in ordered
+    ]
+    unknown = [Reading("e", metric, count, 1.0) for metric in metrics] + [Reading("e", "other", 0, 1.0)]
+    assert await owner.store.known([*readings, *unknown]) == {(one.device, one.metric, one.time_us) for one in readings}
+    found = await owner.store.readings(HistoryQuery(device="d", metrics=("whole", "low"), limit=1000))
+    assert {one.metric for one in found.items} == {"whole", "low"} & set(metrics)
+
+
+async def test_of_a_message_that_is_there_in_part_the_rest_is_added(owner: Owner) -> None:
+    await owner.register("d")
+    await owner.commit([Reading("d", metric, 1, 1.0) for metric in "ab"])
+    await owner.commit([Reading("d", metric, time_us, 2.0) for time_us in (1, 2) for metric in "abc"])
+    found = [
+        (one.time_us, one.metric, one.value) for one in (await owner.store.readings(HistoryQuery(device="d"))).items
+    ]
+    assert found == [(1, "a", 1.0), (1, "b", 1.0), (1, "c", 2.0), (2, "a", 2.0), (2, "b", 2.0), (2, "c", 2.0)]
+
+
 async def test_readings_come_by_time_then_by_the_bytes_of_the_metric(owner: Owner) -> None:
     metrics = ["b", "a", "B", "ä", "10", "9", "a.b", "a b"]
     await owner.register("d", "e")

@@ -198,16 +198,16 @@ async def test_a_store_that_was_stopped_says_so(store: Store) -> None:
 async def test_a_database_without_schema_says_what_to_do(postgres: PostgresServer) -> None:
     await postgres.clear()
     with pytest.raises(
-        Unavailable, match=r"127\.0\.0\.1:[0-9]+ has no schema, schema 2 is needed: run iot-system migrate"
+        Unavailable, match=r"127\.0\.0\.1:[0-9]+ has no schema, schema 3 is needed: run iot-system migrate"
     ):
         await open_store(postgres.url).start()
 
 
 async def test_an_older_or_newer_schema_says_what_to_do(postgres: PostgresServer, postgres_url: str) -> None:
-    await postgres.execute("insert into schema_versions (version) values (3)")
-    with pytest.raises(Unavailable, match="has schema 3, which a newer version made"):
+    await postgres.execute("insert into schema_versions (version) values (4)")
+    with pytest.raises(Unavailable, match="has schema 4, which a newer version made"):
         await open_store(postgres_url).start()
-    with pytest.raises(InvalidSetting, match="has schema 3, which a newer version made"):
+    with pytest.raises(InvalidSetting, match="has schema 4, which a newer version made"):
         await migrate_store(postgres_url)
     await postgres.execute("delete from schema_versions")
     with pytest.raises(Unavailable, match="run iot-system migrate"):

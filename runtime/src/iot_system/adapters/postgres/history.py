@@ -29,13 +29,14 @@ join devices d on d.id = r.device
 join metrics m on m.name = r.metric
 cross join lateral (
     select from history h
-    where h.device = d.key and h.metric = m.key and h.time_us = r.time_us and h.time_us between $4 and $5
+    where h.device = d.key and (h.metric = m.key or m.key = any(h.metrics))
+    and h.time_us = r.time_us and h.time_us between $4 and $5
     limit 1
 ) h
 """
 _OF_QUERY = """
 h.device = (select key from devices where id = $1) and h.time_us >= $2 and h.time_us < $3
-and ($4::text[] is null or h.metric = any(array(select key from metrics where name = any($4))))
+and ($4::text[] is null or m.name = any($4))
 """
 _AGGREGATES: dict[AggregateName, str] = {
     "avg": f"sum({NUMBER}) / count({NUMBER})",  # and not `avg`, which gives up where a variance would overflow
@@ -67,7 +68,7 @@ async def read(connection: Connection, query: HistoryQuery) -> Stretch[Reading]:
             from_us = max(from_us, after[0])
         behind = f"and (h.time_us, m.name) {_sign(query)} ($6, $7)"
     statement = (
-        f"select m.name, h.time_us as start, {VALUE} from history h join metrics m on m.key = h.metric "  # noqa: S608
+        f"select m.name, h.time_us as start, {VALUE} from readings h join metrics m on m.key = h.metric "  # noqa: S608
         f"where {_OF_QUERY} {behind} order by h.time_us {_order(query)}, m.name {_order(query)} limit $5"
     )
     arguments = (query.device, from_us, to_us, list(query.metrics) or None, query.limit, *after)
@@ -120,7 +121,7 @@ def _buckets(query: HistoryQuery, numbers: Sequence[AggregateName]) -> str:
     order = f"order by start {_order(query)}, name {_order(query)}"
     inner = (
         f"select m.name as name, h.time_us / $6::bigint * $6 as start, m.key as metric, max(h.time_us) as last_us"  # noqa: S608
-        f"{columns} from history h join metrics m on m.key = h.metric where {_OF_QUERY} {behind} "
+        f"{columns} from readings h join metrics m on m.key = h.metric where {_OF_QUERY} {behind} "
         f"group by m.key, m.name, start {order} limit $5"
     )
     chosen = "".join(f', b."{name}"' for name in numbers)
@@ -128,7 +129,7 @@ def _buckets(query: HistoryQuery, numbers: Sequence[AggregateName]) -> str:
         return f"select b.name, b.start{chosen} from ({inner}) b {order}"  # noqa: S608
     return (
         f"select b.name, b.start{chosen}, {VALUE} from ({inner}) b cross join lateral ("  # noqa: S608
-        "select * from history h where h.device = (select key from devices where id = $1) "
+        "select * from readings h where h.device = (select key from devices where id = $1) "
         f"and h.metric = b.metric and h.time_us = b.last_us limit 1) h {order}"
     )
 

@@ -25,6 +25,21 @@ returning number, epoch, revision, applied, received, sent
 """
 
 
+_MERGE = """
+insert into history (time_us, device, metric, number, whole, flag, text, json)
+select i.time_us, i.device, r.metric,
+    coalesce(p.number, i.number), coalesce(p.whole, i.whole), coalesce(p.flag, i.flag), i.text, i.json
+from incoming i
+left join lateral unnest(i.metrics, i.numbers, i.wholes, i.flags) p (metric, number, whole, flag) on true
+cross join lateral (select coalesce(p.metric, i.metric) as metric) r
+where not exists (
+    select from history h where h.device = i.device and h.time_us = i.time_us
+    and (h.metric = r.metric or r.metric = any(h.metrics))
+)
+on conflict do nothing
+"""
+
+
 async def claim(connection: Connection, numbers: Iterable[int], owner: str, stream: str) -> dict[int, Claim]:
     """See `iot_system.ports.store.Store.claim`."""
     numbers = sorted(set(numbers))
@@ -197,10 +212,7 @@ async def _write_history(connection: Connection, rows: bytearray, *, merge: bool
     table = "incoming" if merge else "history"
     await connection.copy_to_table(table, source=rows, columns=COLUMNS, format="binary")
     if merge:
-        columns = ", ".join(COLUMNS)
-        await connection.execute(
-            f"insert into history ({columns}) select {columns} from incoming on conflict do nothing"  # noqa: S608
-        )
+        await connection.execute(_MERGE)
 
 
 def _merged(before: bytes, changes: Mapping[int, int]) -> bytes:

@@ -1,7 +1,8 @@
 """Readings as rows of the history, in the binary format of COPY (PostgreSQL manual, "COPY", "Binary Format").
 
-A row is its number of fields, then each field's length (-1 for null) and bytes, all big-endian. Put together here, and
-for many messages at once, because this is where the time goes.
+A row is its number of fields, then each field's length (-1 for null) and bytes, all big-endian. Numbers and bools of
+one message share a row, others have one each. Put together here, and for many messages at once, because this is where
+the time goes.
 """
 
 from __future__ import annotations
@@ -18,22 +19,30 @@ from iot_system.domain.readings import Telemetry, Value
 
 Column: TypeAlias = tuple[Any, ...]
 """The values of one metric, message by message."""
-COLUMNS = ("time_us", "device", "metric", "number", "whole", "flag", "text", "json")
+SINGLE = ("time_us", "device", "metric", "number", "whole", "flag", "text", "json")
+COLUMNS = (*SINGLE, "metrics", "numbers", "wholes", "flags")
 FEW = 8
 """So many messages that are alike are put together one by one."""
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
-_HEAD = Struct("!hiqii").pack
+_HEAD = Struct("!hiqii")
 """Number of fields, time and device."""
 _TIME_AT, _DEVICE_AT = 6, 18
-_NUMBER = Struct("!iiid4i").pack
-_WHOLE = Struct("!iiiiq3i").pack
-_FLAG = Struct("!iiiii?2i").pack
-_TEXT = Struct("!iiiiii").pack
-_JSON = Struct("!iiiiiii").pack
-_NULL = Struct("!i").pack(-1)
-_FIXED: Mapping[type, tuple[int, int, str]] = {float: (58, 34, "d"), int: (58, 38, "q"), bool: (51, 42, "b")}
-"""Kinds of values whose rows have one length: it, where the value stands, and its type in `array`."""
+_INT = Struct("!i").pack
+_KEY = Struct("!ii").pack
+_NULL = _INT(-1)
+_NOT_PACKED = 4 * _NULL
+_ARRAY = Struct("!iiiii").pack
+"""Dimensions, whether there are nulls, the type of its elements (its OID), their number, the first one's index."""
+_INTEGER = 23
+_PACKED: Mapping[type, tuple[int, Struct, str]] = {
+    float: (701, Struct("!id"), "d"),
+    int: (20, Struct("!iq"), "q"),
+    bool: (16, Struct("!i?"), "b"),
+}
+"""Kinds of values that share a row, in the order of their arrays: type, form of an element, and type in `array`."""
+_VALUE_AT: Mapping[type, int] = {float: 12, int: 16, bool: 20}
+"""Where the value stands behind time and device of a row of its own."""
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -47,7 +56,7 @@ def rows_of(messages: Iterable[Telemetry], devices: Mapping[str, int], metrics: 
     for names, those in by_metrics.items():
         keys = [metrics[name] for name in names]
         for alike, columns in _by_kinds(those):
-            if len(alike) > FEW and all(type(column[0]) in _FIXED for column in columns):
+            if len(alike) > FEW and all(type(column[0]) in _PACKED for column in columns):
                 parts.append(_rows_alike(alike, devices, keys, columns))
             else:
                 parts += [_rows(message, devices[message.device], keys) for message in alike]
@@ -73,57 +82,85 @@ def _columns(messages: Iterable[Telemetry]) -> list[Column]:
 
 
 def _rows(message: Telemetry, device: int, keys: Sequence[int]) -> bytes:
-    head = _HEAD(len(COLUMNS), 8, message.time_us, 4, device)
-    values = zip(keys, message.values.values(), strict=True)
-    return b"".join([head + _fields(key, value) for key, value in values])
-
-
-def _fields(key: int, value: Value) -> bytes:
-    """What follows time and device."""
-    match value:
-        case float():
-            return _NUMBER(4, key, 8, value, -1, -1, -1, -1)
-        case bool():
-            return _FLAG(4, key, -1, -1, 1, value, -1, -1)
-        case int():
-            return _WHOLE(4, key, -1, 8, value, -1, -1, -1)
-        case str():
-            text = value.encode()
-            return _TEXT(4, key, -1, -1, -1, len(text)) + text + _NULL
-        case _:
-            text = _encode_json(value)
-            return _JSON(4, key, -1, -1, -1, -1, len(text)) + text
+    """One message's, of any values."""
+    head = _head(message.time_us, device)
+    readings = list(zip(keys, message.values.values(), strict=True))
+    packed = [reading for reading in readings if type(reading[1]) in _PACKED]
+    rows = [head + _single(*reading) for reading in readings if len(packed) == 1 or type(reading[1]) not in _PACKED]
+    if len(packed) > 1:
+        rows.append(head + _together(packed)[0])
+    return b"".join(rows)
 
 
 def _rows_alike(
     messages: Sequence[Telemetry], devices: Mapping[str, int], keys: Sequence[int], columns: Sequence[Column]
 ) -> bytearray:
     """The rows of messages with the same metrics and kinds: those of the first one repeated, what differs set."""
-    pattern = bytearray(_rows(messages[0], devices[messages[0].device], keys))
-    width = len(pattern)
-    starts: list[int] = []
-    end = 0
-    for column in columns:
-        starts.append(end)
-        end += _FIXED[type(column[0])][0]
+    first = list(zip(keys, [column[0] for column in columns], strict=True))
+    fields, places = _together(first) if len(first) > 1 else (_single(*first[0]), [_VALUE_AT[type(first[0][1])]])
+    pattern = bytearray(_head(messages[0].time_us, devices[messages[0].device]) + fields)
     rows = pattern * len(messages)
-    times = array("q", [one.time_us for one in messages])
-    of_devices = array("i", [devices[one.device] for one in messages])
-    _set(rows, width, times, [start + _TIME_AT for start in starts])
-    _set(rows, width, of_devices, [start + _DEVICE_AT for start in starts])
-    for start, column in zip(starts, columns, strict=True):
-        _, at, code = _FIXED[type(column[0])]
-        _set(rows, width, array(code, column), [start + at])
+    _set(rows, len(pattern), array("q", [one.time_us for one in messages]), _TIME_AT)
+    _set(rows, len(pattern), array("i", [devices[one.device] for one in messages]), _DEVICE_AT)
+    for column, place in zip(columns, places, strict=True):
+        _set(rows, len(pattern), array(_PACKED[type(column[0])][2], column), _HEAD.size + place)
     return rows
 
 
-def _set(rows: bytearray, width: int, numbers: array[Any], places: Iterable[int]) -> None:
-    """Set one number in each ``width`` bytes, at each of ``places``; the first one is there already."""
+def _head(time_us: int, device: int) -> bytes:
+    return _HEAD.pack(len(COLUMNS), 8, time_us, 4, device)
+
+
+def _single(key: int, value: Value) -> bytes:
+    """The fields behind time and device of one reading."""
+    match value:
+        case float():
+            before, field = 0, _PACKED[float][1].pack(8, value)
+        case bool():
+            before, field = 2, _PACKED[bool][1].pack(1, value)
+        case int():
+            before, field = 1, _PACKED[int][1].pack(8, value)
+        case str():
+            text = value.encode()
+            before, field = 3, _INT(len(text)) + text
+        case _:
+            text = _encode_json(value)
+            before, field = 4, _INT(len(text)) + text
+    return _KEY(4, key) + before * _NULL + field + (4 - before) * _NULL + _NOT_PACKED
+
+
+def _together(readings: Sequence[tuple[int, Value]]) -> tuple[bytes, list[int]]:
+    """The fields behind time and device of a row that many share, and where in them each value stands.
+
+    Metrics are in the order of the arrays with their values; what stands in an array behind others is led by nulls.
+    """
+    by_kind = {kind: [at for at, (_, value) in enumerate(readings) if type(value) is kind] for kind in _PACKED}
+    order = [at for those in by_kind.values() for at in those]
+    fields = bytearray(_KEY(4, readings[order[0]][0]) + 5 * _NULL)
+    metrics = _ARRAY(1, 0, _INTEGER, len(order), 1) + b"".join([_KEY(4, readings[at][0]) for at in order])
+    fields += _INT(len(metrics)) + metrics
+    places = [0] * len(readings)
+    before = 0
+    for kind, those in by_kind.items():
+        if not those:
+            fields += _NULL
+            continue
+        oid, element, _ = _PACKED[kind]
+        field = bytearray(_ARRAY(1, before > 0, oid, before + len(those), 1) + before * _NULL)
+        for at in those:
+            places[at] = len(fields) + 4 + len(field) + 4
+            field += element.pack(element.size - 4, readings[at][1])
+        fields += _INT(len(field)) + field
+        before += len(those)
+    return bytes(fields), places
+
+
+def _set(rows: bytearray, width: int, numbers: array[Any], place: int) -> None:
+    """Set one number in each ``width`` bytes; the first one is there already."""
     if byteorder == "little":
         numbers.byteswap()
     raw, size = bytearray(numbers.tobytes()), numbers.itemsize
     for byte in range(size):
         column = raw[byte::size]
         if column.count(column[0]) < len(column):
-            for place in places:
-                rows[place + byte :: width] = column
+            rows[place + byte :: width] = column
