@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from iot_system.actors.behaviours import device_actor
@@ -63,6 +64,14 @@ def test_what_does_not_return_is_ended(work: Callable[[], object]) -> None:
     with pytest.raises(TooLong):
         limit.run(work)
     assert limit.run(lambda: "the next one") == "the next one"
+
+
+def test_it_is_ended_in_the_thread_that_it_runs_in() -> None:
+    limit = TimeLimit(LIMIT_S)
+    with ThreadPoolExecutor(1) as other:
+        ended = other.submit(limit.run, spin)
+        assert isinstance(ended.exception(timeout=60), TooLong)
+        assert other.submit(limit.run, lambda: "the next one").result(timeout=60) == "the next one"
 
 
 def test_what_returns_just_in_time_is_not_ended_however_often_it_runs() -> None:
