@@ -76,8 +76,12 @@ class Reading:
 
     async def _fetch(self, reader: Reader) -> None:
         """Frames come in while others are applied."""
+        task = asyncio.current_task()
+        assert task is not None
         while True:
             messages = await reader.fetch(FETCH_FRAMES, wait_s=FETCH_WAIT_S)
+            if task.cancelling():  # before Python 3.12 the broker's client may swallow it, see `iot_system.ending`
+                return
             self.lag = reader.pending
             LAG.labels(self._shard.name).set(self.lag)
             self._arrived += messages
