@@ -15,10 +15,12 @@ from iot_system.domain.addresses import Address
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device
 from iot_system.errors import NotFound, Unavailable
+from iot_system.ports.stream import StreamMessage
 from iot_system.services.shard import STUCK_S
 
 from tests.harness.waiting import until
 from tests.unit.services.lifeline import Halt, Times
+from tests.unit.services.memory_stream import MemoryReader
 from tests.unit.services.simulated_loop import simulate
 from tests.unit.services.system import ADMIN, ALL, DEADLINE_S, Process, System, ids_of, running
 
@@ -69,6 +71,32 @@ async def test_a_behaviour_that_never_returns_does_not_hold_its_shard(
     failures = await system.asking.ask_owner(DEVICE, q.GetFailures(Address("device", DEVICE)), list[q.Failure])
     assert all(one.error.startswith("TooLong: it did not return in time (sample_behaviours.py") for one in failures)
     assert ["'worse'" in one.message for one in failures] == [True, False]
+
+
+async def test_a_shard_reads_on_where_its_client_swallows_a_cancellation(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `asyncio.wait_for` does before Python 3.12."""
+    fetch, swallowed = MemoryReader.fetch, list[MemoryReader]()
+
+    async def swallowing(reader: MemoryReader, limit: int, *, wait_s: float) -> list[StreamMessage]:
+        try:
+            return await fetch(reader, limit, wait_s=wait_s)
+        except asyncio.CancelledError:
+            if reader in swallowed:
+                raise
+            swallowed.append(reader)
+            return []
+
+    monkeypatch.setattr(MemoryReader, "fetch", swallowing)
+    process = await system.process("a", ALL[:1])
+    await asyncio.sleep(1)
+    await process.shard.claim(ALL)
+    await system.register(DEVICE)
+    await system.say(DEVICE, 1)
+    await system.settled()
+    assert await system.history(DEVICE) == [1]
+    assert swallowed
 
 
 async def test_a_frame_seen_again_changes_nothing(system: System) -> None:
