@@ -53,6 +53,16 @@ select count(*) from moved
 """  # noqa: S608
 
 
+_WRITTEN = frozenset(
+    {
+        *("partition", "epoch", "revision", "applied", "received", "sent", "published", "outbox"),
+        *("devices", "commands", "timers", "audit"),
+    }
+)
+_OTHERS = [name for name in PartitionCommit.__struct_fields__ if name not in _WRITTEN]
+"""What a small commit has nothing of."""
+
+
 class _Numbers(msgspec.Struct):
     """Of messages between actors, as the row of a partition has them since ``revision``."""
 
@@ -119,15 +129,7 @@ def _after(known: _Numbers, commit: PartitionCommit) -> _Numbers:
 
 
 def _is_small(commit: PartitionCommit) -> bool:
-    return not (
-        commit.readings
-        or commit.rooms
-        or commit.connections
-        or commit.failures
-        or commit.registered_devices
-        or commit.registered_rooms
-        or commit.removed
-    )
+    return not any(getattr(commit, name) for name in _OTHERS)
 
 
 def _columns(rows: Sequence[tuple[object, ...]], count: int) -> list[list[object]]:
