@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import shutil
 import socket
 import subprocess
@@ -13,13 +14,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Self
 
-START_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 60.0
+PORTS = range(20_000, 32_768)
+"""Below those that Linux gives to outgoing connections, of which one could take a port before its server does, or while
+that is killed; above those of Ray's workers."""
 
 
 def free_port() -> int:
     """A TCP port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    while True:
+        port = secrets.choice(PORTS)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class NatsServer:

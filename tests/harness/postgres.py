@@ -19,7 +19,7 @@ import asyncpg
 
 from tests.harness.nats import free_port
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 UNPRIVILEGED = "nobody"
 """Who the server runs as where the tests run as root, which Postgres refuses."""
 USER, PASSWORD = "iot", "s3cret:in/the@url"

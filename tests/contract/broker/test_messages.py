@@ -71,7 +71,7 @@ async def test_a_reader_gets_what_its_filters_match_from_behind_its_position(bro
 async def test_a_reader_says_at_once_that_there_is_nothing(broker: NatsBroker) -> None:
     await publish(broker, *texts("app/a", "1"))
     async with broker.messages.read(["app/b"], after=0) as reader:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await reader.fetch(16, wait_s=60) == []
         assert reader.is_at_end
 

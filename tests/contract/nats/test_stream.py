@@ -81,9 +81,9 @@ async def test_more_than_a_pull_of_applied_frames_may_lie_before_a_new_one(strea
 
 async def test_a_fetch_returns_as_soon_as_something_comes(stream: NatsStream) -> None:
     async with await reading(stream, dict.fromkeys(range(PARTITIONS), 0)) as reader:
-        fetching = asyncio.create_task(reader.fetch(16, wait_s=10))
+        fetching = asyncio.create_task(reader.fetch(16, wait_s=60))
         await publish(stream, 0, "now")
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             assert [message.data for message in await fetching] == [b"now"]
 
 
@@ -125,12 +125,12 @@ async def test_a_lost_delivery_is_noticed_and_read_again(stream: NatsStream) -> 
         assert inbox is not None
         await reader._pull(4)
         await publish(stream, 0, "b", "c")
-        async with asyncio.timeout(5):
-            lost = await inbox.next_msg()  # as if the connection had swallowed it
+        async with asyncio.timeout(20):
+            lost = await inbox.next_msg(timeout=None)  # as if the connection had swallowed it
             while lost.data != b"b":
-                lost = await inbox.next_msg()
+                lost = await inbox.next_msg(timeout=None)
         messages: list[StreamMessage] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(messages) < 2:
                 try:
                     messages += await reader.fetch(16, wait_s=1)

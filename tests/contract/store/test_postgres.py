@@ -107,7 +107,7 @@ async def test_a_commit_that_was_broken_off_can_be_repeated(postgres: PostgresSe
     await lock.execute("begin; lock table rooms in exclusive mode")
     commit = owner.frame([Reading("d", "m", 1, 1.0)], rooms={"r": RoomState()})
     committing = asyncio.create_task(store.commit([commit]))
-    await until(lambda: _waits_for_lock(lock), within_s=10)
+    await until(lambda: _waits_for_lock(lock), within_s=60)
     await lock.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'iot-system'")
     with pytest.raises(Unavailable):
         await committing
@@ -120,14 +120,14 @@ async def test_a_commit_that_was_broken_off_can_be_repeated(postgres: PostgresSe
 async def test_a_server_that_freezes_is_given_up_in_time(
     postgres: PostgresServer, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "COMMAND_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(database, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(database, "COMMAND_TIMEOUT_S", 2)
+    monkeypatch.setattr(database, "CONNECT_TIMEOUT_S", 2)
     impatient = open_store(postgres.url)
     await impatient.start()
     commit = owner.frame([Reading("d", "m", 1, 1.0)])
     postgres.freeze()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             with pytest.raises(Unavailable, match=r"does not answer: TimeoutError"):
                 await impatient.commit([commit])
     finally:
@@ -161,7 +161,7 @@ async def test_another_owner_need_not_wait_for_one_that_froze_in_a_transaction(
     monkeypatch.setitem(database.SESSION, "idle_in_transaction_session_timeout", "200ms")
     frozen = await asyncpg.connect(postgres.url, server_settings=database.SESSION)
     await frozen.execute("begin; select * from partitions for update")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert (await Owner.of(owner.store, name="next")).claim.epoch == 2
     frozen.terminate()
 

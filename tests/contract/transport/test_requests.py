@@ -10,7 +10,7 @@ from iot_system.errors import Unavailable
 from tests.contract.transport.conftest import Transport
 from tests.harness.waiting import until
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 async def echo(data: bytes) -> bytes:

@@ -11,7 +11,7 @@ from iot_system.ports.stream import StreamLost, StreamMessage
 
 from tests.contract.transport.conftest import PARTITIONS, Transport
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 async def publish(transport: Transport, partition: int, *texts: str) -> list[int]:

@@ -30,7 +30,7 @@ CHECKS = [
     checks.content_type_conformance,
     checks.response_schema_conformance,
 ]
-STARTED_S = 10
+STARTED_S = 60
 CASES = int(os.environ.get("INTERFACE_CASES", "0"))
 OPERATIONS = sum(1 for _ in DESCRIPTION.get_all_operations())
 

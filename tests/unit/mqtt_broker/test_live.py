@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from iot_system.adapters.mqtt.broker.live import Live
 from iot_system.ports.broker import Message, Stored
 
-DEADLINE_S = 5.0
+DEADLINE_S = 20.0
 
 
 class StubbornReader:
