@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-BUNDLE_PARTITIONS = 16
+BUNDLE_PARTITIONS = 32
 """So many partitions, from a multiple of it on, share bundles. Whoever owns one of them is sent all of theirs."""
 BUNDLE_BYTES = 16
 """What a frame in a bundle takes beside its own bytes, at most, and the bundle itself beside its frames."""
