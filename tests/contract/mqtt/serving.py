@@ -38,6 +38,11 @@ _numbers = itertools.count(1)
 TELEMETRY = "v1/devices/me/telemetry"
 
 
+def reading(number: int, packet_id: int = 0, *, topic: str = TELEMETRY) -> Publish:
+    """One reading; QoS 1 with a packet identifier, else QoS 0."""
+    return Publish(topic, b'{"t":%d}' % number, 1 if packet_id else 0, packet_id)
+
+
 class HeldGateway(MemoryGateway):
     """A gateway whose `ingest` calls are noted, and wait while they are held; but for those about connections."""
 

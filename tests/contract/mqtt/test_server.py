@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from iot_system.adapters.mqtt.encoding import encode
 from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.packets import (
     MQTT_3_1_1,
     MQTT_5,
-    ConnAck,
-    Connect,
-    Disconnect,
     Options,
     PingReq,
     PingResp,
@@ -24,17 +19,12 @@ from iot_system.adapters.mqtt.packets import (
     SubAck,
     Subscribe,
 )
-from iot_system.adapters.mqtt.reasons import ConnectCode, ReasonCode
-from iot_system.adapters.mqtt.server import MqttServer
-from iot_system.errors import InvalidSetting, Overloaded, Unavailable
+from iot_system.adapters.mqtt.reasons import ReasonCode
+from iot_system.errors import Overloaded, Unavailable
 
-from tests.contract.mqtt.serving import DEADLINE_S, TELEMETRY, Served, serving
+from tests.contract.mqtt.serving import TELEMETRY, Served, reading, serving
 
 HASTY = MqttLimits(refusal_pause_s=0.05, linger_s=0.5)
-
-
-def reading(number: int, packet_id: int = 0, *, topic: str = TELEMETRY) -> Publish:
-    return Publish(topic, b'{"t":%d}' % number, 1 if packet_id else 0, packet_id)
 
 
 async def test_qos_1_is_acknowledged_after_it_is_stored_and_never_before(served: Served) -> None:
@@ -134,65 +124,11 @@ async def test_the_largest_payload_allowed_is_taken(served: Served) -> None:
     assert [await client.receive() for _ in range(2)] == [PubAck(1), PubAck(2)]
 
 
-@pytest.mark.parametrize(
-    "noise", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"\x00" * 20, encode(PingReq())]
-)
-async def test_what_is_not_mqtt_is_closed_without_a_word(noise: bytes) -> None:
-    async with serving(MqttLimits(connect_timeout_s=0.5)) as served:
-        client = await served.open()
-        await client.send_bytes(noise)
-        assert await client.receive_rest() == []
-        await served.check_works()
-
-
 async def test_messages_before_a_malformed_packet_are_stored_and_acknowledged(served: Served) -> None:
     client = await served.client()
     await client.send_bytes(encode(reading(1, 1)) + b"\xf0\x00" + encode(reading(2, 2)))
     assert await client.receive_rest() == [PubAck(1)]
     assert served.stored("one", "t") == [1]
-
-
-async def test_a_packet_cut_off_by_the_end_of_the_connection_stores_nothing(served: Served) -> None:
-    client = await served.client()
-    whole = encode(reading(1, 1))
-    await client.send_bytes(whole[:-1])
-    await client.close()
-    await served.check_works()
-    assert served.stored("one", "t") == []
-
-
-@pytest.mark.parametrize(
-    ("connect", "code"),
-    [
-        (Connect("c"), ConnectCode.CREDENTIALS),
-        (Connect("c", username="one", password=b""), ConnectCode.CREDENTIALS),
-        (Connect("c", username="one", password=b"\xff"), ConnectCode.CREDENTIALS),
-        (Connect("c", username="../", password=b"x"), ConnectCode.CREDENTIALS),
-        (Connect("c", username="one", password=b"wrong"), ConnectCode.NOT_AUTHORIZED),
-        (Connect("", clean_start=False, username="one", password=b"x"), ConnectCode.CLIENT_ID),
-        (Connect("c" * 300, username="one", password=b"x"), ConnectCode.CLIENT_ID),
-    ],
-)
-async def test_who_is_not_let_in_is_told_by_the_return_code(served: Served, connect: Connect, code: int) -> None:
-    client = await served.open()
-    await client.send(connect)
-    assert await client.receive_rest() == [ConnAck(code)]
-
-
-async def test_a_client_of_an_older_protocol_is_told_that_it_is_not_spoken(served: Served) -> None:
-    client = await served.open()
-    body = b"\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01c"
-    await client.send_bytes(bytes((0x10, len(body))) + body)
-    assert await client.receive_rest() == [ConnAck(ConnectCode.PROTOCOL_LEVEL)]
-
-
-async def test_a_client_of_mqtt_5_is_told_why_it_is_not_let_in(served: Served) -> None:
-    client = await served.open(MQTT_5)
-    await client.send(Connect("c", MQTT_5, username="one", password=b"wrong"))
-    (answer,) = await client.receive_rest()
-    assert isinstance(answer, ConnAck)
-    assert answer.reason_code == ReasonCode.NOT_AUTHORIZED
-    assert answer.properties.reason_string
 
 
 async def test_a_bad_message_of_mqtt_5_is_refused_with_its_reason_and_the_connection_lives(served: Served) -> None:
@@ -223,67 +159,6 @@ async def test_qos_2_is_stored_once_and_received_after_that(served: Served, leve
     assert len(served.gateway.calls) == 1
 
 
-async def test_a_client_of_mqtt_5_is_told_why_its_connection_ends(served: Served) -> None:
-    client = await served.client(level=MQTT_5)
-    await client.send_bytes(b"\xf1\x00")
-    (goodbye,) = await client.receive_rest()
-    assert isinstance(goodbye, Disconnect)
-    assert goodbye.reason_code == ReasonCode.MALFORMED_PACKET
-
-
-async def test_a_device_cannot_come_in_with_another_s_token(served: Served) -> None:
-    client = await served.open()
-    await client.send(Connect("c", username="one", password=served.tokens["two"].encode()))
-    assert await client.receive_rest() == [ConnAck(ConnectCode.NOT_AUTHORIZED)]
-
-
-async def test_who_takes_an_identifier_over_ends_the_other_after_its_messages_are_stored(served: Served) -> None:
-    first = await served.client(client_id="same")
-    served.gateway.hold()
-    await first.send(reading(1, 1))
-    await served.gateway.called(1)
-    second = await served.client(client_id="same")
-    served.gateway.release(0)
-    assert await first.receive_rest() == [PubAck(1)]
-    await second.send(reading(2, 2))
-    await served.gateway.called(2)
-    served.gateway.release(1)
-    assert await second.receive() == PubAck(2)
-
-
-async def test_an_identifier_counts_within_its_device_only(served: Served) -> None:
-    one = await served.client("one", client_id="same")
-    two = await served.client("two", client_id="same")
-    for client in (one, two):
-        await client.send(PingReq())
-        assert await client.receive() == PingResp()
-
-
-async def test_clients_without_an_identifier_take_nothing_over(served: Served) -> None:
-    clients = [await served.client() for _ in range(3)]
-    for client in clients:
-        await client.send(PingReq())
-        assert await client.receive() == PingResp()
-
-
-async def test_disconnect_closes_after_the_last_acknowledgement(served: Served) -> None:
-    client = await served.client()
-    await client.send(reading(1, 1), Disconnect())
-    assert await client.receive_rest() == [PubAck(1)]
-
-
-async def test_what_a_client_still_sends_after_the_end_does_not_hold_up_its_closing() -> None:
-    async with serving(MqttLimits(linger_s=10 * DEADLINE_S)) as served:
-        for late in (b"", encode(reading(1, 1)) * 100):
-            client = await served.client()
-            await client.send(Disconnect())
-            assert await client.receive_rest() == []
-            await client.send_bytes(late)
-            await client.close()
-        async with asyncio.timeout(DEADLINE_S / 2):
-            await served.server.stop(10 * DEADLINE_S)
-
-
 async def test_a_device_may_subscribe_to_its_own_topics_only(served: Served) -> None:
     client = await served.client()
     filters = ("v1/devices/me/twin/desired", "v1/devices/two/twin/desired", "#")
@@ -297,71 +172,6 @@ async def test_the_administrator_speaks_for_any_device_by_its_name(served: Serve
     await client.send(reading(1, 1, topic="v1/devices/one/telemetry"), reading(2, 2, topic="v1/devices/two/telemetry"))
     assert [await client.receive() for _ in range(2)] == [PubAck(1), PubAck(2)]
     assert (served.stored("one", "t"), served.stored("two", "t")) == ([1], [2])
-
-
-async def test_over_the_limit_of_connections_a_client_is_closed_and_the_others_live() -> None:
-    async with serving(MqttLimits(connections=2)) as served:
-        clients = [await served.client(device) for device in ("one", "two")]
-        third = await served.open()
-        assert await third.receive_rest() == []
-        for client in clients:
-            await client.send(PingReq())
-            assert await client.receive() == PingResp()
-
-
-async def test_who_says_nothing_is_closed_in_time() -> None:
-    async with serving(MqttLimits(connect_timeout_s=0.1)) as served:
-        client = await served.open()
-        assert await client.receive_rest() == []
-
-
-async def test_a_client_that_reads_no_answers_is_cut_and_harms_nobody() -> None:
-    limits = MqttLimits(write_buffer_bytes=1024, write_timeout_s=0.5)
-    async with serving(limits) as served:
-        deaf = await served.client()
-        deaf.pause()
-        served.shrink_send_buffers()
-        flood = encode(PingReq()) * 10_000
-        with pytest.raises((ConnectionResetError, BrokenPipeError)):
-            await _flood(deaf.writer, flood)
-        await served.check_works()
-
-
-async def _flood(writer: asyncio.StreamWriter, data: bytes) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            writer.write(data)
-            await writer.drain()
-
-
-async def test_a_stop_acknowledges_what_was_accepted_and_closes(served: Served) -> None:
-    client = await served.client()
-    served.gateway.hold()
-    await client.send(reading(1, 1))
-    await served.gateway.called(1)
-    stopping = asyncio.create_task(served.server.stop(deadline_s=10))
-    served.gateway.release(0)
-    assert await client.receive_rest() == [PubAck(1)]
-    await client.close()
-    async with asyncio.timeout(DEADLINE_S):
-        await stopping
-    with pytest.raises(ConnectionRefusedError):
-        await served.open()
-
-
-async def test_a_stop_cuts_what_takes_longer_than_its_deadline(served: Served) -> None:
-    client = await served.client()
-    served.gateway.hold()
-    await client.send(reading(1, 1))
-    await served.gateway.called(1)
-    async with asyncio.timeout(DEADLINE_S):
-        await served.server.stop(0.1)
-    assert await client.receive_rest() == []
-
-
-async def test_a_port_that_is_taken_stops_the_start_with_one_sentence(served: Served) -> None:
-    with pytest.raises(InvalidSetting, match=f"cannot listen on 127.0.0.1:{served.port}"):
-        await MqttServer(served.gateway, served.router, host="127.0.0.1", port=served.port).start()
 
 
 async def test_while_too_much_waits_to_be_durable_nobody_is_read_and_then_everybody_is() -> None:
