@@ -66,6 +66,7 @@ ROUTES: dict[str, Call] = {
     "patchDevice": Call("PATCH", _ONE, ADMINISTER, {"enabled": True}),
     "deleteDevice": Call("DELETE", _ONE, ADMINISTER, fresh="device"),
     "issueToken": Call("POST", f"{_ONE}/credentials", ADMINISTER),
+    "listCredentials": Call("GET", f"{_ONE}/credentials", ADMINISTER),
     "revokeCredential": Call("DELETE", f"{_ONE}/credentials/none", ADMINISTER),
     "sendTelemetry": Call("POST", f"{_ONE}/telemetry", SPEAK_FOR_DEVICE, {"t": 1}),
     "sendBulkTelemetry": Call("POST", "/v1/telemetry", SPEAK_FOR_DEVICE, [{"device": "{target}", "values": {"t": 1}}]),

@@ -59,6 +59,8 @@ async def test_a_token_lets_its_device_in_until_it_is_revoked(iot: IotClient, sy
     with pytest.raises(Unauthenticated):
         async with DeviceConnection(*system.mqtt, "r-3", "another token"):
             raise AssertionError
+    assert [one.credential async for one in iot.devices.credentials("r-3")] == [issued.credential]
     await iot.devices.revoke("r-3", issued.credential)
+    assert [one async for one in iot.devices.credentials("r-3")] == []
     with pytest.raises(NotFound):
         await iot.devices.revoke("r-3", issued.credential)

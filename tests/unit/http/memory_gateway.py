@@ -14,7 +14,7 @@ from iot_system.domain.ids import partition_of
 from iot_system.domain.permissions import check_speaks
 from iot_system.domain.questions import DesiredView, DeviceView, Explanation
 from iot_system.domain.readings import Telemetry
-from iot_system.domain.registry import Device, Page
+from iot_system.domain.registry import Credential, Device, Page
 from iot_system.domain.signals import CommandAnswer, Signal
 from iot_system.domain.twin import Aggregate, DeviceState, Latest, RoomState
 from iot_system.errors import Conflict, IotError, NotFound, Unauthenticated
@@ -203,6 +203,11 @@ class MemoryGateway:
         issued = IssuedToken(secrets.token_hex(8), device, secrets.token_urlsafe(32))
         self.tokens[issued.token] = (device, issued.credential)
         return issued
+
+    async def credentials(self, device: str) -> Sequence[Credential]:
+        self._device(device)
+        owned = [one for id_, one in self.tokens.values() if id_ == device]
+        return [Credential(id=one, device=device, sha256=b"", created_us=1_700_000_000_000_000) for one in owned]
 
     async def revoke_credential(self, device: str, credential: str, *, by: str = "") -> None:
         self._device(device)

@@ -188,6 +188,14 @@ async def test_an_import_without_a_good_line_is_refused_with_all_reasons(
     )
 
 
+async def test_credentials_are_listed_without_their_tokens(served: Served) -> None:
+    await served.admin.post("/v1/devices", json={"id": "one"})
+    issued = (await served.admin.post("/v1/devices/one/credentials")).json()
+    listed = (await served.admin.get("/v1/devices/one/credentials")).json()
+    assert listed == {"items": [{"credential": issued["credential"], "created": 1_700_000_000_000}]}
+    problem(await served.admin.get("/v1/devices/none/credentials"), 404, "not-found")
+
+
 async def test_a_credential_of_an_unknown_device_cannot_be_made(served: Served) -> None:
     problem(await served.admin.post("/v1/devices/none/credentials"), 404, "not-found")
 

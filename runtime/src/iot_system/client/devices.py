@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from iot_system.client.problems import Rejection, problem_of
-from iot_system.client.records import Device, DeviceToken, Imported
-from iot_system.client.rest import NDJSON, Rest, decoded, segment
+from iot_system.client.records import Credential, Device, DeviceToken, Imported
+from iot_system.client.rest import NDJSON, Page, Rest, decoded, segment
 from iot_system.domain.registry import DEFAULT_BEHAVIOUR
 
 IMPORT_SIZE = 5_000
@@ -78,6 +78,11 @@ class Devices:
     async def issue_token(self, device: str) -> DeviceToken:
         """Make a token; earlier ones stay valid. One whose answer is lost is made again, and nobody knows the first."""
         return await self._rest.send("POST", f"{_path(device)}/credentials", None, DeviceToken)
+
+    async def credentials(self, device: str) -> AsyncIterator[Credential]:
+        """All of a device, the oldest first. Raises `NotFound`."""
+        for one in (await self._rest.get(f"{_path(device)}/credentials", Page[Credential])).items:
+            yield one
 
     async def revoke(self, device: str, credential: str) -> None:
         """Make a token invalid. Raises `NotFound`."""

@@ -34,6 +34,13 @@ class Imported(msgspec.Struct, frozen=True):
     refused: dict[str, str]
 
 
+class Credential(msgspec.Struct, frozen=True):
+    """One of a device's credentials; its token is told when it is made, and never again."""
+
+    credential: str
+    created: Milliseconds
+
+
 class DeviceToken(msgspec.Struct, frozen=True):
     """A new credential of a device; the system shows ``token`` this once only."""
 

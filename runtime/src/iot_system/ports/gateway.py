@@ -13,7 +13,7 @@ from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.ids import ME
 from iot_system.domain.questions import DesiredView, DeviceView, Explanation
 from iot_system.domain.readings import Telemetry
-from iot_system.domain.registry import Device, Page
+from iot_system.domain.registry import Credential, Device, Page
 from iot_system.domain.signals import Signal
 from iot_system.errors import InvalidInput, IotError
 from iot_system.ports.administration import Administration
@@ -143,6 +143,10 @@ class Gateway(Protocol):
 
     async def issue_token(self, device: str, *, by: str = "") -> IssuedToken:
         """Make a new token; earlier ones stay valid, so that they can rotate."""
+        ...
+
+    async def credentials(self, device: str) -> Sequence[Credential]:
+        """All of a device. Raises `NotFound`."""
         ...
 
     async def revoke_credential(self, device: str, credential: str, *, by: str = "") -> None:

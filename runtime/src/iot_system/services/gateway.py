@@ -17,7 +17,7 @@ from iot_system.domain.deliveries import Delivery, decode_deliveries
 from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.questions import DesiredView, DeviceView, Explanation
 from iot_system.domain.readings import Telemetry
-from iot_system.domain.registry import Credential, Device, Page
+from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
 from iot_system.domain.signals import Signal
 from iot_system.errors import Conflict, IotError, NotFound
 from iot_system.ports.clock import Clock
@@ -179,6 +179,13 @@ class ActorGateway:
         await self._asking.ask_owner(device, questions.AddCredential(credential, by), type(None))
         self._directory.forget(device)
         return IssuedToken(credential.id, device, token)
+
+    async def credentials(self, device: str) -> Sequence[Credential]:
+        """See `iot_system.ports.gateway.Gateway.credentials`."""
+        found = await self._asking.ask_owner(device, questions.GetAccess([device]), list[DeviceAccess])
+        if not found:
+            raise NotFound(UNKNOWN.format(id=device))
+        return found[0].credentials
 
     async def revoke_credential(self, device: str, credential: str, *, by: str = "") -> None:
         """See `iot_system.ports.gateway.Gateway.revoke_credential`."""

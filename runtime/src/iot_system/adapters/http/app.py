@@ -44,6 +44,7 @@ def create_app(gateway: Gateway, health: Health) -> Litestar:
             devices.patch_device,
             devices.delete_device,
             devices.issue_token,
+            devices.list_credentials,
             devices.revoke_credential,
             telemetry.send_telemetry,
             telemetry.send_bulk_telemetry,

@@ -113,6 +113,19 @@ class NewToken(msgspec.Struct):
     token: str
 
 
+class CredentialRecord(msgspec.Struct):
+    """A credential of a device, without its token."""
+
+    credential: str
+    created: Milliseconds
+
+
+class CredentialList(msgspec.Struct):
+    """All credentials of a device, the oldest first."""
+
+    items: list[CredentialRecord]
+
+
 _new_devices: BatchReader[NewDevice] = BatchReader(NewDevice)
 
 
@@ -248,6 +261,21 @@ async def issue_token(request: ApiRequest, device: DevicePath) -> Response[NewTo
     issued = await request.gateway.issue_token(request.device_id(device), by=request.by)
     body = NewToken(issued.credential, issued.device, issued.token)
     return Response(body, headers={"Cache-Control": "no-store"})
+
+
+@get(
+    "/devices/{device:str}/credentials",
+    operation_id="listCredentials",
+    summary="List a device's credentials",
+    tags=["credentials"],
+    guards=[needs_for_device(Action.ADMINISTER)],
+    responses=problems.documented(400, 401, 403, 404, 429, 503),
+)
+async def list_credentials(request: ApiRequest, device: DevicePath) -> CredentialList:
+    """A device's credentials: which there are, and since when. A token is shown when it is made, and never again."""
+    found = await request.gateway.credentials(request.device_id(device))
+    by_age = sorted(found, key=lambda one: (one.created_us, one.id))
+    return CredentialList([CredentialRecord(one.id, stamp(one.created_us)) for one in by_age])
 
 
 @delete(
