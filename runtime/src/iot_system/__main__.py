@@ -98,7 +98,7 @@ def _command(module: str, summary: str) -> Callable[[Sequence[str]], int]:
             if (error.name or "").startswith("iot_system"):
                 raise
             raise InvalidSetting(
-                f"{error.name} is not installed; `pip install 'iot-system[client]'` brings it"
+                f"{error.name} is not installed; `pip install './runtime[client]'` in a checkout brings it"
             ) from None
         return main(list(arguments))
 

@@ -62,6 +62,17 @@ async def test_a_device_is_made_shown_listed_and_deleted(line: CommandLine) -> N
     assert "c-1 is removed" in line.said
 
 
+async def test_a_device_is_kept_out_by_its_credential_or_altogether(line: CommandLine, iot: IotClient) -> None:
+    await iot.devices.create(NewDevice(id="c-11"))
+    (issued,) = await line.json("devices", "token", "c-11")
+    (listed,) = await line.json("devices", "credentials", "c-11")
+    assert listed["credential"] == issued["credential"]
+    assert (await line.json("devices", "disable", "c-11"))[0]["enabled"] is False
+    assert (await line.json("devices", "enable", "c-11"))[0]["enabled"] is True
+    assert await line.run("devices", "revoke", "c-11", issued["credential"]) == 0
+    assert await line.json("devices", "credentials", "c-11") == []
+
+
 async def test_what_is_refused_is_one_sentence_and_an_exit_code(line: CommandLine, system: Shared) -> None:
     assert await line.run("devices", "show", "c-nobody") == 1
     assert line.complained.startswith("iot-system devices: GET /v1/devices/c-nobody was answered 404: ")
@@ -73,10 +84,12 @@ async def test_what_is_refused_is_one_sentence_and_an_exit_code(line: CommandLin
 async def test_what_may_succeed_later_has_an_exit_code_of_its_own(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("iot_system.commands.session.PATIENCE_S", 0.0)
+    monkeypatch.setattr("iot_system.commands.session.PATIENCE_S", 1.5)
     words = ["devices", "list", "--url", f"http://127.0.0.1:{free_port()}", "--token", "t"]
     assert await asyncio.to_thread(main, words) == 3
-    assert "gave no answer" in capsys.readouterr().err
+    while_waiting, at_the_end = capsys.readouterr().err.splitlines()
+    assert while_waiting.startswith("iot-system devices: no answer yet from http://127.0.0.1:")
+    assert "gave no answer" in at_the_end
 
 
 async def test_devices_come_from_a_file(line: CommandLine, tmp_path: Path) -> None:
@@ -178,12 +191,20 @@ async def test_an_export_is_narrowed_to_metrics_and_times(line: CommandLine, iot
     ]
 
 
+async def test_where_no_device_is_there_is_nothing_to_export(line: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "none.csv"
+    for name in (str(file), "-"):
+        assert await line.run("export", name, "--room", "c-nowhere", "--format=csv") == 1
+        assert line.complained == "iot-system export: no device is registered in room c-nowhere\n"
+    assert not file.exists()
+
+
 async def test_a_broken_row_of_an_import_harms_no_other(line: CommandLine, iot: IotClient, tmp_path: Path) -> None:
     await iot.devices.create(NewDevice(id="c-9"))
     file = tmp_path / "mine.csv"
     file.write_text(f"device,ts,metric,value\nc-9,{START},t,1\nc-9,noon,t,2\nc-9,{START + 1},t,3\nc-9,-5,t,4\n")
     assert await line.run("import", str(file)) == 1
-    assert "2 readings are stored, 2 rows were refused" in line.said
+    assert "2 readings accepted, 2 rows refused" in line.said
     assert "row 3 was refused: ts is 'noon'" in line.complained
     assert "row 5 was refused: ts is -5" in line.complained
     await applied(iot, "c-9", 2)

@@ -140,3 +140,17 @@ async def test_no_more_messages_are_on_the_way_than_the_system_recognises_by_the
     async with scripted(*answers) as server, IotClient(server.url, "t") as iot:
         await iot.telemetry.send_many([*messages, *timed])
         assert [request.count('"id"') for request in server.requests] == [64, 16]
+
+
+async def test_who_waits_long_is_told_why_and_once() -> None:
+    told: list[str] = []
+    busy = problem(503, "unavailable", "no owner", headers="Retry-After: 1\r\n")
+    async with (
+        scripted(busy, busy, busy, answer(200, DEVICE), busy, answer(200, DEVICE)) as server,
+        IotClient(server.url, "t", waiting=told.append) as iot,
+    ):
+        await iot.devices.get("a")
+        assert len(told) == 1
+        assert "no owner" in told[0]
+        await iot.devices.get("a")
+        assert len(told) == 1, "one that is answered soon is not worth a word"

@@ -14,7 +14,7 @@ from iot_system.__main__ import COMMANDS, main
 
 SERVICES = {"api", "actor-system", "ray-head", "migrate"}
 ROOT = Path(__file__).parents[3]
-GUIDES = [(ROOT / path).read_text() for path in ("README.md", "docs/client.md")]
+GUIDES = [guide.read_text() for guide in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
 EXAMPLES = [example for guide in GUIDES for example in re.findall(r"^iot-system (.+)$", guide, re.MULTILINE)]
 
 
@@ -23,7 +23,9 @@ def test_every_verb_tells_how_it_is_used(name: str, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as ended:
         main([name, "--help"])
     assert ended.value.code == 0
-    assert f"usage: iot-system {name}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"usage: iot-system {name}" in said
+    assert "``" not in said
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -40,7 +42,30 @@ def test_without_a_token_nothing_is_asked(capsys: pytest.CaptureFixture[str], mo
     with pytest.raises(SystemExit) as ended:
         main(["devices", "list"])
     assert ended.value.code == 2
-    assert "--token" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("iot-system devices: no token: set IOT_TOKEN")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["devices", "create"], "iot-system devices create: the following arguments are required: id "),
+        (["send", "a", "--ts", "noon"], "iot-system send: argument --ts: invalid float value: 'noon' "),
+        (["replay", "--url", "http://h"], "iot-system replay: no token: set IOT_ADMIN_TOKEN "),
+    ],
+)
+def test_words_that_make_no_sense_are_told_in_one_sentence(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("IOT_ADMIN_TOKEN", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(told)
+    assert said.endswith(" --help)\n")
+    assert said.count("\n") == 1
 
 
 def test_an_address_in_the_environment_is_held_to_the_same_rules(
@@ -53,7 +78,7 @@ def test_an_address_in_the_environment_is_held_to_the_same_rules(
     assert "must be like http://127.0.0.1:8000" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("missing", "extra"), [("httpx", "client"), ("pyarrow", "parquet")])
+@pytest.mark.parametrize(("missing", "extra"), [("httpx", "client"), ("pyarrow", "client,parquet")])
 def test_a_package_that_is_not_installed_is_named_with_what_brings_it(
     missing: str, extra: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,5 +94,5 @@ def test_a_package_that_is_not_installed_is_named_with_what_brings_it(
     monkeypatch.setattr(builtins, "__import__", without)
     assert main(["export", "history.parquet", "--token", "t"]) != 0
     said = capsys.readouterr().err
-    assert f"pip install 'iot-system[{extra}]'" in said
+    assert f"pip install './runtime[{extra}]'" in said
     assert said.count("\n") == 1

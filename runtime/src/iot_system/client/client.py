@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 from iot_system.client.commands import Commands
@@ -21,18 +22,25 @@ class IotClient:
     """For an ``async with``. All calls raise an `IotError` whose class says what the caller can do about it.
 
     What the system refuses for now (429, 503) and what does not reach it is tried again for ``patience_s`` seconds,
-    then it is `Unavailable`.
+    then it is `Unavailable`. ``waiting`` is told why, once for each call that takes longer than 2 s because of that.
     """
 
-    def __init__(self, url: str, token: str, *, patience_s: float = PATIENCE_S) -> None:
-        self._rest = Rest(url, token, patience_s=patience_s)
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        patience_s: float = PATIENCE_S,
+        waiting: Callable[[str], None] = lambda why: None,
+    ) -> None:
+        self._rest = Rest(url, token, patience_s=patience_s, waiting=waiting)
         self.devices = Devices(self._rest)
         self.telemetry = Telemetry(self._rest)
         self.history = History(self._rest)
         self.twins = Twins(self._rest)
         self.commands = Commands(self._rest)
         self.rooms = Rooms(self._rest)
-        self.events = Events(self._rest, patience_s=patience_s)
+        self.events = Events(self._rest)
         self.tokens = Tokens(self._rest)
 
     @property

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
@@ -14,7 +12,7 @@ import msgspec
 
 from iot_system.client.problems import SystemFault, error_of
 from iot_system.client.records import Event
-from iot_system.client.rest import FIRST_WAIT_S, LONGEST_WAIT_S, Rest
+from iot_system.client.rest import Rest
 from iot_system.client.sse import Message, SseParser
 from iot_system.errors import Retry, Unavailable
 
@@ -25,9 +23,8 @@ SILENCE_S = 45.0
 class Events:
     """``IotClient.events``."""
 
-    def __init__(self, rest: Rest, *, patience_s: float) -> None:
+    def __init__(self, rest: Rest) -> None:
         self._rest = rest
-        self._patience_s = patience_s
 
     def listen(
         self,
@@ -42,7 +39,7 @@ class Events:
         From now on, or after the event with the id ``after``.
         """
         parameters = {"device": list(devices), "room": list(rooms), "kind": list(kinds)}
-        return EventStream(self._rest, parameters, after=after, patience_s=self._patience_s)
+        return EventStream(self._rest, parameters, after=after)
 
 
 class EventStream:
@@ -51,10 +48,9 @@ class EventStream:
     Raises the `IotError` of a refusal, and `Unavailable` where the stream cannot be opened again in time.
     """
 
-    def __init__(self, rest: Rest, parameters: dict[str, list[str]], *, after: str | None, patience_s: float) -> None:
+    def __init__(self, rest: Rest, parameters: dict[str, list[str]], *, after: str | None) -> None:
         self._rest = rest
         self._parameters = parameters
-        self._patience_s = patience_s
         self._parser = SseParser(after or "")
         self._stack = AsyncExitStack()
         self._data: AsyncIterator[bytes] | None = None
@@ -93,23 +89,20 @@ class EventStream:
 
     async def _open(self) -> None:
         """Connect, again and again."""
-        deadline_s = time.monotonic() + self._patience_s
-        pause_s = FIRST_WAIT_S
+        patience = self._rest.patience()
         while True:
             await self._close()
             advised_s = 0.0
             try:
                 await self._connect()
             except httpx.TransportError as error:
-                problem: object = str(error) or type(error).__name__
+                problem = str(error) or type(error).__name__
             except Retry as error:
-                problem, advised_s = error, error.after_s
+                problem, advised_s = str(error), error.after_s
             else:
                 return
-            if time.monotonic() > deadline_s:
-                raise Unavailable(f"{self._rest.url} gave no events for {self._patience_s:g} s: {problem}")
-            await asyncio.sleep(max(pause_s, advised_s))
-            pause_s = min(pause_s * 2, LONGEST_WAIT_S)
+            if not await patience.pause(problem, at_least_s=advised_s):
+                raise Unavailable(f"{self._rest.url} gave no events for {self._rest.patience_s:g} s: {problem}")
 
     async def _connect(self) -> None:
         headers = {"Accept": "text/event-stream"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 from urllib.parse import quote
@@ -17,6 +17,8 @@ from iot_system.errors import Unavailable
 
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 5.0
+SILENT_S = 2.0
+"""Who waits longer for the system is told so."""
 TIMEOUT_S = 30.0
 """The longest silence within one attempt; a request that asks the system to wait adds that time."""
 JSON = "application/json"
@@ -40,12 +42,38 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     cursor: str | None = None
 
 
+class Patience:
+    """The pauses between attempts, until the time is over; ``told`` hears why it takes long, once."""
+
+    def __init__(self, duration_s: float, told: Callable[[str], None]) -> None:
+        self._began_s = time.monotonic()
+        self._duration_s = duration_s
+        self._told: Callable[[str], None] | None = told
+        self._pause_s = FIRST_WAIT_S
+
+    async def pause(self, why: str, *, at_least_s: float) -> bool:
+        """Wait for the next attempt; False, at once, where there shall be none."""
+        passed_s = time.monotonic() - self._began_s
+        if passed_s > self._duration_s:
+            return False
+        pause_s = max(self._pause_s, at_least_s)
+        if self._told is not None and passed_s + pause_s > SILENT_S:
+            self._told(why)
+            self._told = None
+        await asyncio.sleep(pause_s)
+        self._pause_s = min(self._pause_s * 2, LONGEST_WAIT_S)
+        return True
+
+
 class Rest:
     """One pool of connections with one token, in an ``async with``."""
 
-    def __init__(self, url: str, token: str, *, patience_s: float) -> None:
+    def __init__(
+        self, url: str, token: str, *, patience_s: float, waiting: Callable[[str], None] = lambda why: None
+    ) -> None:
         self.url = url.rstrip("/")
-        self._patience_s = patience_s
+        self.patience_s = patience_s
+        self._waiting = waiting
         self._client = httpx.AsyncClient(
             base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S, trust_env=False
         )
@@ -56,6 +84,10 @@ class Rest:
 
     async def __aexit__(self, *exc_info: Any) -> None:
         await self._client.__aexit__(*exc_info)
+
+    def patience(self, *, more_s: float = 0.0) -> Patience:
+        """For a new call."""
+        return Patience(self.patience_s + more_s, self._waiting)
 
     async def answer(
         self,
@@ -74,8 +106,7 @@ class Rest:
         A request that is not repeatable is sent again only where it certainly did nothing. Raises `Unavailable` when
         patience is at its end, or the answer to such a request is lost.
         """
-        deadline_s = time.monotonic() + self._patience_s + wait_s
-        pause_s = FIRST_WAIT_S
+        patience = self.patience(more_s=wait_s)
         content_type = {"Content-Type": media_type} if body is not None else {}
         while True:
             advised_s = 0.0
@@ -97,10 +128,8 @@ class Rest:
                 advised_s = retry_after_s(response)
             if may_be_done and not is_repeatable:
                 raise Unavailable(f"the answer to {method} {path} is lost, so it may be done or not: {problem}")
-            if time.monotonic() > deadline_s:
-                raise Unavailable(f"{self.url} gave no answer to {method} {path} for {self._patience_s:g} s: {problem}")
-            await asyncio.sleep(max(pause_s, advised_s))
-            pause_s = min(pause_s * 2, LONGEST_WAIT_S)
+            if not await patience.pause(problem, at_least_s=advised_s):
+                raise Unavailable(f"{self.url} gave no answer to {method} {path} for {self.patience_s:g} s: {problem}")
 
     async def get(self, path: str, type_: type[T], parameters: Parameters | None = None, *, wait_s: float = 0.0) -> T:
         """The decoded answer. Raises the `IotError` that another answer is."""

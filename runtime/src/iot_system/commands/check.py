@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -15,6 +14,7 @@ from typing import Any
 from iot_system.client import DeviceConnection, IotClient, NewDevice
 from iot_system.commands.arguments import Address, address, url
 from iot_system.commands.output import complain, step
+from iot_system.commands.parser import new_parser
 from iot_system.errors import IotError, NotFound, Unavailable
 
 DEADLINE_S = 60.0
@@ -25,7 +25,7 @@ PATIENCE_S = 120.0
 
 def main(argv: list[str]) -> int:
     """Run the command; 1 with one sentence where a step fails."""
-    parser = argparse.ArgumentParser("iot-system check", description=__doc__)
+    parser = new_parser("check", __doc__)
     parser.add_argument("--url", type=url, required=True, help="REST interface, e.g. http://api-service:8000")
     parser.add_argument("--mqtt", type=address, metavar="HOST:PORT", help="check MQTT too")
     arguments = parser.parse_args(argv)

@@ -7,7 +7,8 @@ from typing import get_args
 
 from iot_system.client import IotClient
 from iot_system.commands.arguments import duration, json_or_text
-from iot_system.commands.session import LATER, REFUSED, add_access, run, verb
+from iot_system.commands.parser import new_parser
+from iot_system.commands.session import LATER, REFUSED, add_access, run
 from iot_system.commands.tables import Output
 from iot_system.domain.commands import CommandStatus
 
@@ -17,7 +18,7 @@ _COLUMNS = ("id", "name", "payload", "status", "created", "result", "reason")
 
 def main(argv: list[str]) -> int:
     """Run the command."""
-    parser = verb("commands", __doc__)
+    parser = new_parser("commands", __doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     sending = verbs.add_parser("send", help="give a device a command; with --wait 1 unless it succeeds, 3 while open")
     sending.add_argument("device")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,8 @@ import msgspec
 from iot_system.client import IotClient, NewDevice
 from iot_system.commands.arguments import label
 from iot_system.commands.output import complain
-from iot_system.commands.session import REFUSED, add_access, run, verb
+from iot_system.commands.parser import new_parser
+from iot_system.commands.session import REFUSED, add_access, run
 from iot_system.commands.tables import Output
 from iot_system.domain.registry import DEFAULT_BEHAVIOUR
 from iot_system.errors import InvalidInput
@@ -21,7 +23,7 @@ _COLUMNS = ("id", "room", "enabled", "labels", "behaviour", "updated")
 
 def main(argv: list[str]) -> int:
     """Run the command."""
-    parser = verb("devices", __doc__)
+    parser = new_parser("devices", __doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     listing = verbs.add_parser("list", help="list devices by id")
     listing.add_argument("--room", metavar="ID", help="only those of this room")
@@ -47,6 +49,20 @@ def main(argv: list[str]) -> int:
     issuing = verbs.add_parser("token", help="make a token for a device; it is shown this once")
     issuing.add_argument("id")
     add_access(issuing, _token)
+    tokens = verbs.add_parser("credentials", help="list a device's credentials, the tokens not among them")
+    tokens.add_argument("id")
+    add_access(tokens, _credentials)
+    revoking = verbs.add_parser("revoke", help="make one token of a device invalid")
+    revoking.add_argument("id")
+    revoking.add_argument("credential", help="as told when it was made, and by `devices credentials`")
+    add_access(revoking, _revoke)
+    for name, is_enabled, what in (
+        ("disable", False, "let a device in no more until it is enabled; its tokens stay"),
+        ("enable", True, "let a device in again"),
+    ):
+        changing = verbs.add_parser(name, help=what)
+        changing.add_argument("id")
+        add_access(changing, partial(_enable, is_enabled=is_enabled))
     return run("devices", parser, argv)
 
 
@@ -87,7 +103,20 @@ async def _import(iot: IotClient, arguments: argparse.Namespace, output: Output)
 
 
 async def _token(iot: IotClient, arguments: argparse.Namespace, output: Output) -> None:
-    output.record(await iot.devices.issue_token(arguments.id))
+    output.issued(await iot.devices.issue_token(arguments.id))
+
+
+async def _credentials(iot: IotClient, arguments: argparse.Namespace, output: Output) -> None:
+    await output.records(iot.devices.credentials(arguments.id), ("credential", "created"))
+
+
+async def _revoke(iot: IotClient, arguments: argparse.Namespace, output: Output) -> None:
+    await iot.devices.revoke(arguments.id, arguments.credential)
+    output.done(f"credential {arguments.credential} of device {arguments.id} is not valid any more")
+
+
+async def _enable(iot: IotClient, arguments: argparse.Namespace, output: Output, *, is_enabled: bool) -> None:
+    output.record(await iot.devices.patch(arguments.id, {"enabled": is_enabled}))
 
 
 def _read(path: Path) -> list[NewDevice]:

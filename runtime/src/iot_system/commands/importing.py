@@ -13,8 +13,9 @@ from iot_system.client import IotClient
 from iot_system.commands.files.kinds import KINDS, Kind, kind_of
 from iot_system.commands.files.rows import Broken, Item
 from iot_system.commands.output import Progress, complain
-from iot_system.commands.session import REFUSED, add_access, run, verb
-from iot_system.commands.tables import Output
+from iot_system.commands.parser import new_parser
+from iot_system.commands.session import REFUSED, add_access, run
+from iot_system.commands.tables import Output, counted
 from iot_system.errors import InvalidInput
 
 BATCH_MESSAGES = 2_000
@@ -28,7 +29,7 @@ class _Outcome(msgspec.Struct):
 
 def main(argv: list[str]) -> int:
     """Run the command."""
-    parser = verb("import", __doc__)
+    parser = new_parser("import", __doc__)
     parser.add_argument("file", type=Path, help="ends with .csv, .ndjson or .parquet")
     parser.add_argument("--format", choices=KINDS, help="by default as the file's name ends")
     add_access(parser, _import)
@@ -41,7 +42,10 @@ async def _import(iot: IotClient, arguments: argparse.Namespace, output: Output)
         outcome = await _send(iot, arguments.file, kind, output)
     except OSError as error:
         raise InvalidInput(f"{arguments.file} cannot be read: {error.strerror}") from error
-    output.done(f"{outcome.readings:,} readings are stored, {len(outcome.refused):,} rows were refused")
+    output.done(
+        f"{counted(outcome.readings, 'reading')} accepted, {counted(len(outcome.refused), 'row')} refused; "
+        "what was there already stays as it is"
+    )
     if output.is_json:
         output.line(outcome)
     for one in outcome.refused[:LINES_SHOWN]:

@@ -17,6 +17,7 @@ from iot_system.commands.arguments import Address, address, count, url
 from iot_system.commands.behaviours import set_up
 from iot_system.commands.occupancy import DEVICES, ROOM, Row, Sample, read_sample, shipped_sample
 from iot_system.commands.output import Progress, complain, say
+from iot_system.commands.parser import new_parser
 from iot_system.domain.readings import Telemetry, milliseconds
 from iot_system.errors import InvalidInput, IotError
 
@@ -170,7 +171,10 @@ def report(sample: Sample, outcome: Outcome) -> None:
 
 def main(argv: list[str]) -> int:
     """Run the command; 1 where the file or the installation cannot be used or a message was refused."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if not arguments.token:
+        parser.error("no token: set IOT_ADMIN_TOKEN to the administrator's, or say --token")
     try:
         sample = read_sample(arguments.data)
         sample = msgspec.structs.replace(sample, rows=sample.rows[: arguments.limit])
@@ -194,13 +198,11 @@ async def _run(arguments: argparse.Namespace, sample: Sample) -> Outcome:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("iot-system replay", description=__doc__)
+    parser = new_parser("replay", __doc__)
     parser.add_argument("--url", type=url, required=True, help="REST interface, e.g. http://127.0.0.1:8000")
     parser.add_argument("--mqtt", type=address, metavar="HOST:PORT", help="let every other device send by MQTT")
     token = os.environ.get("IOT_ADMIN_TOKEN")
-    parser.add_argument(
-        "--token", default=token, required=not token, help="the administrator's token; by default from IOT_ADMIN_TOKEN"
-    )
+    parser.add_argument("--token", default=token, help="the administrator's token; by default from IOT_ADMIN_TOKEN")
     parser.add_argument(
         "--data", type=Path, default=shipped_sample(), metavar="FILE", help="CSV; by default the sample"
     )

@@ -10,8 +10,9 @@ import msgspec
 from iot_system.client import IotClient
 from iot_system.commands.arguments import assignments, duration, json_or_text, label
 from iot_system.commands.output import complain
-from iot_system.commands.session import LATER, REFUSED, add_access, run, verb
-from iot_system.commands.tables import Output
+from iot_system.commands.parser import new_parser
+from iot_system.commands.session import LATER, REFUSED, add_access, run
+from iot_system.commands.tables import Output, counted
 from iot_system.commands.twin import add_desired
 
 _COLUMNS = ("id", "labels", "behaviour", "stale_after_s")
@@ -19,7 +20,7 @@ _COLUMNS = ("id", "labels", "behaviour", "stale_after_s")
 
 def main(argv: list[str]) -> int:
     """Run the command."""
-    parser = verb("rooms", __doc__)
+    parser = new_parser("rooms", __doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     listing = verbs.add_parser("list", help="list rooms by id")
     add_access(listing, _list)
@@ -55,7 +56,7 @@ async def _show(iot: IotClient, arguments: argparse.Namespace, output: Output) -
     if output.is_json:
         output.line(twin)
         return
-    output.done(f"room {twin.room}, {len(twin.members):,} members, desired state of version {twin.version}")
+    output.done(f"room {twin.room}, {counted(len(twin.members), 'member')}, desired state of version {twin.version}")
     output.rows(
         ("metric", "last", "min", "max", "avg", "count"),
         [

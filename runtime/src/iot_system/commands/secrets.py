@@ -6,7 +6,6 @@ text that is safe in an address, or text in which ``{key}`` stands for another k
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import secrets
@@ -18,6 +17,7 @@ from msgspec import Meta
 
 from iot_system.commands.kubernetes import Kubernetes
 from iot_system.commands.output import complain, say
+from iot_system.commands.parser import new_parser
 from iot_system.errors import Conflict, InvalidSetting, IotError
 
 _REFERENCE = re.compile(r"\{([^{}]*)\}")
@@ -36,7 +36,7 @@ Wanted: TypeAlias = dict[Name, dict[Key, Generated | str]]
 
 def main(argv: list[str]) -> int:
     """Run the command; 1 with one sentence where a secret cannot be made."""
-    argparse.ArgumentParser("iot-system secrets", description=__doc__).parse_args(argv)
+    new_parser("secrets", __doc__).parse_args(argv)
     namespace = os.environ.get("IOT_SECRETS_NAMESPACE", "")
     if not re.fullmatch("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", namespace):
         raise InvalidSetting(f"IOT_SECRETS_NAMESPACE is {namespace!r}; it must be the name of a namespace")

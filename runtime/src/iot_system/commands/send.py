@@ -6,13 +6,14 @@ import argparse
 
 from iot_system.client import IotClient
 from iot_system.commands.arguments import assignments
-from iot_system.commands.session import add_access, run, verb
-from iot_system.commands.tables import Output
+from iot_system.commands.parser import new_parser
+from iot_system.commands.session import add_access, run
+from iot_system.commands.tables import Output, counted
 
 
 def main(argv: list[str]) -> int:
     """Run the command."""
-    parser = verb("send", __doc__)
+    parser = new_parser("send", __doc__)
     parser.add_argument("device", help="the device's id")
     parser.add_argument("values", nargs="+", metavar="NAME=VALUE", help="a metric's value; or a JSON object of them")
     parser.add_argument("--ts", type=float, metavar="MS", help="milliseconds since 1970; by default when it arrives")
@@ -23,4 +24,4 @@ def main(argv: list[str]) -> int:
 async def _send(iot: IotClient, arguments: argparse.Namespace, output: Output) -> None:
     values = assignments(arguments.values)
     await iot.telemetry.send(arguments.device, values, ts=arguments.ts)
-    output.done(f"{len(values):,} stored")
+    output.done(f"{counted(len(values), 'value')} stored")

@@ -17,14 +17,9 @@ from iot_system.errors import IotError, Retry
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 REFUSED, LATER, STOPPED, UNREAD = 1, 3, 130, 141
-"""Exit codes beside 0 and argparse's 2: it cannot be done so; the same may succeed later; Ctrl-C; nobody reads it."""
+"""Exit codes beside 0 and the parser's 2: it cannot be done so; may succeed later; Ctrl-C; nobody reads it."""
 PATIENCE_S = 30.0
 Action: TypeAlias = Callable[[IotClient, argparse.Namespace, Output], Awaitable[int | None]]
-
-
-def verb(name: str, summary: str | None) -> argparse.ArgumentParser:
-    """The parser of ``iot-system NAME``."""
-    return argparse.ArgumentParser(f"iot-system {name}", description=summary)
 
 
 def add_access(parser: argparse.ArgumentParser, action: Action) -> None:
@@ -34,7 +29,7 @@ def add_access(parser: argparse.ArgumentParser, action: Action) -> None:
         "--url", type=url, default=there or DEFAULT_URL, help=f"REST interface; by default IOT_URL, or {DEFAULT_URL}"
     )
     token = os.environ.get("IOT_TOKEN")
-    parser.add_argument("--token", default=token, required=not token, help="your token; by default from IOT_TOKEN")
+    parser.add_argument("--token", default=token, help="your token; by default from IOT_TOKEN")
     parser.add_argument("--json", action="store_true", help="answer with one JSON object a line")
     parser.set_defaults(action=action)
 
@@ -42,8 +37,10 @@ def add_access(parser: argparse.ArgumentParser, action: Action) -> None:
 def run(name: str, parser: argparse.ArgumentParser, argv: list[str]) -> int:
     """Run a verb → its exit code; errors are told in one sentence."""
     arguments = parser.parse_args(argv)
+    if not arguments.token:
+        parser.error("no token: set IOT_TOKEN to yours, or say --token")
     try:
-        return asyncio.run(_run(arguments))
+        return asyncio.run(_run(name, arguments))
     except Retry as error:
         complain(name, error)
         return LATER
@@ -57,6 +54,9 @@ def run(name: str, parser: argparse.ArgumentParser, argv: list[str]) -> int:
         return UNREAD
 
 
-async def _run(arguments: argparse.Namespace) -> int:
-    async with IotClient(arguments.url, arguments.token, patience_s=PATIENCE_S) as iot:
+async def _run(name: str, arguments: argparse.Namespace) -> int:
+    def waiting(why: str) -> None:
+        complain(name, f"no answer yet from {arguments.url}, trying for {PATIENCE_S:g} s: {why}")
+
+    async with IotClient(arguments.url, arguments.token, patience_s=PATIENCE_S, waiting=waiting) as iot:
         return await arguments.action(iot, arguments, Output(is_json=arguments.json)) or 0

@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from iot_system.client.records import DeviceToken, NewToken
 from iot_system.commands.output import say
 
-WIDTH = 120
-"""Where standard output is no terminal."""
+UNBOUNDED = 1_000_000
+"""Columns where standard output is no terminal: nothing is wrapped, nothing is cut off."""
 _TIMES = frozenset({"ts", "created", "updated", "expires", "last_seen", "left"})
 
 
@@ -26,7 +27,7 @@ class Output:
         self.is_json = is_json
         self._console = Console(highlight=False)
         if not self._console.is_terminal:
-            self._console = Console(highlight=False, width=WIDTH)
+            self._console = Console(highlight=False, width=UNBOUNDED)
 
     def record(self, record: msgspec.Struct, *, without: str = "") -> None:
         """One thing: its fields below each other, for people without one that they are told in another way."""
@@ -34,10 +35,17 @@ class Output:
             self.line(record)
             return
         table = Table(box=None, show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
         for name, value in msgspec.structs.asdict(record).items():
             if name != without:
                 table.add_row(Text(name, "bold"), Text(shown(name, value)))
         self._console.print(table)
+
+    def issued(self, record: DeviceToken | NewToken) -> None:
+        """A new token; for people on a line of its own, which no table wraps, as they are to copy it."""
+        self.record(record, without="token")
+        self.done(f"The token, shown this once:\n{record.token}")
 
     async def records(self, records: AsyncIterator[Any], columns: Sequence[str]) -> None:
         """Many things, a line each, with these of their fields."""
@@ -83,6 +91,8 @@ def shown(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, str):
         return value
+    if isinstance(value, float):
+        return number_text(value)
     if isinstance(value, list) and name == "scopes":
         return ", ".join(value) or "-"
     if isinstance(value, dict) and name == "labels":
@@ -93,3 +103,13 @@ def shown(name: str, value: Any) -> str:
 def time_text(ts: float) -> str:
     """Milliseconds since 1970 as a time in UTC."""
     return datetime.fromtimestamp(ts / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def number_text(value: float) -> str:
+    """Nine digits: enough for a position, and none of those that an average has for nothing."""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 2**53 else f"{value:.9g}"
+
+
+def counted(count: int, one: str) -> str:
+    """``1 device``, ``2 devices``."""
+    return f"{count:,} {one}{'' if count == 1 else 's'}"

@@ -7,7 +7,8 @@ import time
 
 from iot_system.client import IotClient
 from iot_system.commands.arguments import duration
-from iot_system.commands.session import add_access, run, verb
+from iot_system.commands.parser import new_parser
+from iot_system.commands.session import add_access, run
 from iot_system.commands.tables import Output
 
 ROLES = ("viewer", "operator", "admin")
@@ -17,7 +18,7 @@ _COLUMNS = ("id", "name", "role", "scopes", "created", "created_by", "expires")
 
 def main(argv: list[str]) -> int:
     """Run the command."""
-    parser = verb("tokens", __doc__)
+    parser = new_parser("tokens", __doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     creating = verbs.add_parser("create", help="make a token; it is shown this once")
     creating.add_argument("name", help="whose it is")
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> int:
 
 async def _create(iot: IotClient, arguments: argparse.Namespace, output: Output) -> None:
     expires = None if arguments.days is None else round(time.time() * 1000 + arguments.days * DAY_MS)
-    output.record(await iot.tokens.create(arguments.name, arguments.role, scopes=arguments.scope, expires=expires))
+    output.issued(await iot.tokens.create(arguments.name, arguments.role, scopes=arguments.scope, expires=expires))
 
 
 async def _list(iot: IotClient, arguments: argparse.Namespace, output: Output) -> None:

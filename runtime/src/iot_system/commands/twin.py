@@ -6,13 +6,14 @@ import argparse
 
 from iot_system.client import IotClient
 from iot_system.commands.arguments import assignments
-from iot_system.commands.session import add_access, run, verb
+from iot_system.commands.parser import new_parser
+from iot_system.commands.session import add_access, run
 from iot_system.commands.tables import Output
 
 
 def main(argv: list[str]) -> int:
     """Run the command."""
-    parser = verb("twin", __doc__)
+    parser = new_parser("twin", __doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     showing = verbs.add_parser("show", help="show a device's twin")
     showing.add_argument("device")

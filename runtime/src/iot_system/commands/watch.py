@@ -9,7 +9,8 @@ import msgspec
 
 from iot_system.client import IotClient
 from iot_system.commands.output import say
-from iot_system.commands.session import add_access, run, verb
+from iot_system.commands.parser import new_parser
+from iot_system.commands.session import add_access, run
 from iot_system.commands.tables import Output, time_text
 from iot_system.domain.events import EventKind
 
@@ -18,7 +19,7 @@ KINDS = ("reading", *get_args(EventKind))
 
 def main(argv: list[str]) -> int:
     """Run the command."""
-    parser = verb("watch", __doc__)
+    parser = new_parser("watch", __doc__)
     parser.add_argument("--device", action="append", default=[], metavar="ID", help="only of this device; repeatable")
     parser.add_argument("--room", action="append", default=[], metavar="ID", help="only of this room; repeatable")
     parser.add_argument("--kind", action="append", default=[], choices=KINDS, help="only of this kind; repeatable")

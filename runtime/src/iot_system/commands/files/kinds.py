@@ -42,6 +42,7 @@ def kind_of(path: Path, wanted: str | None) -> Kind:
             try:
                 from iot_system.commands.files import parquet_file
             except ModuleNotFoundError:
-                raise InvalidInput("Parquet needs pyarrow; `pip install 'iot-system[parquet]'` brings it") from None
+                brings = "`pip install './runtime[client,parquet]'` in a checkout brings it"
+                raise InvalidInput(f"Parquet needs pyarrow; {brings}") from None
             return cast("Kind", parquet_file)
     raise InvalidInput(f"{path} does not end with .{', .'.join(KINDS)}: say --format")
