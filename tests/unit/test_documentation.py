@@ -1,4 +1,4 @@
-"""What the READMEs name is there: files, make targets, and variables that a command sets before another uses it."""
+"""What the READMEs and guides name is there: files, make targets, and variables, set before they are used."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-READMES = [ROOT / "README.md", ROOT / "charts" / "iot-system" / "README.md"]
+GUIDES = [ROOT / "README.md", ROOT / "charts" / "iot-system" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
 
 
 def commands(text: str) -> str:
     """What stands in the shell blocks."""
-    return "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    return "\n".join(re.findall(r"^ *```sh\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL))
 
 
 def links(text: str) -> set[str]:
@@ -35,19 +35,19 @@ def unset(text: str) -> set[str]:
     return set(re.findall(r"\$([a-z_]+)", shell)) - set(re.findall(r"^([a-z_]+)=", shell, re.MULTILINE))
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
-def test_every_link_leads_to_a_file(readme: Path) -> None:
-    assert {link for link in links(readme.read_text()) if not (readme.parent / link).exists()} == set()
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_link_leads_to_a_file(guide: Path) -> None:
+    assert {link for link in links(guide.read_text()) if not (guide.parent / link).exists()} == set()
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
-def test_every_make_target_is_in_the_makefile(readme: Path) -> None:
-    assert targets(readme.read_text()) <= TARGETS
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_make_target_is_in_the_makefile(guide: Path) -> None:
+    assert targets(guide.read_text()) <= TARGETS
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
-def test_every_variable_of_a_command_is_set_by_an_earlier_one(readme: Path) -> None:
-    assert unset(readme.read_text()) == set()
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_variable_of_a_command_is_set_by_an_earlier_one(guide: Path) -> None:
+    assert unset(guide.read_text()) == set()
 
 
 def test_what_is_missing_is_found() -> None:
