@@ -86,6 +86,7 @@ class PodClient:
         self.received: list[Delivery] = []
         self.packet_ids: list[int] = []
         self.is_taken_over = False
+        self.has_failed = False
         self.present = False
         self.member: Attachment
         self._changed = asyncio.Event()
@@ -108,6 +109,10 @@ class PodClient:
 
     def taken_over(self) -> None:
         self.is_taken_over = True
+        self._changed.set()
+
+    def failed(self) -> None:
+        self.has_failed = True
         self._changed.set()
 
     def acknowledge(self, *packet_ids: int) -> None:

@@ -84,6 +84,18 @@ async def test_retained_messages_come_with_a_subscription_by_its_retain_handling
     ]
 
 
+async def test_retained_messages_come_though_another_subscription_ends_before_its_own_came(pods: Pods) -> None:
+    pod = await pods.start("pod")
+    client = await pod.connect("c")
+    topics = ["app/a", "app/b", "app/c", "app/d"]
+    await client.publish(*(Message(topic, b"1", 1, retain=True) for topic in topics))
+    await client.subscribe(*(Subscription(topic, 1) for topic in topics))
+    await client.until(lambda: len(client.received) == 1)
+    await pod.router.unsubscribe(client.member, ["app/c"])
+    await client.until(lambda: client.received[-1].topic == "app/d")
+    assert not client.has_failed
+
+
 async def test_more_retained_messages_than_a_client_has_room_for_come_one_after_the_other(pods: Pods) -> None:
     pod = await pods.start("pod", MqttLimits(queued_messages=10))
     client = await pod.connect("c", window=3)

@@ -39,6 +39,9 @@ class Line:
     def taken_over(self) -> None:
         raise AssertionError("nobody takes it over here")
 
+    def failed(self) -> None:
+        raise AssertionError("nothing fails here")
+
     def acknowledge(self) -> None:
         """All that it was sent."""
         session = self.member.session

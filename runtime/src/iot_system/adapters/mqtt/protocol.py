@@ -116,6 +116,11 @@ class MqttProtocol(asyncio.Protocol):
         why = "the same client identifier has connected again"
         self.finish(Ended("taken_over", why, code=ReasonCode.SESSION_TAKEN_OVER))
 
+    def failed(self) -> None:
+        """See `iot_system.adapters.mqtt.broker.attachment.Client.failed`."""
+        self._refuse("error", "the server failed")
+        self._transport.abort()
+
     def _handle(self, events: list[Event]) -> None:
         """Do what the state machine asks for, send what it has to say, read on if it wants to."""
         ended: Ended | None = None
@@ -209,8 +214,7 @@ class MqttProtocol(asyncio.Protocol):
 
     def _done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception():  # which is logged
-            self._refuse("error", "the server failed")
-            self._transport.abort()
+            self.failed()
 
     def _leave(self, ended: Ended) -> None:
         if self._admitted is not None:

@@ -32,6 +32,10 @@ class Client(Protocol):
         """The session is somewhere else from now on: close (0x8E). Nothing it has to save is saved any more."""
         ...
 
+    def failed(self) -> None:
+        """The client cannot be served because of an error in this program, which is logged: close."""
+        ...
+
 
 class Attachment:
     """A live one gets messages as they come; one that is behind gets them from the log, as far as it has room.

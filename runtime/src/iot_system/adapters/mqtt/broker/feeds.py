@@ -99,6 +99,7 @@ class Feeds:
             if one is not None:
                 member.retained_due.pop(one.name, None)
                 if one.group:
+                    member.shared_due = [due for due in member.shared_due if due.name != one.name]
                     await self._shared.leave(member, one.name)
                 else:
                     self._tree.remove(member, one.filter)

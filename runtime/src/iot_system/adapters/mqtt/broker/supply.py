@@ -42,7 +42,7 @@ class Supply:
         if _is_owed(member) and not member.is_detached and (member.supply is None or member.supply.done()):
             member.supply = asyncio.create_task(self._run(member))
             self._tasks.add(member.supply)
-            member.supply.add_done_callback(self._tasks.discard)
+            member.supply.add_done_callback(lambda task: self._done(member, task))
 
     async def stop(self) -> None:
         """Give nobody anything more."""
@@ -50,14 +50,20 @@ class Supply:
             task.cancel()
         await ended(self._tasks)
 
+    def _done(self, member: Attachment, task: asyncio.Task[None]) -> None:
+        """An error in this program is the end of the connection, whose next one begins with what is owed."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a client cannot be given its messages", exc_info=error, client_id=member.record.client_id[:100])
+            member.client.failed()
+
     async def _run(self, member: Attachment) -> None:
         while _is_owed(member):
             try:
                 while member.shared_due:
-                    await self._shared.join(member, member.shared_due[-1])
-                    member.shared_due.pop()
-                for name in list(member.retained_due):
-                    await self._give_retained(member, member.subscriptions[name])
+                    await self._join(member, member.shared_due[-1])
+                while member.retained_due:
+                    await self._give_retained(member, next(iter(member.retained_due)))
                 if not member.is_live:
                     await self._catch_up(member)
             except StreamLost:
@@ -66,8 +72,19 @@ class Supply:
                 log.warning("a client has to wait for its messages", why=str(error))
                 await asyncio.sleep(_RETRY_S)
 
-    async def _give_retained(self, member: Attachment, subscription: Subscription) -> None:
-        name, filter_ = subscription.name, subscription.filter
+    async def _join(self, member: Attachment, subscription: Subscription) -> None:
+        await self._shared.join(member, subscription)
+        if subscription in member.shared_due:
+            member.shared_due.remove(subscription)
+        if subscription.name not in member.subscriptions:  # unsubscribed meanwhile
+            await self._shared.leave(member, subscription.name)
+
+    async def _give_retained(self, member: Attachment, name: str) -> None:
+        subscription = member.subscriptions.get(name)
+        if subscription is None:
+            del member.retained_due[name]
+            return
+        filter_ = subscription.filter
         if "+" not in filter_ and "#" not in filter_:
             found = await self._retained.of(filter_)
             if found is not None:
@@ -93,7 +110,8 @@ class Supply:
         message = self._as_retained(subscription, stored, due)
         if message is not None:
             await member.stage_with_room(message)
-        member.retained_due[name] = due._replace(after=stored.retained)
+        if member.retained_due.get(name) is due:  # else it was unsubscribed meanwhile, or is owed anew
+            member.retained_due[name] = due._replace(after=stored.retained)
 
     def _as_retained(self, subscription: Subscription, stored: Stored, due: Due) -> Delivery | None:
         """None where it has expired, was cleared, or comes as a message of the log."""
