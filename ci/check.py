@@ -24,6 +24,11 @@ from ci.progress import note
 
 CONFIG = ROOT / "runtime" / "pyproject.toml"
 YAML = ("values", "ct.yaml", "charts/iot-system/values.yaml", "charts/iot-system/Chart.yaml")
+CORES = os.cpu_count() or 1
+MOST_PROCESSES = 8
+"""Of tests; more gain nothing, for each imports everything first."""
+NOTHING_CHOSEN = 5
+"""Pytest's exit code."""
 Outcome = str | None
 """None: all is well; else what is wrong."""
 
@@ -51,14 +56,19 @@ def lint(_: Sequence[str]) -> Outcome:
     return "; ".join(failed) or None
 
 
-def pytest(folder: str) -> Callable[[Sequence[str]], Outcome]:
+def pytest(folder: str, *options: str) -> Callable[[Sequence[str]], Outcome]:
     """The stage that runs the tests of one folder."""
 
     def run(arguments: Sequence[str]) -> Outcome:
-        passes = _passes(sys.executable, "-m", "pytest", "-c", CONFIG, f"--rootdir={ROOT}", "-q", folder, *arguments)
-        return None if passes else f"tests in {folder} failed"
+        return outcome(folder, [_pytest(folder, *options, *arguments)])
 
     return run
+
+
+def outcome(folder: str, codes: Sequence[int]) -> Outcome:
+    """Of pytest's exit codes for the parts of a folder; a part may have nothing to run, but not all of them."""
+    ran = [code for code in codes if code != NOTHING_CHOSEN]
+    return None if ran and not any(ran) else f"tests in {folder} failed"
 
 
 def with_servers(arguments: Sequence[str]) -> Outcome:
@@ -67,7 +77,10 @@ def with_servers(arguments: Sequence[str]) -> Outcome:
         lacking = packages.install(packages.MQTT_CLIENTS, "a second MQTT client")
         if lacking:
             note(f"tests with mosquitto's clients are skipped: {lacking}")
-    return pytest("tests/contract")(arguments)
+    folder = "tests/contract"
+    # They wait more than they compute. A module's servers are those of one process.
+    together = ("-m", "not alone", f"--numprocesses={min(2 * CORES, MOST_PROCESSES)}", "--dist=loadfile")
+    return outcome(folder, [_pytest(folder, *part, *arguments) for part in (together, ("-m", "alone"))])
 
 
 def in_cluster(arguments: Sequence[str]) -> Outcome:
@@ -83,7 +96,7 @@ def in_cluster(arguments: Sequence[str]) -> Outcome:
 
 STAGES = (
     Stage("lint", lint),
-    Stage("unit", pytest("tests/unit")),
+    Stage("unit", pytest("tests/unit", f"--numprocesses={min(CORES, MOST_PROCESSES)}", "--dist=worksteal")),
     Stage("contract", with_servers),
     Stage("render", pytest("tests/render")),
     Stage("cluster", in_cluster),
@@ -119,5 +132,13 @@ def main(names: Sequence[str], arguments: Sequence[str]) -> int:
     return 1 if wrong or (left_out and os.environ.get("CI")) else 0
 
 
+def _pytest(*arguments: str) -> int:
+    return _code(sys.executable, "-m", "pytest", "-c", CONFIG, f"--rootdir={ROOT}", "-q", *arguments)
+
+
 def _passes(*command: str | Path) -> bool:
-    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode == 0
+    return _code(*command) == 0
+
+
+def _code(*command: str | Path) -> int:
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False).returncode

@@ -20,6 +20,7 @@ import pytest
 from tests.harness import occupancy
 from tests.harness.nats import free_port
 
+pytestmark = pytest.mark.alone
 DEADLINE_S = 180
 HEATER = "office-heater"
 

@@ -20,6 +20,7 @@ from tests.contract.faults.pods import Pods
 from tests.contract.faults.workload import Workload
 from tests.harness.processes import Plant, kill, running_plant
 
+pytestmark = pytest.mark.alone
 RUNS = int(os.environ.get("FAULT_RUNS", "1"))
 SEED = 20150204
 TIMEOUT_S = 480

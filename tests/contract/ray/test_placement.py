@@ -22,6 +22,7 @@ from ray.cluster_utils import Cluster
 from tests.contract.ray.placed import REFUSED, factory, factory_in_vain
 from tests.harness.waiting import until
 
+pytestmark = pytest.mark.alone
 DEADLINE_S = 60.0
 OBJECT_STORE_BYTES = 80_000_000
 

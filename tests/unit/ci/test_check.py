@@ -58,6 +58,16 @@ def test_a_stage_that_fails_does_not_keep_the_others_from_running(
     assert printed.splitlines()[-1] == f"unit: {wrong}"
 
 
+@pytest.mark.parametrize("codes", [[0], [0, 0], [5, 0], [0, 5]])
+def test_a_part_without_a_chosen_test_is_no_failure(codes: list[int]) -> None:
+    assert check.outcome("tests/unit", codes) is None
+
+
+@pytest.mark.parametrize("codes", [[5], [5, 5], [1], [1, 0], [0, 1], [5, 1], [2, 5], [0, -9]])
+def test_a_part_that_fails_and_nothing_that_was_run_at_all_are_failures(codes: list[int]) -> None:
+    assert check.outcome("tests/unit", codes) == "tests in tests/unit failed"
+
+
 def test_a_machine_without_go_and_without_the_tools_can_have_no_cluster(
     empty_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
