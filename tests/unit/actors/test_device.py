@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from iot_system.actors.changes import Changes
-from iot_system.actors.device import RECENT_IDS, DeviceActor
+from iot_system.actors.device import DeviceActor
 from iot_system.actors.effects import Effect, Remember, Report
 from iot_system.actors.reactions import react
 from iot_system.actors.stored import Stored
 from iot_system.adapters.blobs import decode_device_state, encode_blob
 from iot_system.domain.history import Reading
 from iot_system.domain.readings import Telemetry
+from iot_system.domain.recognising import RECENT_IDS
 from iot_system.domain.registry import Device
 from iot_system.domain.twin import DeviceState, Latest
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from iot_system import errors
-from iot_system.actors.device import RECENT_IDS
 from iot_system.client import IotClient, Message, NewDevice, SystemFault
 from iot_system.client.telemetry import RECOGNISED
+from iot_system.domain.recognising import RECENT_IDS
 
 from tests.harness.nats import free_port
 from tests.unit.client.scripted import CUT, answer, problem, scripted

@@ -31,12 +31,12 @@ REFUSED = Refusal("forbidden", "not for you", 1.5, ReasonCode.NOT_AUTHORIZED)
 def test_qos_2_is_received_once_stored_and_complete_once_released(level: int) -> None:
     talk = Talk(connect_of(level))
     batch = talk.publish(message(1, 2))
-    assert batch.ids == {0: "s-1"}
-    assert talk.session.inbound == {1: Received("s-1")}
+    assert batch.ids == {0: "s-1-1"}
+    assert talk.session.inbound == {1: Received("s-1-1")}
     assert talk.sent() == []
     talk.connection.settle(batch, {})
     assert talk.sent() == [PubRec(1)]
-    assert talk.session.inbound == {1: Received("s-1", is_stored=True)}
+    assert talk.session.inbound == {1: Received("s-1-1", is_stored=True)}
     assert talk.say(PubRel(1)) == []
     assert talk.sent() == [PubComp(1)]
     assert talk.session.inbound == {}
@@ -59,7 +59,7 @@ def test_a_packet_identifier_that_was_released_stands_for_a_new_message(level: i
     talk = Talk(connect_of(level))
     assert talk.store(message(1, 2)) == [PubRec(1)]
     batch = talk.publish(PubRel(1), message(1, 2))
-    assert batch.ids == {0: "s-2"}
+    assert batch.ids == {0: "s-1-2"}
 
 
 @given(levels)
@@ -77,17 +77,17 @@ def test_after_a_reconnection_a_stored_message_is_not_stored_again(level: int) -
 def test_after_a_crash_a_message_that_comes_again_is_stored_under_the_same_id(level: int) -> None:
     """Whether the first one was stored is not known: its session was written before."""
     first = Talk(connect_of(level))
-    assert first.publish(message(1, 2)).ids == {0: "s-1"}
+    assert first.publish(message(1, 2)).ids == {0: "s-1-1"}
     again = Talk(connect_of(level), session=first.session)
-    assert again.publish(message(1, 2, dup=True)).ids == {0: "s-1"}
+    assert again.publish(message(1, 2, dup=True)).ids == {0: "s-1-1"}
 
 
 @given(levels)
 def test_after_a_crash_a_new_message_is_not_taken_for_one_whose_release_got_lost(level: int) -> None:
     session = new_session("later")
-    session.inbound[1] = Received("s-1", is_stored=True)
+    session.inbound[1] = Received("s-1-1", is_stored=True)
     talk = Talk(connect_of(level), session=session)
-    assert talk.publish(message(1, 2)).ids == {0: "later-1"}
+    assert talk.publish(message(1, 2)).ids == {0: "later-1-1"}
 
 
 @given(levels)
@@ -106,7 +106,7 @@ def test_a_refused_message_is_told_to_a_client_of_mqtt_5_and_its_connection_live
     assert answers == [PubAck(1), PubAck(2, refused, why), PubRec(3, refused, why), PubAck(4)]
     assert talk.session.inbound == {}
     assert talk.connection.wants_input
-    assert talk.publish(message(3, 2)).ids == {0: "s-2"}, "its packet identifier is free again"
+    assert talk.publish(message(3, 2)).ids == {0: "s-1-2"}, "its packet identifier is free again"
 
 
 def test_a_reason_string_is_left_out_where_nobody_wants_it_or_it_does_not_fit() -> None:

@@ -66,4 +66,9 @@ def test_a_session_never_holds_more_than_its_bounds_and_counts_right(
 
 def test_messages_of_qos_2_never_share_an_id() -> None:
     session = Session("c", "s")
-    assert len({session.new_message_id() for _ in range(100)}) == 100
+    assert len({session.new_message_id(f"app/{number % 70}") for number in range(300)}) == 300
+
+
+def test_messages_of_qos_2_are_numbered_by_topic() -> None:
+    session = Session("c", "s")
+    assert [session.new_message_id(topic) for topic in "abab"] == ["s-1-1", "s-2-1", "s-1-2", "s-2-2"]

@@ -15,11 +15,10 @@ from iot_system.domain.commands import RESEND_AFTER_S, Command
 from iot_system.domain.events import Event, EventKind
 from iot_system.domain.history import Reading
 from iot_system.domain.readings import METRICS_LIMIT, Telemetry, Value
+from iot_system.domain.recognising import is_recent, remembered
 from iot_system.domain.registry import Device
 from iot_system.domain.twin import DeviceState, takes_value
 
-RECENT_IDS = 32
-"""How many message ids a device remembers, to recognise a re-send."""
 _NO_COMMANDS: Mapping[str, Command] = MappingProxyType({})
 """Shared by all that have none: most have none most of the time."""
 _SMALL = frozenset({float, int, bool})
@@ -101,13 +100,13 @@ class DeviceActor(Actor):
     def is_resent(self, message: Telemetry) -> bool:
         """Whether the device's own numbering, or the message's id, says that this was received before."""
         state = self.state
-        if message.id is not None and message.id in state.recent_ids:
+        if message.id is not None and is_recent(state.recent_ids, message.id):
             return True
         return message.seq is not None and message.boot == state.boot and message.seq <= state.seq
 
     def remember_id(self, id_: str) -> None:
         """Recognise a re-send of the message ``id_`` from now on, until some others have come."""
-        self.state.recent_ids = (*self.state.recent_ids[1 - RECENT_IDS :], id_)
+        self.state.recent_ids = remembered(self.state.recent_ids, id_)
 
     def late(self, message: Telemetry) -> list[Reading]:
         """Readings of ``message`` that are not newer than all known ones, so that only the store knows them."""

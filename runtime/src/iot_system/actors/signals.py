@@ -13,6 +13,7 @@ from iot_system.actors.reactions import react
 from iot_system.actors.timing import expire
 from iot_system.domain.commands import check_payload
 from iot_system.domain.deliveries import Delivery
+from iot_system.domain.recognising import is_recent
 from iot_system.domain.signals import (
     CommandAnswer,
     CommandDelivered,
@@ -91,7 +92,7 @@ def _leave(actor: DeviceActor, reason: str, time_us: int, changes: Changes) -> N
 
 def _reported(actor: DeviceActor, signal: Reported, changes: Changes) -> None:
     if signal.id is not None:
-        if signal.id in actor.state.recent_ids:
+        if is_recent(actor.state.recent_ids, signal.id):
             return
         actor.remember_id(signal.id)
         changes.touch(actor)

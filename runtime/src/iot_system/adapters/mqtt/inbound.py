@@ -152,7 +152,7 @@ class Inbound:
             batch.repeats.setdefault(index, []).append(packet_id)
             return
         if known is None or not is_repeat:
-            inbound[packet_id] = known = Received(self._session.new_message_id())
+            inbound[packet_id] = known = Received(self._session.new_message_id(publish.topic))
         self._storing.add(packet_id)
         batch.ids[index] = known.message_id
         batch.publishes.append(publish)

@@ -19,6 +19,7 @@ from iot_system.adapters.mqtt.topics import Target, target_of
 from iot_system.domain.commands import check_payload
 from iot_system.domain.payloads import plain
 from iot_system.domain.readings import JSON_DEPTH_LIMIT, Telemetry, parse_telemetry, read_usual
+from iot_system.domain.recognising import part_id
 from iot_system.domain.signals import CommandAnswer, Reported, Signal
 from iot_system.domain.twin import STATE_LIMIT
 from iot_system.errors import InvalidInput, IotError, Retry
@@ -105,12 +106,16 @@ class Intake:
         if not body:
             raise InvalidInput("the payload is an empty list; it bears at least one message")
         found = [parse_telemetry(device, one, now_us=self._gateway.now_us()) for one in body]
-        return found if id_ is None else [_named(one, f"{id_}-{number}") for number, one in enumerate(found)]
+        if id_ is None:
+            return found
+        last = len(found) - 1
+        return [_named(one, part_id(id_, number, is_last=number == last)) for number, one in enumerate(found)]
 
     def _reported(self, device: str, body: Any, id_: str | None) -> Reported:
         if not isinstance(body, dict):
             raise InvalidInput("reported is a merge patch (RFC 7396), so an object")
-        return Reported(device, plain(body, field="reported", limit=STATE_LIMIT), self._gateway.now_us(), id_)
+        name = None if id_ is None else part_id(id_, 0, is_last=True)
+        return Reported(device, plain(body, field="reported", limit=STATE_LIMIT), self._gateway.now_us(), name)
 
     def _answer(self, device: str, command: str, body: Any) -> CommandAnswer:
         try:

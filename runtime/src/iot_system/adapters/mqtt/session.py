@@ -13,6 +13,7 @@ from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.properties import NO_PROPERTIES, Properties, weight
 
 _PACKET_IDS = 0xFFFF
+_SERIES = 64
 
 
 class Delivery(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -63,7 +64,9 @@ class Session(msgspec.Struct):
     """By packet identifier: QoS 2, received and not released."""
     queued_bytes: int = 0
     last_packet_id: int = 0
-    last_message: int = 0
+    series: dict[int, tuple[int, int]] = msgspec.field(default_factory=dict)
+    """By a topic's hash: the number of its series, and of the last message of QoS 2 in it. See `new_message_id`."""
+    last_series: int = 0
 
     def queue(self, message: Delivery, limits: MqttLimits, now_s: float) -> bool:
         """Append a message of QoS 1; False where the session is full."""
@@ -94,10 +97,16 @@ class Session(msgspec.Struct):
             self.queued_bytes -= message.size
         return message
 
-    def new_message_id(self) -> str:
-        """For a message of QoS 2: nobody else's."""
-        self.last_message += 1
-        return f"{self.id}-{self.last_message}"
+    def new_message_id(self, topic: str) -> str:
+        """For a message of QoS 2: nobody else's, and the next one of its topic: see `iot_system.domain.recognising`."""
+        key = hash(topic)
+        if key not in self.series:
+            if len(self.series) >= _SERIES:
+                self.series.clear()
+            self.last_series += 1
+        series, last = self.series.get(key, (self.last_series, 0))
+        self.series[key] = (series, last + 1)
+        return f"{self.id}-{series}-{last + 1}"
 
     def _is_full(self, message: Delivery, limits: MqttLimits) -> bool:
         queued = len(self.in_flight) + len(self.pending)
