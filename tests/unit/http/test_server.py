@@ -144,11 +144,11 @@ async def test_a_body_that_does_not_come_in_time_ends_the_connection() -> None:
 
 async def test_a_request_that_came_in_time_may_be_answered_late() -> None:
     slow = Slow()
-    bounds = Bounds(header_timeout_s=0.1, request_timeout_s=0.1)
+    bounds = Bounds(header_timeout_s=0.4, request_timeout_s=0.4)
     async with running(slow, bounds) as server, Connection(server.port) as connection:
         await connection.send(connection.head("GET", "/slow", {}))
         await asyncio.wait_for(slow.entered.wait(), DEADLINE_S)
-        asyncio.get_running_loop().call_later(0.5, slow.may_answer.set)
+        asyncio.get_running_loop().call_later(0.8, slow.may_answer.set)
         assert await connection.response() == (200, b"answered")
 
 
@@ -260,8 +260,10 @@ async def _refused(port: int) -> None:
 
 async def test_a_client_that_does_not_read_its_answer_is_cut() -> None:
     async with running(Slow(), Bounds(write_timeout_s=0.2)) as server, Connection(server.port) as silent:
+        await silent.send(Connection.head("GET", "/quick", {}))
+        assert (await silent.response())[0] == 200
+        assert len(server._state.connections) == 1
         await silent.send(Connection.head("GET", "/large", {}))
-        await until(lambda: len(server._state.connections) == 1, within_s=DEADLINE_S)
         await until(lambda: not server._state.connections, within_s=DEADLINE_S)
 
 
