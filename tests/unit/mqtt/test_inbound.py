@@ -90,6 +90,16 @@ def test_after_a_crash_a_new_message_is_not_taken_for_one_whose_release_got_lost
     assert talk.publish(message(1, 2)).ids == {0: "later-1-1"}
 
 
+def test_in_3_1_1_what_may_be_stored_in_spite_of_its_refusal_keeps_its_id() -> None:
+    for is_final, id_ in ((False, "s-1-1"), (True, "s-1-2")):
+        first = Talk(connect_of(MQTT_3_1_1))
+        unsure = Refusal("unavailable", "no answer", 1.0, is_final=is_final)
+        first.connection.settle(first.publish(message(1, 2)), {0: unsure})
+        assert first.sent() == []
+        again = Talk(connect_of(MQTT_3_1_1), session=first.session)
+        assert again.publish(message(1, 2, dup=True)).ids == {0: id_}
+
+
 @given(levels)
 def test_the_release_of_what_is_not_known_is_answered(level: int) -> None:
     talk = Talk(connect_of(level))

@@ -20,13 +20,14 @@ from iot_system.adapters.mqtt.session import Received, Session
 class Refusal(msgspec.Struct, frozen=True):
     """Why a message is not stored: one of few words, a sentence, and the seconds that a sender should wait.
 
-    ``code`` is what a client of MQTT 5 is told.
+    ``code`` is what a client of MQTT 5 is told. Where it is not final, the message may be stored in spite of it.
     """
 
     reason: str
     why: str
     after_s: float
     code: ReasonCode = ReasonCode.UNSPECIFIED_ERROR
+    is_final: bool = True
 
 
 class Batch:
@@ -197,7 +198,8 @@ class Inbound:
             if is_open:
                 self._output.send(PubRec(packet_id))
             return
-        if is_same:
+        if is_same and (self._is_v5 or refusal.is_final):
+            # Else the client, which is not told, sends it again: it must be stored under the same id.
             del self._session.inbound[packet_id]
             self._published.discard(packet_id)
         if is_open and self._is_v5:

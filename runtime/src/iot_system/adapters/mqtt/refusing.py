@@ -25,6 +25,8 @@ _REASONS: tuple[tuple[type[Exception], str, ReasonCode], ...] = (
     (Unavailable, "unavailable", ReasonCode.IMPLEMENTATION_SPECIFIC_ERROR),
 )
 _UNFORESEEN = ("error", ReasonCode.UNSPECIFIED_ERROR)
+_UNSURE = frozenset({"overloaded", "unavailable", "error"})
+"""Where all of a message or a part of it may be stored."""
 
 
 def refusal_of(problem: Exception, pause_s: float) -> Refusal:
@@ -32,7 +34,7 @@ def refusal_of(problem: Exception, pause_s: float) -> Refusal:
     known = ((word, code) for kind, word, code in _REASONS if isinstance(problem, kind))
     reason, code = next(known, _UNFORESEEN)
     after_s = max(problem.after_s, pause_s) if isinstance(problem, Retry) else pause_s
-    return Refusal(reason, str(problem), after_s, code)
+    return Refusal(reason, str(problem), after_s, code, is_final=reason not in _UNSURE)
 
 
 def topic_refusal(problem: Exception, pause_s: float) -> Refusal:
