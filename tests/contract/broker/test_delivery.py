@@ -90,9 +90,9 @@ async def test_retained_messages_come_though_another_subscription_ends_before_it
     topics = ["app/a", "app/b", "app/c", "app/d"]
     await client.publish(*(Message(topic, b"1", 1, retain=True) for topic in topics))
     await client.subscribe(*(Subscription(topic, 1) for topic in topics))
-    await client.until(lambda: len(client.received) == 1)
+    await client.until(lambda: bool(client.received))
     await pod.router.unsubscribe(client.member, ["app/c"])
-    await client.until(lambda: client.received[-1].topic == "app/d")
+    await client.until(lambda: {"app/a", "app/b", "app/d"} <= {one.topic for one in client.received})
     assert not client.has_failed
 
 
