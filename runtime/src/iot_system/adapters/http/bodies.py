@@ -12,7 +12,9 @@ from litestar.exceptions import ClientException
 from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send
 
 from iot_system.adapters.http.choices import choices
+from iot_system.adapters.http.rules import in_words
 from iot_system.domain.readings import JSON_DEPTH_LIMIT
+from iot_system.domain.undecodable import why_undecodable
 from iot_system.errors import InvalidInput, Overloaded, TooLarge
 
 BODY_LIMIT = 5 * 1024 * 1024
@@ -158,16 +160,16 @@ def _refusal(error: Exception, data: bytes, kind: Any) -> InvalidInput:
             try:
                 return InvalidInput(_sentence(error, msgspec.json.decode(data), kind))
             except (ValueError, RecursionError):
-                return InvalidInput(_sentence(error, None, kind))
+                return InvalidInput(f"this cannot be decoded: {why_undecodable(error, data)}")
         case _:
-            return InvalidInput(f"this cannot be decoded: {error}")
+            return InvalidInput(f"this cannot be decoded: {why_undecodable(error, data)}")
 
 
 def _sentence(error: msgspec.ValidationError, value: Any, kind: Any) -> str:
     """Msgspec's message as ``room is 5: expected `str`, got `int` ``."""
     text = str(error)
     at = _AT.search(text)
-    rule = text[: at.start()] if at else text
+    rule = in_words(text[: at.start()] if at else text)
     path = at["path"].lstrip(".") if at else ""
     if not path:
         return rule

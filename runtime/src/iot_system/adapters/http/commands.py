@@ -13,9 +13,10 @@ from msgspec import UNSET, Meta, UnsetType
 from iot_system.adapters.http import problems
 from iot_system.adapters.http.auth import DevicePath, itself_or, needs_for_device
 from iot_system.adapters.http.devices import Cursor, Id, Limit, Milliseconds
-from iot_system.adapters.http.openapi import ID_PATTERN, ID_SCHEMA
+from iot_system.adapters.http.openapi import ID_SCHEMA
 from iot_system.adapters.http.requests import ApiRequest
 from iot_system.adapters.http.responses import Response
+from iot_system.adapters.http.rules import ID_PATTERN
 from iot_system.adapters.http.telemetry import Accepted
 from iot_system.domain.access import Action
 from iot_system.domain.commands import (

@@ -13,10 +13,11 @@ from iot_system.adapters.http import problems
 from iot_system.adapters.http.auth import DevicePath, check_stays_in_sight, itself_or, needs, needs_for_device
 from iot_system.adapters.http.batches import BatchReader, check
 from iot_system.adapters.http.bodies import Form
-from iot_system.adapters.http.openapi import ID_PATTERN, ImportOperation
+from iot_system.adapters.http.openapi import ImportOperation
 from iot_system.adapters.http.problems import Rejection
 from iot_system.adapters.http.requests import ApiRequest
 from iot_system.adapters.http.responses import Response
+from iot_system.adapters.http.rules import BEHAVIOUR_PATTERN, ID_PATTERN, LABEL_PATTERN
 from iot_system.domain.access import Action, Principal
 from iot_system.domain.ids import ID_LENGTH_LIMIT, check_id
 from iot_system.domain.permissions import check_registration
@@ -40,7 +41,7 @@ GatewayId = Annotated[
 Behaviour = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
+        pattern=BEHAVIOUR_PATTERN,
         max_length=256,
         description="The actor's class, as module:Class.",
         examples=[DEFAULT_BEHAVIOUR],
@@ -194,7 +195,7 @@ async def list_devices(
     room: Annotated[str | None, QueryParameter(pattern=ID_PATTERN, max_length=ID_LENGTH_LIMIT)] = None,
     label: Annotated[
         str | None,
-        QueryParameter(pattern="^[^=]+=.*$", max_length=2 * LABEL_LENGTH_LIMIT + 1, description="name=value"),
+        QueryParameter(pattern=LABEL_PATTERN, max_length=2 * LABEL_LENGTH_LIMIT + 1, description="name=value"),
     ] = None,
     limit: Limit = 100,
     cursor: Cursor = None,

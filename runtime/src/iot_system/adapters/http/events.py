@@ -16,8 +16,8 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from iot_system.adapters.http import problems
-from iot_system.adapters.http.openapi import ID_PATTERN
 from iot_system.adapters.http.requests import ApiRequest
+from iot_system.adapters.http.rules import ID_PATTERN
 from iot_system.domain.events import EventKind
 from iot_system.domain.ids import ID_LENGTH_LIMIT, check_id
 from iot_system.domain.readings import milliseconds, stamp

@@ -22,10 +22,10 @@ from litestar.openapi.spec import (
 
 from iot_system import __version__
 from iot_system.adapters.http.bodies import Form
+from iot_system.adapters.http.rules import ID_PATTERN
 from iot_system.domain.ids import ID_LENGTH_LIMIT
 from iot_system.domain.readings import METRICS_LIMIT
 
-ID_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
 ID_SCHEMA = {"pattern": ID_PATTERN, "max_length": ID_LENGTH_LIMIT}
 _SCHEME = "bearer"
 

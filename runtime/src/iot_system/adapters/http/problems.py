@@ -22,6 +22,7 @@ from msgspec import UNSET, Meta, UnsetType
 from iot_system import errors
 from iot_system.adapters.http.choices import choices
 from iot_system.adapters.http.responses import Response
+from iot_system.adapters.http.rules import in_words
 
 MEDIA_TYPE = "application/problem+json"
 _log = structlog.get_logger(__name__)
@@ -149,7 +150,7 @@ def _broken_parameter(request: Request[Any, Any, Any], error: ValidationExceptio
     parameter = request.route_handler.parsed_fn_signature.parameters.get(name)
     if rule.startswith("Invalid enum") and parameter is not None:
         rule = f"it is one of {', '.join(choices(parameter.annotation))}"
-    value = request.query_params.get(name)
+    rule, value = in_words(rule), request.query_params.get(name)
     return f"{name} is {str(value)[:80]!r}: {rule[0].lower()}{rule[1:]}"
 
 

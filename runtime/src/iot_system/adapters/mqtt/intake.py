@@ -22,6 +22,7 @@ from iot_system.domain.readings import JSON_DEPTH_LIMIT, Telemetry, parse_teleme
 from iot_system.domain.recognising import part_id
 from iot_system.domain.signals import CommandAnswer, Reported, Signal
 from iot_system.domain.twin import STATE_LIMIT
+from iot_system.domain.undecodable import why_undecodable
 from iot_system.errors import InvalidInput, IotError, Retry
 from iot_system.ports.gateway import Gateway, Principal, resolve_me
 
@@ -91,7 +92,7 @@ class Intake:
         try:
             body = _decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"the payload cannot be decoded: {error}") from None
+            raise InvalidInput(f"the payload cannot be decoded: {why_undecodable(error, payload)}") from None
         except RecursionError:
             raise InvalidInput(f"the payload is nested too deeply; the limit is {JSON_DEPTH_LIMIT} levels") from None
         kind, _, command = target
