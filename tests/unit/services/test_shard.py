@@ -99,6 +99,24 @@ async def test_a_shard_reads_on_where_its_client_swallows_a_cancellation(
     assert swallowed
 
 
+async def test_whoever_gives_up_waiting_for_a_turn_does_not_hold_the_next_one(system: System) -> None:
+    process = await system.process("a", ALL)
+    await system.register(DEVICE)
+
+    async def want_a_turn() -> None:
+        async with process.shard.whole_turn():
+            raise AssertionError("it gave up before")
+
+    async with process.shard.whole_turn():
+        await system.say(DEVICE, 1)
+        await until(lambda: process.shard._turn._waiting == 1, within_s=DEADLINE_S)
+        other = asyncio.create_task(want_a_turn())
+        await until(lambda: process.shard._turn._waiting == 2, within_s=DEADLINE_S)
+    other.cancel()
+    await system.settled()
+    assert await system.history(DEVICE) == [1]
+
+
 async def test_a_frame_seen_again_changes_nothing(system: System) -> None:
     await system.process("a", ALL)
     await system.register(DEVICE, room=ROOM)

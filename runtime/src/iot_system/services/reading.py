@@ -71,9 +71,7 @@ class Reading:
                             if self._taken > BUSY_BYTES:
                                 await self._gather()
                             else:
-                                await asyncio.sleep(
-                                    0
-                                )  # so that whoever wanted the turn, and may have given up, goes on
+                                await asyncio.sleep(0)  # whoever wanted the turn, and may have given up, goes on
                 finally:
                     fetching.cancel()
                     await asyncio.gather(fetching, return_exceptions=True)
