@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
+import pytest
+from iot_system.adapters.mqtt.broker import shared
+from iot_system.adapters.mqtt.broker.shared import SHARE
+from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.nats.broker.streams import MESSAGES
-from iot_system.ports.broker import Message, Subscription, group_key
+from iot_system.ports.broker import GROUP_LIMIT, Message, Subscription, group_key
 
 from tests.contract.broker.pods import DEADLINE_S, Pod, PodClient, Pods
 
@@ -88,3 +93,56 @@ async def test_a_group_without_any_member_left_is_forgotten(pods: Pods) -> None:
     await last.subscribe(SHARED)
     await publisher.publish(*numbered(1, start=1))
     await last.get(b"1")
+
+
+async def test_a_member_that_acknowledges_nothing_has_a_small_share_and_holds_up_nobody(pods: Pods) -> None:
+    pod = await pods.start("pod")
+    stuck = await pod.connect("a", acknowledges=False, window=10_000)
+    await stuck.subscribe(SHARED)
+    publisher = await pod.connect("p")
+    await publisher.publish(*numbered(2 * GROUP_LIMIT))
+    await stuck.until(lambda: len(stuck.received) == SHARE)
+    busy = await pod.connect("b")
+    await busy.subscribe(SHARED)
+    rest = list(range(SHARE, 2 * GROUP_LIMIT))
+    await busy.until(lambda: len(busy.received) == len(rest))
+    assert sorted(map(int, busy.payloads())) == rest
+    assert len(stuck.received) == SHARE
+
+
+async def test_what_a_member_does_not_acknowledge_for_long_goes_to_another_one(
+    pods: Pods, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "HOLD_EVERY_S", 0.1)
+    pod = await pods.start("pod")
+    stuck = await pod.connect("a", acknowledges=False)
+    await stuck.subscribe(SHARED)
+    publisher = await pod.connect("p")
+    await publisher.publish(*numbered(5))
+    await stuck.get(*(b"%d" % number for number in range(5)))
+    pod.clock.ahead_s += shared.PATIENCE_S
+    busy = await pod.connect("b")
+    await busy.subscribe(SHARED)
+    assert await until_total([busy], 5) == list(range(5))
+    await publisher.publish(*numbered(5, start=5))
+    assert await until_total([busy], 10) == list(range(10)), "it gets nothing more meanwhile"
+    stuck.acknowledge(*stuck.packet_ids)
+    await publisher.publish(*numbered(10, start=10))
+    await stuck.until(lambda: len(stuck.received) > 5)
+
+
+async def test_a_message_that_no_member_has_room_for_is_not_fetched_again_and_again(pods: Pods) -> None:
+    pod = await pods.start("pod", MqttLimits(queued_bytes=1000))
+    client = await pod.connect("a", acknowledges=False)
+    await client.subscribe(SHARED)
+    publisher = await pod.connect("p")
+    returned = await pod.client.subscribe("$JS.ACK.>")
+    await publisher.publish(*[Message("app/a", b"%d" % number + bytes(600), 1) for number in range(40)])
+    await client.until(lambda: len(client.received) == 1)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(3.0):  # it waits for nothing: what must not happen has its time
+            for _ in range(200):
+                await anext(returned.messages)
+            raise AssertionError("the same messages are fetched and given back all the time")
+    client.acknowledge(*client.packet_ids)
+    await client.until(lambda: len(client.received) == 2)

@@ -217,6 +217,8 @@ class Group(Protocol):
 
 
 HOLD_EVERY_S = 10.0
+GROUP_LIMIT = 1000
+"""How many messages of a shared subscription may be with its members, over all processes."""
 
 
 class Messages(Protocol):

@@ -20,22 +20,44 @@ from iot_system.ports.clock import Clock
 _BATCH = 32
 _WAIT_S = 1.0
 _RETRY_S = 0.5
+SHARE = 100
+"""The most that one member has at a time; all of a group together have `iot_system.ports.broker.GROUP_LIMIT`."""
+PATIENCE_S = 30.0
+"""How long a member may acknowledge nothing of what it has."""
 log = structlog.get_logger()
+
+
+class _Member:
+    """One member's share: what it has and did not acknowledge, by delivery id, with the token while it holds it."""
+
+    def __init__(self, attachment: Attachment, subscription: Subscription, now_s: float) -> None:
+        self.attachment = attachment
+        self.subscription = subscription
+        self.owed: dict[str, str | None] = {}
+        self.heard_s = now_s
+        """When it last acknowledged something, or owed nothing."""
+
+    def has_room(self, now_s: float) -> bool:
+        return len(self.owed) < SHARE and not self.is_stuck(now_s) and self.attachment.has_room
+
+    def is_stuck(self, now_s: float) -> bool:
+        return bool(self.owed) and now_s - self.heard_s >= PATIENCE_S
 
 
 class SharedMembers:
     """This process's members of one shared subscription; they take turns.
 
     A message of QoS 1 is settled when its member has acknowledged it, one of QoS 0 when it was handed over. What a
-    member leaves behind goes to another one, in whatever process.
+    member leaves behind goes to another one, in whatever process; the same where it acknowledges nothing for long, and
+    it gets nothing more until it does.
     """
 
     def __init__(self, group: Group, clock: Clock) -> None:
         self._group = group
         self._clock = clock
-        self._members: deque[tuple[Attachment, Subscription]] = deque()
-        self._held: dict[str, tuple[str, Attachment]] = {}
-        """Delivery id → token and who has it."""
+        self._members: deque[_Member] = deque()
+        self._waiting: deque[Shared] = deque()
+        """Fetched, and there was no room for them."""
         self._verdicts: asyncio.Queue[tuple[Callable[[str], Awaitable[None]], str]] = asyncio.Queue()
         self._may_have_room = asyncio.Event()
         self._count = 0
@@ -43,29 +65,35 @@ class SharedMembers:
 
     def is_last(self, member: Attachment) -> bool:
         """Whether it is the only one here."""
-        return all(one is member for one, _ in self._members)
+        return all(one.attachment is member for one in self._members)
 
     def start(self) -> None:
         self._tasks = [asyncio.create_task(one) for one in (self._read(), self._settle(), self._hold())]
 
     def join(self, member: Attachment, subscription: Subscription) -> None:
         """A second time changes the subscription."""
-        self._members = deque(one for one in self._members if one[0] is not member)
-        self._members.append((member, subscription))
+        known = next((one for one in self._members if one.attachment is member), None)
+        if known is not None:
+            known.subscription = subscription
+        else:
+            self._members.append(_Member(member, subscription, self._clock.monotonic_s()))
         self._may_have_room.set()
 
     def leave(self, member: Attachment) -> None:
         """What it has and did not acknowledge goes to others."""
-        self._members = deque(one for one in self._members if one[0] is not member)
-        for id_ in [id_ for id_, (_, holder) in self._held.items() if holder is member]:
-            token, _ = self._held.pop(id_)
-            self._verdicts.put_nowait((self._group.give_back, token))
+        for one in [one for one in self._members if one.attachment is member]:
+            self._members.remove(one)
+            self._take_back(one)
 
     def acknowledged(self, id_: str) -> None:
         """The client has it, or has refused it for good."""
         self._may_have_room.set()
-        if (held := self._held.pop(id_, None)) is not None:
-            self._verdicts.put_nowait((self._group.done, held[0]))
+        for one in self._members:
+            if id_ in one.owed:
+                one.heard_s = self._clock.monotonic_s()
+                if (token := one.owed.pop(id_)) is not None:
+                    self._verdicts.put_nowait((self._group.done, token))
+                return
 
     async def stop(self) -> None:
         """Settle what is settled here, give the rest to others."""
@@ -74,8 +102,9 @@ class SharedMembers:
             task.cancel()
         await ended([reading, holding])
         await self._close()  # first: what is given back must not come back here
-        for holder in {holder for _, holder in self._held.values()}:
-            self.leave(holder)
+        for one in self._members:
+            self._take_back(one)
+        self._give_back_waiting()
         try:
             async with asyncio.timeout(1.0):
                 await self._verdicts.join()
@@ -92,44 +121,58 @@ class SharedMembers:
 
     async def _read(self) -> None:
         while True:
-            if not any(member.has_room for member, _ in self._members):
-                await self._wait_for_room()
+            self._hand_out()
+            now_s = self._clock.monotonic_s()
+            if self._waiting or not any(one.has_room(now_s) for one in self._members):
+                if not await self._comes_room():
+                    self._give_back_waiting()  # there may be room in another process
                 continue
             try:
-                found = await self._group.fetch(_BATCH, wait_s=_WAIT_S)
+                self._waiting += await self._group.fetch(_BATCH, wait_s=_WAIT_S)
             except Unavailable as error:
                 log.warning("a shared subscription cannot be read at present", why=str(error))
                 await asyncio.sleep(_RETRY_S)
-                continue
-            touched = {self._give(shared) for shared in found}
-            for member in touched:
-                if member is not None:
-                    member.flush()
 
-    async def _wait_for_room(self) -> None:
-        """Returns when something was acknowledged here, or after a while: other messages take room as well."""
+    async def _comes_room(self) -> bool:
+        """Whether something was acknowledged here, or somebody joined; False after a while: other messages go, too."""
         self._may_have_room.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_WAIT_S):
-                await self._may_have_room.wait()
+                return await self._may_have_room.wait()
+        return False
 
-    def _give(self, shared: Shared) -> Attachment | None:
+    def _hand_out(self) -> None:
+        """Give what was fetched to members, as far as they have room."""
+        touched: dict[Attachment, None] = {}
+        while self._waiting:
+            if is_expired(self._waiting[0].stored, self._clock.now_us()):
+                self._verdicts.put_nowait((self._group.done, self._waiting.popleft().token))
+                continue
+            member = self._give(self._waiting[0])
+            if member is None:
+                break
+            touched[member.attachment] = None
+            self._waiting.popleft()
+        for attachment in touched:
+            attachment.flush()
+
+    def _give(self, shared: Shared) -> _Member | None:
         """Stage it for the next member that has room; returns that one."""
-        group = self._group
-        if is_expired(shared.stored, self._clock.now_us()):
-            self._verdicts.put_nowait((group.done, shared.token))
-            return None
+        now_s = self._clock.monotonic_s()
         for _ in range(len(self._members)):
-            member, subscription = self._members[0]
+            member = self._members[0]
             self._members.rotate(-1)
-            message = self._message(shared, subscription)
-            if not member.is_detached and member.stage(message):
+            if not member.has_room(now_s):
+                continue
+            message = self._message(shared, member.subscription)
+            if not member.attachment.is_detached and member.attachment.stage(message):
                 if message.qos:
-                    self._held[message.id] = (shared.token, member)
+                    if not member.owed:
+                        member.heard_s = now_s
+                    member.owed[message.id] = shared.token
                 else:
-                    self._verdicts.put_nowait((group.done, shared.token))
+                    self._verdicts.put_nowait((self._group.done, shared.token))
                 return member
-        self._verdicts.put_nowait((group.give_back, shared.token))
         return None
 
     def _message(self, shared: Shared, subscription: Subscription) -> Delivery:
@@ -142,6 +185,17 @@ class SharedMembers:
             identifiers=(subscription.identifier,) if subscription.identifier else (),
             id_=f"s{self._count}/{subscription.name}",
         )
+
+    def _take_back(self, member: _Member) -> None:
+        """It keeps owing what it has: it is not given more in the place of it."""
+        for id_, token in member.owed.items():
+            if token is not None:
+                member.owed[id_] = None
+                self._verdicts.put_nowait((self._group.give_back, token))
+
+    def _give_back_waiting(self) -> None:
+        while self._waiting:
+            self._verdicts.put_nowait((self._group.give_back, self._waiting.popleft().token))
 
     async def _settle(self) -> None:
         while True:
@@ -156,7 +210,12 @@ class SharedMembers:
     async def _hold(self) -> None:
         while True:
             await asyncio.sleep(HOLD_EVERY_S)
-            for token, _ in list(self._held.values()):
+            now_s = self._clock.monotonic_s()
+            for member in self._members:
+                if member.is_stuck(now_s):
+                    self._take_back(member)
+            held = [token for one in self._members for token in one.owed.values() if token is not None]
+            for token in [*held, *[one.token for one in self._waiting]]:
                 self._verdicts.put_nowait((self._group.hold, token))
 
 

@@ -16,7 +16,7 @@ from iot_system.adapters.nats.broker.pull import Pull
 from iot_system.adapters.nats.broker.streams import MESSAGES, MESSAGES_AGE_S, MESSAGES_SUBJECT, TIMEOUT_S
 from iot_system.adapters.nats.broker.subjects import subjects_of
 from iot_system.errors import Unavailable
-from iot_system.ports.broker import HOLD_EVERY_S, Message, Shared, Stored, group_key
+from iot_system.ports.broker import GROUP_LIMIT, HOLD_EVERY_S, Message, Shared, Stored, group_key
 
 _decode = msgspec.msgpack.Decoder(Message).decode
 
@@ -39,7 +39,7 @@ class NatsGroup:
             filter_subjects=[f"{MESSAGES_SUBJECT}.{one}" for one in subjects_of(filter_)],
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=3 * HOLD_EVERY_S,
-            max_ack_pending=1000,
+            max_ack_pending=GROUP_LIMIT,
             inactive_threshold=MESSAGES_AGE_S,
         )
 
