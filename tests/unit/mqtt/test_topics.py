@@ -80,7 +80,14 @@ def test_filters_are_refused_whoever_asks_where_they_are_not_valid_or_too_many()
     names = ("$share/g", "x" * 2000, "old", "new", "new", "$share/g/new", "one-more")
     asked = Subscribe(1, tuple((name, Options(0)) for name in names))
     invalid, over = ReasonCode.TOPIC_FILTER_INVALID, ReasonCode.QUOTA_EXCEEDED
-    assert refused_filters({"old"}, asked, MqttLimits(subscriptions=3)) == {0: invalid, 1: invalid, 6: over}
+    before = {"old", *"abcd"}
+    assert refused_filters(before, asked, MqttLimits(subscriptions=7)) == {0: invalid, 1: invalid, 6: over}
+
+
+def test_a_packet_has_no_more_filters_than_a_session_though_they_are_the_same() -> None:
+    asked = Subscribe(1, (("a", Options(0)),) * 5)
+    refused = refused_filters((), asked, MqttLimits(subscriptions=3))
+    assert refused == dict.fromkeys((3, 4), ReasonCode.QUOTA_EXCEEDED)
 
 
 def test_an_unsubscription_of_what_is_not_there_says_so() -> None:

@@ -42,8 +42,8 @@ class StubbornLog:
     async def last(self) -> int:
         return 0
 
-    def covers(self, filters: Sequence[str], one: str) -> bool:
-        return one in filters
+    def uncovered(self, filters: Sequence[str], by: Sequence[str]) -> list[str]:
+        return [one for one in filters if one not in by]
 
     @asynccontextmanager
     async def read(self, filters: Sequence[str], *, after: int) -> AsyncIterator[StubbornReader]:

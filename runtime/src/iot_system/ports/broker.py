@@ -240,8 +240,8 @@ class Messages(Protocol):
         """Read from behind ``after`` what matches topic ``filters``, and perhaps more: a caller matches exactly."""
         ...
 
-    def covers(self, filters: Sequence[str], filter_: str) -> bool:
-        """Whether a reader of ``filters`` gets everything that a reader of ``filter_`` gets."""
+    def uncovered(self, filters: Sequence[str], by: Sequence[str]) -> list[str]:
+        """Those of ``filters`` for which a reader of the filters ``by`` does not get everything."""
         ...
 
     async def join(self, group: str, filter_: str, *, after: int) -> Group:

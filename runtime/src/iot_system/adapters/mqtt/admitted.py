@@ -73,16 +73,17 @@ class Admitted:
 
     async def subscribe(self, subscribe: Subscribe) -> tuple[list[ReasonCode], Callable[[], None]]:
         """The answer, and what is to be called once it is sent: then comes what is due by the subscriptions."""
-        member, wanted, before = self.member, list[Subscription](), frozenset(self.member.subscriptions)
+        member, by_name, before = self.member, dict[str, Subscription](), frozenset(self.member.subscriptions)
         refused = refused_filters(member.subscriptions, subscribe, self._common.limits)
         identifier = next(iter(subscribe.properties.subscription_identifier), 0)
         codes: list[ReasonCode] = []
         for index, (filter_, options) in enumerate(subscribe.filters):
             code = refused.get(index) or await self._why_not(filter_)
             if code is None:
-                wanted.append(_granted(filter_, options, identifier))
-                code = ReasonCode(wanted[-1].qos)
+                by_name[filter_] = _granted(filter_, options, identifier)
+                code = ReasonCode(by_name[filter_].qos)
             codes.append(code)
+        wanted = list(by_name.values())
         try:
             if self._feed is not None:
                 await self._feed.follow([*member.subscriptions.values(), *wanted])

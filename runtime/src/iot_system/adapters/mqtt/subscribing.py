@@ -14,12 +14,14 @@ from iot_system.errors import InvalidInput
 def refused_filters(subscribed: Collection[str], subscribe: Subscribe, limits: MqttLimits) -> dict[int, ReasonCode]:
     """The filters that are refused whoever asks, by index: too long, no valid share, over the session's bound.
 
-    ``subscribed`` are the filters of the session.
+    ``subscribed`` are the filters of the session. No packet needs more of them than a session may have.
     """
     refused: dict[int, ReasonCode] = {}
     filters = set(subscribed)
     for index, (filter_, _) in enumerate(subscribe.filters):
-        if not _is_valid(filter_):
+        if index >= limits.subscriptions:
+            refused[index] = ReasonCode.QUOTA_EXCEEDED
+        elif not _is_valid(filter_):
             refused[index] = ReasonCode.TOPIC_FILTER_INVALID
         elif filter_ not in filters and len(filters) >= limits.subscriptions:
             refused[index] = ReasonCode.QUOTA_EXCEEDED

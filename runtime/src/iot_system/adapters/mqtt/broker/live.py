@@ -51,7 +51,7 @@ class Live:
         async with self._starting:
             if self.head is None and filters:
                 self.head = await self._messages.last()
-            missing = [one for one in filters if not self._filters or not self._messages.covers(self._filters, one)]
+            missing = self._messages.uncovered(list(dict.fromkeys(filters)), self._filters)
             if missing:
                 # The new reader begins behind what was handed on: whatever the old one has got since is read again.
                 self._filters = [*self._filters, *missing]

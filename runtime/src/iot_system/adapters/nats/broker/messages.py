@@ -63,10 +63,10 @@ class NatsMessages:
         subjects = [f"{MESSAGES_SUBJECT}.{one}" for one in cover(filters)]
         return StoredReader(LogReader(self._client, MESSAGES, subjects, after=after), _read)
 
-    def covers(self, filters: Sequence[str], filter_: str) -> bool:
-        """See `iot_system.ports.broker.Messages.covers`."""
-        covering = cover(filters)
-        return all(is_covered(subject, covering) for subject in subjects_of(filter_))
+    def uncovered(self, filters: Sequence[str], by: Sequence[str]) -> list[str]:
+        """See `iot_system.ports.broker.Messages.uncovered`."""
+        covering = cover(by)
+        return [one for one in filters if not all(is_covered(subject, covering) for subject in subjects_of(one))]
 
     async def join(self, group: str, filter_: str, *, after: int) -> Group:
         """See `iot_system.ports.broker.Messages.join`."""
