@@ -59,6 +59,20 @@ def test_a_word_that_names_no_value_is_refused(word: str) -> None:
         arguments.assignments([word])
 
 
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("t=1e999", "t=1e999: it is a number beyond 1.8e308"),
+        ('t="\\ud800"', "it has half of a surrogate pair, which is no character"),
+        ('{"a": {"t": -1e999}}', "is not a JSON object: a.t is a number beyond 1.8e308"),
+    ],
+)
+def test_a_value_that_nothing_can_hold_is_refused_with_its_name(word: str, why: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        arguments.assignments([word])
+    assert str(refused.value).endswith(why)
+
+
 def test_times_are_milliseconds_or_bear_their_zone() -> None:
     assert arguments.moment("1700000000000") == 1.7e12
     assert arguments.moment("2026-01-31T12:00:00+01:00") == datetime(2026, 1, 31, 11, tzinfo=UTC)

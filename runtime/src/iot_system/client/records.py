@@ -66,8 +66,9 @@ class Versions(msgspec.Struct, frozen=True):
 class Twin(msgspec.Struct, frozen=True, kw_only=True):
     """A device's state: what it says of itself, what is wanted of it, and its newest readings by metric.
 
-    ``delivered`` is the version of the desired state that the device has confirmed; ``left`` and ``left_reason`` tell
-    of the end of its last connection.
+    ``last_seen`` is the newest time known of the device: of a reading (its own ``ts``), or of the arrival of what else
+    it said. ``delivered`` is the version of the desired state that the device has confirmed; ``left`` and
+    ``left_reason`` tell of the end of its last connection.
     """
 
     device: str

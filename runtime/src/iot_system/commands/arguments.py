@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import httpx
 import msgspec
 
+from iot_system.domain.undecodable import why_undecodable
 from iot_system.errors import InvalidInput
 
 DURATION_LIMIT = 1_000_000_000
@@ -75,8 +76,19 @@ def assignments(words: Sequence[str]) -> dict[str, Any]:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise InvalidInput(f"{word!r} is neither NAME=VALUE nor a JSON object")
-        found[name] = json_or_text(value)
+        found[name] = _value(name, value)
     return found
+
+
+def _value(name: str, text: str) -> Any:
+    """As `json_or_text`; JSON that no value can be is no text either. Raises `InvalidInput`."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        why = why_undecodable(error, text.encode(errors="surrogateescape"))
+        if why != str(error):
+            raise InvalidInput(f"{name}={text[:_SHOWN]}: {why}") from None
+        return text
 
 
 def json_object(text: str) -> dict[str, Any]:
@@ -84,7 +96,8 @@ def json_object(text: str) -> dict[str, Any]:
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError as error:
-        raise InvalidInput(f"{text[:_SHOWN]!r} is not a JSON object: {error}") from None
+        why = why_undecodable(error, text.encode(errors="surrogateescape"))
+        raise InvalidInput(f"{text[:_SHOWN]!r} is not a JSON object: {why}") from None
 
 
 def json_or_text(text: str) -> Any:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import get_args
 
-import msgspec
-
 from iot_system.client import IotClient
+from iot_system.client.records import Event
 from iot_system.commands.output import say
 from iot_system.commands.parser import new_parser
 from iot_system.commands.session import add_access, run
-from iot_system.commands.tables import Output, time_text
+from iot_system.commands.tables import Output, shown, time_text
 from iot_system.domain.events import EventKind
 
 KINDS = ("reading", *get_args(EventKind))
@@ -37,6 +36,13 @@ async def _watch(iot: IotClient, arguments: argparse.Namespace, output: Output) 
             if output.is_json:
                 output.line(event)
             else:
-                who = f"device {event.device}" if event.device else f"room {event.room}" if event.room else "-"
-                when = "-" if event.ts is None else time_text(event.ts)
-                say(f"{when}  {event.kind:<10}  {who}  {msgspec.json.encode(event.data).decode()}")
+                say(line_of(event))
+
+
+def line_of(event: Event) -> str:
+    """When, what, whose, and what the event says, as ``temperature 21.5, humidity 40``."""
+    who = f"device {event.device}" if event.device else f"room {event.room}" if event.room else "-"
+    when = "-" if event.ts is None else time_text(event.ts)
+    data = event.data["values"] if event.kind == "reading" else event.data
+    told = ", ".join(f"{name.replace('_', ' ')} {shown(name, value)}" for name, value in data.items())
+    return f"{when}  {event.kind:<10}  {who}  {told}"

@@ -39,7 +39,9 @@ class Versions(msgspec.Struct):
 class DeviceTwin(msgspec.Struct):
     """A device's state.
 
-    ``last_seen`` is null before the first message; ``left`` and ``left_reason`` tell of the end of its last connection.
+    ``last_seen`` is the newest time that is known of the device: that of a reading (its own ``ts`` where it bears one),
+    or when something else of it arrived, a connection, reported state or an answer; null before the first. ``left`` and
+    ``left_reason`` tell of the end of its last connection.
     ``delivered`` is the version of the desired state that the device has confirmed.
     """
 
