@@ -18,6 +18,7 @@ from iot_system.commands.figures import Figures, read_figures, show_figures, wai
 from iot_system.commands.installation import HOST, Installation
 from iot_system.commands.occupancy import DEVICES, ROOM, Sample, read_sample, shipped_sample
 from iot_system.commands.output import complain, say, step
+from iot_system.commands.parser import new_parser
 from iot_system.commands.replay import Target, replay, report
 from iot_system.errors import InvalidInput, IotError
 
@@ -29,7 +30,7 @@ CHECK_S = 0.5
 
 def main(argv: list[str]) -> int:
     """Run the command: 0 after the summary, 1 with a sentence where something failed, 130 when stopped before."""
-    parser = argparse.ArgumentParser("iot-system demo", description=__doc__)
+    parser = new_parser("demo", __doc__)
     parser.add_argument("--exit", action="store_true", help="end after the summary")
     parser.add_argument(
         "--data", type=Path, default=shipped_sample(), metavar="FILE", help="CSV; by default the sample"

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import groupby
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,10 +19,13 @@ from iot_system.client import IotClient
 from iot_system.client.records import RoomTwin, Twin
 from iot_system.commands.behaviours import ALARM, HEATER, Outcome, Phase, read_outcome
 from iot_system.commands.occupancy import DEVICES, ROOM
+from iot_system.commands.tables import counted
 from iot_system.errors import NotFound, Unavailable
 
 APPLY_TIMEOUT_S = 60.0
 POLL_S = 0.05
+WIDTH = 100
+"""Of the tables, where the terminal has so many columns, and where there is none."""
 ROWS_SHOWN = 4
 """At the beginning and at the end."""
 DIGITS = {"humidity_ratio": 5}
@@ -90,7 +93,8 @@ async def read_figures(iot: IotClient) -> Figures:
 
 def show_figures(figures: Figures) -> None:
     """Print tables: the room, its devices, the first and last hours, and what the behaviours did."""
-    console = Console(width=100, highlight=False)
+    console = Console(highlight=False)
+    console = Console(highlight=False, width=min(console.width, WIDTH) if console.is_terminal else WIDTH)
     room = _table(f"Room {ROOM}: {figures.readings:,} readings", "metric", "last", "min", "max", "average", "count")
     for metric, one in sorted(figures.room.metrics.items()):
         numbers = (one.last.value, one.min, one.max, one.avg)
@@ -116,11 +120,11 @@ def show_figures(figures: Figures) -> None:
 
 
 def _show_behaviours(console: Console, outcome: Outcome) -> None:
-    changes = outcome.set_points
-    heating = sum(one.heating and not before.heating for before, one in pairwise(changes))
-    title = f"Thermostat: {len(changes)} times something else was asked of {HEATER}, {heating} times it began to heat"
-    if changes:
-        title += f"; now {changes[-1].set_point:g} °C"
+    # When it heats depends on which of two devices is heard first; the set-point only on who is there.
+    set_points = [set_point for set_point, _ in groupby(one.set_point for one in outcome.set_points)]
+    title = f"Thermostat: {counted(len(set_points), 'set-point')} for {HEATER}, one after the other"
+    if set_points:
+        title += f"; now {set_points[-1]:g} °C"
     console.print(f" [bold]{title}[/bold]\n")
     table = _table(f"CO2 alarms: above {ALARM['above']:g} ppm", "raised (UTC)", "cleared (UTC)")
     for alarm in _ends(_alarms(outcome.alarm)):
