@@ -46,7 +46,10 @@ class EventFeed:
         """The last one brings what happens now; those before it are closed, and have something left."""
         self._position = ""
         self._pump: asyncio.Task[None] | None = None
-        self._giving: set[asyncio.Task[None]] = set()
+        self._due: dict[str, None] = {}
+        """Names of the subscriptions that are owed what they find as it is now."""
+        self._giving: asyncio.Task[None] | None = None
+        self._is_stopped = False
         self._is_flush_due = False
         self._changing = asyncio.Lock()
 
@@ -59,14 +62,15 @@ class EventFeed:
             await self._follow(selection_of(one.filter for one in subscriptions if not one.group))
 
     def give_current(self, subscriptions: Sequence[Subscription]) -> None:
-        """Send what these subscriptions find as it is now."""
-        task = asyncio.create_task(self._give_current(subscriptions))
-        self._giving.add(task)
-        task.add_done_callback(self._giving.discard)
+        """Send what these subscriptions find as it is now: one after the other, and what is asked for again once."""
+        self._due.update(dict.fromkeys([one.name for one in subscriptions]))
+        if not self._is_stopped and (self._giving is None or self._giving.done()):
+            self._giving = asyncio.create_task(self._give_current())
 
     async def stop(self) -> None:
         """Listen no more; idempotent."""
-        tasks = [*self._giving, *([] if self._pump is None else [self._pump])]
+        self._is_stopped = True
+        tasks = [one for one in (self._giving, self._pump) if one is not None]
         for task in tasks:
             task.cancel()
         await ended(tasks)
@@ -81,6 +85,9 @@ class EventFeed:
             resumes = self._member.events if self._pump is None else ""
             after = Position.parse(resumes) if resumes else None
             listening = await self._gateway.events.listen(self._principal, selection, after=after)
+            if self._is_stopped:
+                await listening.leave()
+                return
         self._selection = selection
         if self._listenings:
             self._listenings[-1].close()  # what it has queued ends where the next one begins
@@ -145,16 +152,20 @@ class EventFeed:
         self._flush_soon()
         return True
 
-    async def _give_current(self, subscriptions: Sequence[Subscription]) -> None:
-        try:
-            for one in subscriptions:
+    async def _give_current(self) -> None:
+        while self._due:
+            name = next(iter(self._due))
+            del self._due[name]
+            if (one := self._member.subscriptions.get(name)) is None:
+                continue
+            try:
                 found = twins(self._gateway.rooms, self._principal, one.filter, now_us=self._gateway.now_us())
                 async for topic, payload in found:
                     message = self._delivery(topic, payload, [one], is_retained=True)
                     await self._member.stage_with_room(message)
                     self._flush_soon()
-        except IotError as error:
-            log.warning("rooms cannot be told at present", why=str(error), client=self._principal.id)
+            except IotError as error:
+                log.warning("rooms cannot be told at present", why=str(error), client=self._principal.id)
 
     def _delivery(self, topic: str, payload: bytes, found: Sequence[Subscription], *, is_retained: bool) -> Delivery:
         identifiers = tuple(one.identifier for one in found if one.identifier)
