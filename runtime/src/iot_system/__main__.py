@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from iot_system import __version__
+from iot_system.commands.parser import Parser
 from iot_system.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code; 2 for a setting that nothing can start with."""
     listing = "\n".join(f"  {name:<14}{function.__doc__}" for name, function in COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="iot-system",
         usage="iot-system [--version] SUBCOMMAND ...",
         epilog=f"subcommands:\n{listing}",

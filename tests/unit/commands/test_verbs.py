@@ -52,6 +52,7 @@ def test_without_a_token_nothing_is_asked(capsys: pytest.CaptureFixture[str], mo
     [
         (["devices", "create"], "iot-system devices create: the following arguments are required: id "),
         (["send", "a", "--ts", "noon"], "iot-system send: argument --ts: invalid float value: 'noon' "),
+        (["device", "list"], "iot-system: argument SUBCOMMAND: invalid choice: 'device' "),
         (["replay", "--url", "http://h"], "iot-system replay: no token: set IOT_ADMIN_TOKEN "),
     ],
 )
