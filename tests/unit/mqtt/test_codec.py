@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
@@ -244,6 +245,34 @@ def test_a_large_packet_in_small_pieces_costs_no_more_than_its_size() -> None:
     started_s = time.process_time()
     assert decoded(encode(ConnAck(0)), *pieces, payload_limit=1 << 22)[1:] == [Publish("a/b", b"x" * 2_000_000, 1, 1)]
     assert time.process_time() - started_s < 5.0
+
+
+def test_what_a_connection_remembers_of_its_packets_takes_little() -> None:
+    packets = [
+        encode(
+            Publish(
+                f"app/{number}/{'x' * 200}",
+                b"1",
+                1,
+                number,
+                properties=Properties(user_property=tuple((f"{key}", f"{number}") for key in range(13))),
+            ),
+            MQTT_5,
+        )
+        for number in range(1, 301)
+    ]
+    into: list[Packet] = []
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        decoder = Decoder(LIMIT, LIMIT, MQTT_5)
+        for packet in packets:
+            decoder.feed(packet, into)
+            into.clear()
+        kept = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert kept < 48 * 1024
 
 
 @given(st.lists(st.integers(1, 0xFFFF), max_size=50))

@@ -18,7 +18,7 @@ from iot_system.adapters.mqtt.topics import check_topic
 _CONNECT = 1
 _PUBLISH = 3
 _MQTT_5_HEAD = b"\x00\x04MQTT\x05"
-_KEPT = 256
+_KEPT = 16
 _KEPT_BYTES = 256
 """How many topics and sets of properties are kept by their bytes, and the longest that is."""
 _REMAINING_LENGTH = "2.1.4"

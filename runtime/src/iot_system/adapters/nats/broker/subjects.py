@@ -14,7 +14,7 @@ FILTERS_LIMIT = 64
 """More filters than this are read as one that gets everything."""
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4096)
 def subject_of(topic: str) -> str:
     """The tokens of a topic name."""
     return f"{_space(topic)}.{'.'.join([_token(level) for level in topic.split('/')])}"
