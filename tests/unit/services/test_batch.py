@@ -43,6 +43,8 @@ class Owner:
         """What these frames make of each partition."""
         batch = Batch(list(messages), self.owned, now_us=1)
         await batch.load(self.store)
+        if batch.asks_history:
+            await batch.look_up(self.store)
         return {share.partition.number: share.seal() for share in batch.apply()}
 
     async def commit(self, commits: dict[int, PartitionCommit]) -> None:

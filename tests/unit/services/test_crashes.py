@@ -1,8 +1,8 @@
 """Shards that die at any moment: what was acknowledged is done exactly once all the same, by seeds.
 
-Devices of all partitions have readings, tell each other of them, and tell that on by timers; users change desired
-states and give commands. Meanwhile shards die before a commit, after it, before they publish and after it, answers get
-lost, and partitions have two owners for a while.
+Devices of all partitions have readings, send some of them again, tell each other of them, and tell that on by timers;
+users change desired states and give commands. Meanwhile shards die before a commit, after it, before they publish and
+after it, answers get lost, and partitions have two owners for a while.
 """
 
 from __future__ import annotations
@@ -118,6 +118,9 @@ async def live(system: System, device: str, chance: random.Random) -> None:
         await asyncio.gather(
             say(system, device, number), desire(system, device, number), command(system, device, number)
         )
+        if chance.random() < 0.5:
+            again = chance.randint(1, number)
+            await asyncio.gather(*(say(system, device, one) for one in range(again, number + 1)))
         await asyncio.sleep(chance.choice([0, 0.1, 1]))
 
 

@@ -38,6 +38,7 @@ class Batch:
         self._partitions: dict[int, Partition] = {}
         self._frames: dict[int, list[Frame]] = {}
         self._applied: dict[int, int] = {}
+        self._late: list[Reading] = []
         self._stored = Stored()
         self._began_s = perf_counter()
         self.telemetry = 0
@@ -64,8 +65,8 @@ class Batch:
         return list(self._partitions)
 
     async def load(self, store: Store) -> None:
-        """See `Work.load`; also asks which of the late readings the history has already."""
-        late: list[Reading] = []
+        """See `Work.load`."""
+        self._late = []
         for number, frames in self._frames.items():
             partition = self._owned[number]
             devices: set[str] = set()
@@ -83,8 +84,16 @@ class Batch:
             for frame in frames:
                 if isinstance(frame, DeviceFrame):
                     for message in [one for one in frame.messages if one.time_us <= newest_us.get(one.device, -1)]:
-                        late += actors[message.device].late(message)
-        self._stored = Stored(await store.known(late) if late else ())
+                        self._late += actors[message.device].late(message)
+
+    @property
+    def asks_history(self) -> bool:
+        """See `SteppedWork.asks_history`: readings that are not newer than all before may have been sent again."""
+        return bool(self._late)
+
+    async def look_up(self, store: Store) -> None:
+        """See `SteppedWork.look_up`."""
+        self._stored = Stored(await store.known(self._late))
 
     def apply(self) -> list[Share]:
         """See `Work.apply`."""

@@ -216,6 +216,11 @@ class Shard:
                     touched.update(work.partitions)
                     await self._patiently(lambda work=work: work.load(self._store))  # type: ignore[misc]
                     touched.update(work.partitions)
+                    if work.asks_history:
+                        if committing is not None and not await committing:
+                            await self._begin_anew(touched)
+                            return
+                        await self._patiently(lambda work=work: work.look_up(self._store))  # type: ignore[misc]
                     for _ in work.steps():
                         await asyncio.sleep(0)
                     sealed = [(share, share.seal()) for share in work.shares]

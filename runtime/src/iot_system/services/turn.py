@@ -95,7 +95,16 @@ class Work(Protocol):
 
 
 class SteppedWork(Work, Protocol):
-    """`Work` that is much, so that the event loop has its turn between its steps."""
+    """`Work` that is much, so that the event loop has its turn between its steps; `load` is called first."""
+
+    @property
+    def asks_history(self) -> bool:
+        """Whether it must know what the history has already."""
+        ...
+
+    async def look_up(self, store: Store) -> None:
+        """Ask for that, once all that came before is in the store; may be called again, as `load`."""
+        ...
 
     def steps(self) -> Iterator[None]:
         """Let the actors change, step by step; `shares` is complete afterwards."""
