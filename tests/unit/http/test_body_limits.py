@@ -85,6 +85,18 @@ async def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_failure(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+async def test_bodies_of_which_nothing_has_come_take_no_room(served: Served) -> None:
+    await served.register("one")
+    async with AsyncExitStack() as stack:
+        for _ in range(2 * BODIES_LIMIT // LIMIT):
+            connection = await stack.enter_async_context(Connection(served.port))
+            headers = {"Content-Length": str(LIMIT), "Expect": "100-continue"}
+            await connection.send(connection.head("POST", "/v1/telemetry", headers))
+            assert (await connection.response())[0] == 100
+        content = b" " * (LIMIT - 7) + b'{"a":1}'
+        assert (await served.admin.post("/v1/devices/one/telemetry", content=content)).status_code == 202
+
+
 @pytest.mark.parametrize("is_announced", [True, False])
 async def test_bodies_that_do_not_fit_beside_those_under_way_are_refused_until_these_end(
     served: Served, is_announced: bool
@@ -98,9 +110,13 @@ async def test_bodies_that_do_not_fit_beside_those_under_way_are_refused_until_t
     async with AsyncExitStack() as stack:
         for _ in range(BODIES_LIMIT // LIMIT):
             connection = await stack.enter_async_context(Connection(served.port))
-            headers = {"Content-Length": str(LIMIT), "Expect": "100-continue"}
-            await connection.send(connection.head("POST", "/v1/telemetry", headers))
-            assert (await connection.response())[0] == 100, "its bytes are held from here on"
+            headers = {"Content-Length": str(LIMIT)}
+            await connection.send(connection.head("POST", "/v1/telemetry", headers) + b" " * (LIMIT - 1))
+
+        async def is_full() -> bool:
+            return (await send()).status_code == 429
+
+        await until(is_full, within_s=20)
         refused = await send()
         assert str(BODIES_LIMIT) in problem(refused, 429, "overloaded")["detail"]
         assert refused.headers["retry-after"]

@@ -18,6 +18,9 @@ R = TypeVar("R")
 _SLICE = 2048
 """Items checked between two turns of the event loop: some milliseconds, so that others are served meanwhile."""
 
+_BAD_SLICE = 256
+"""The same for items of which each may be refused, with a sentence of its own."""
+
 _CONTAINERS = (dict, list)
 _json: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _msgpack: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder()
@@ -46,19 +49,20 @@ class BatchReader(Generic[T]):
         self._line: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind)
         self._packed: msgspec.msgpack.Decoder[list[T]] = msgspec.msgpack.Decoder(many)
 
-    def read(self, form: Form, data: bytes) -> Items[T]:
+    async def read(self, form: Form, data: bytes) -> Items[T]:
         """Raises `InvalidInput` where nothing can be made of the body, `TooLarge` for too many items."""
         items: Sequence[T | InvalidInput]
         if not data.strip():
             raise InvalidInput("the body is empty")
+        if form is Form.NDJSON:
+            _check_number(data.count(b"\n"))
         try:
             items = self._all_at_once(form, data)
         except (ValueError, RecursionError):  # some item is bad, or the whole is: find out which
-            items = self._one_by_one(form, data)
+            items = await self._one_by_one(form, data)
         if not items:
             raise InvalidInput("the list is empty; it holds at least one item")
-        if len(items) > ITEMS_LIMIT:
-            raise TooLarge(f"the body has {len(items)} items; the limit is {ITEMS_LIMIT}")
+        _check_number(len(items))
         if form is Form.MSGPACK:
             items = [_with_text_keys(item) for item in items]
         positions = _line_numbers(data, len(items)) if form is Form.NDJSON else range(len(items))
@@ -73,13 +77,15 @@ class BatchReader(Generic[T]):
             case _:
                 return self._list.decode(data)
 
-    def _one_by_one(self, form: Form, data: bytes) -> list[T | InvalidInput]:
+    async def _one_by_one(self, form: Form, data: bytes) -> list[T | InvalidInput]:
         if form is Form.NDJSON:
-            return [_attempt(decode_json, line, self._line) for line in data.split(b"\n") if line.strip()]
+            lines = [line for line in data.split(b"\n") if line.strip()]
+            return await _slice_by_slice(lines, lambda line: _attempt(decode_json, line, self._line))
         decoded = decode_msgpack(data, _msgpack) if form is Form.MSGPACK else decode_json(data, _json)
         if not isinstance(decoded, list):
             return [convert(decoded, self._kind)]
-        return [_attempt(convert, item, self._kind) for item in decoded]
+        _check_number(len(decoded))
+        return await _slice_by_slice(decoded, lambda item: _attempt(convert, item, self._kind))
 
 
 async def check(items: Items[T], check_one: Callable[[T], R]) -> tuple[list[R], dict[int, Exception]]:
@@ -97,6 +103,20 @@ async def check(items: Items[T], check_one: Callable[[T], R]) -> tuple[list[R], 
             except IotError as error:
                 bad[items.positions[offset]] = error
     return good, bad
+
+
+async def _slice_by_slice(items: Sequence[Any], read_one: Callable[[Any], R]) -> list[R]:
+    results: list[R] = []
+    for start in range(0, len(items), _BAD_SLICE):
+        if start:
+            await asyncio.sleep(0)
+        results += [read_one(item) for item in items[start : start + _BAD_SLICE]]
+    return results
+
+
+def _check_number(items: int) -> None:
+    if items > ITEMS_LIMIT:
+        raise TooLarge(f"the body has {items} items; the limit is {ITEMS_LIMIT}")
 
 
 def _attempt(read: Callable[..., T], *arguments: Any) -> T | InvalidInput:

@@ -78,10 +78,8 @@ class BoundedReceive:
         self._complete = False
 
     async def __call__(self) -> HTTPReceiveMessage:
-        if self._announced.isdigit():
-            if (announced := int(self._announced[:20])) > BODY_LIMIT:
-                raise TooLarge(f"the body has {announced} bytes; the limit is {BODY_LIMIT}")
-            self._hold(announced)
+        if self._announced.isdigit() and (announced := int(self._announced[:20])) > BODY_LIMIT:
+            raise TooLarge(f"the body has {announced} bytes; the limit is {BODY_LIMIT}")
         message = cast("HTTPReceiveMessage", await self._receive())
         if message["type"] == "http.disconnect" and not self._complete:
             raise InvalidInput("the connection ended before the body did")

@@ -156,7 +156,7 @@ async def create_device(request: ApiRequest, data: JSONBody[NewDevice]) -> Respo
 )
 async def import_devices(request: ApiRequest) -> Imported:
     """Register many devices. A bad line is reported by its number; the good ones are kept."""
-    items = _new_devices.read(Form.NDJSON, await request.body())
+    items = await _new_devices.read(Form.NDJSON, await request.body())
     seen: set[str] = set()
 
     def once(new: NewDevice) -> Device:

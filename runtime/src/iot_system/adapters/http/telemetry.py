@@ -57,7 +57,7 @@ _bulk: BatchReader[BulkItem] = BatchReader(BulkItem)
 )
 async def send_telemetry(request: ApiRequest, device: DevicePath) -> Accepted:
     """Store one message of a device, or a list of them. The answer comes once they are durable."""
-    items = _messages.read(request.form, await request.body())
+    items = await _messages.read(request.form, await request.body())
     gateway, device_id = request.gateway, request.device_id(device)
 
     def parse(body: Any) -> Telemetry:
@@ -78,7 +78,7 @@ async def send_telemetry(request: ApiRequest, device: DevicePath) -> Accepted:
 )
 async def send_bulk_telemetry(request: ApiRequest) -> Accepted:
     """Store messages of many devices. Good items are stored even where others are refused."""
-    items = _bulk.read(request.form, await request.body())
+    items = await _bulk.read(request.form, await request.body())
     return await _store(request, items, _bulk_parser(request.principal, request.gateway.now_us()))
 
 
