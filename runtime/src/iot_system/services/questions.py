@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from iot_system.errors import Conflict, Fenced, InvalidInput, IotError, NotFound
 from iot_system.ports.clock import Clock
 from iot_system.ports.requests import Handler, Requests
 from iot_system.ports.store import Store
-from iot_system.services.asking import answer, refuse
+from iot_system.services.asking import ASK_TIMEOUT_S, answer, refuse
 from iot_system.services.changing import CHANGES, Changing
 from iot_system.services.partition import NotOwned, Partition
 from iot_system.services.registrations import entry
@@ -30,6 +31,8 @@ CREDENTIALS_LIMIT = 16
 QUESTIONS_LIMIT = 10_000
 QUESTIONS_BYTES_LIMIT = 64 * 1024 * 1024
 """What one shard answers at once, or keeps waiting for its turn: with a store that is away, that is all that come."""
+STORE_QUESTIONS = 2
+"""What the store is asked by questions at once: commits, and what they need, find a connection of it free."""
 log = structlog.get_logger()
 _decode: msgspec.msgpack.Decoder[q.Question] = msgspec.msgpack.Decoder(q.Question)
 _encode = msgspec.msgpack.Encoder().encode
@@ -48,6 +51,7 @@ class Answers:
         self._changing = Changing(shard, requests, clock)
         self._questions = 0
         self._bytes = 0
+        self._store_turns = asyncio.Semaphore(STORE_QUESTIONS)
 
     async def stop(self) -> None:
         """Make no changes any more; idempotent."""
@@ -63,7 +67,7 @@ class Answers:
 
     async def to_anyone(self, data: bytes) -> bytes | None:
         """The handler of questions that need no owner."""
-        return await self._safely(data, self._of_store)
+        return await self._safely(data, self._from_store)
 
     async def _safely(self, data: bytes, work: Callable[[q.Question], Awaitable[Any]]) -> bytes | None:
         if self._questions >= QUESTIONS_LIMIT or self._bytes + len(data) > QUESTIONS_BYTES_LIMIT:
@@ -82,6 +86,14 @@ class Answers:
         finally:
             self._questions -= 1
             self._bytes -= len(data)
+
+    async def _from_store(self, question: q.Question) -> Any:
+        """Nobody waits for an answer that takes longer: the store is told so."""
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT_S), self._store_turns:
+                return await self._of_store(question)
+        except TimeoutError:
+            raise Overloaded("the store is busy with questions at present; ask later, or for less at once") from None
 
     async def _of_store(self, question: q.Question) -> Any:
         store = self._store
@@ -130,7 +142,7 @@ class Answers:
         if isinstance(question, CHANGES):
             return await self._changing.make(number, question)
         if not isinstance(question, _OWNERS):
-            return await self._of_store(question)
+            return await self._from_store(question)
         if isinstance(question, q.GetAccess) and self._shard.owns(number):
             # Whoever sends must not wait for the batch that is applied; but a change under way is announced first.
             async with self._changing.registry:
