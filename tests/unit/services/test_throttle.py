@@ -26,6 +26,9 @@ class Clock:
         return self.now_s
 
 
+RIGHT, WRONG = b"right", b"wrong"
+
+
 class Guarded:
     """A throttle before one right token per id: ``try_`` tells whether a token was looked at."""
 
@@ -35,14 +38,15 @@ class Guarded:
 
     def try_(self, address: str, id_: str, *, right: bool = False) -> float:
         """Returns the wait in seconds that it was told, 0 where the token was looked at."""
+        token = RIGHT if right else WRONG
         try:
-            self.throttle.check(address, id_)
+            self.throttle.check(address, id_, token)
         except Overloaded as refusal:
             return refusal.after_s
         if right:
-            self.throttle.succeeded(address, id_)
+            self.throttle.succeeded(address, id_, token)
         else:
-            self.throttle.failed(address, id_)
+            self.throttle.failed(address, id_, token)
         return 0.0
 
     def attack(self, address: str, id_: str, times: int) -> int:
@@ -106,6 +110,19 @@ def test_ones_own_right_token_does_not_clear_the_failures_at_others(guarded: Gua
 def test_a_client_that_was_let_in_before_is_slowed_for_its_own_failures(guarded: Guarded) -> None:
     guarded.try_(VICTIM, "one", right=True)
     assert guarded.attack(VICTIM, "one", 1000) == PER_CLIENT.free + 1
+
+
+def test_the_token_that_let_a_client_in_gets_through_whatever_a_neighbour_says_in_its_name(guarded: Guarded) -> None:
+    assert guarded.try_(ATTACKER, "one", right=True) == 0
+    assert guarded.attack(ATTACKER, "one", 1000) == PER_CLIENT.free + 1
+    assert guarded.try_(ATTACKER, "one", right=True) == 0
+
+
+def test_a_token_that_was_refused_is_held_up_as_any_other(guarded: Guarded) -> None:
+    assert guarded.try_(ATTACKER, "one", right=True) == 0
+    guarded.throttle.failed(ATTACKER, "one", RIGHT)  # it was revoked
+    assert guarded.attack(ATTACKER, "one", 1000) == PER_CLIENT.free
+    assert guarded.try_(ATTACKER, "one", right=True) > 0
 
 
 def test_who_waits_long_enough_starts_afresh(guarded: Guarded) -> None:

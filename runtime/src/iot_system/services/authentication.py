@@ -57,11 +57,12 @@ class Authenticator:
     async def authenticate(self, token: str, *, device: str | None = None, client: str = "") -> Principal:
         """See `iot_system.ports.gateway.Gateway.authenticate`."""
         claim = self._claim(token, device)
+        hashed = sha256_of(token)
         try:
-            self._throttle.check(client, claim.id)
+            self._throttle.check(client, claim.id, hashed)
             principal = await self._verify(token, claim, client)
         except Unauthenticated:
-            self._throttle.failed(client, claim.id)
+            self._throttle.failed(client, claim.id, hashed)
             REFUSED.labels("invalid").inc()
             raise
         except Overloaded:
@@ -70,7 +71,7 @@ class Authenticator:
         except Forbidden:
             REFUSED.labels("forbidden").inc()
             raise
-        self._throttle.succeeded(client, claim.id)
+        self._throttle.succeeded(client, claim.id, hashed)
         return principal
 
     def _claim(self, token: str, device: str | None) -> _Claim:
@@ -81,7 +82,7 @@ class Authenticator:
         if api_token := _API_TOKEN.fullmatch(token):
             return _Claim("api", api_token[1])
         if self._jwt is not None and token.startswith(_JWT_START) and token.count(".") == 2:
-            return _Claim("jwt", "jwt")
+            return _Claim("jwt", f"jwt.{sha256_of(token).hex()}")  # nobody's wrong token is counted against another's
         owner, _, secret = token.rpartition(".")
         return _Claim("device", owner) if secret and is_id(owner) else _Claim("unknown", BOOTSTRAP_ADMIN)
 
@@ -101,8 +102,8 @@ class Authenticator:
         if token.rpartition(".")[0] != claim.id:
             raise Unauthenticated(INVALID)
         access = await self._directory.recent(claim.id)
-        self._throttle.check(client, claim.id)  # again: many may have waited for the same answer
         hashed = sha256_of(token)
+        self._throttle.check(client, claim.id, hashed)  # again: many may have waited for the same answer
         matching = [one.id for one in access.credentials if hmac.compare_digest(hashed, one.sha256)] if access else []
         if access is None or not matching:
             raise Unauthenticated(INVALID)
@@ -112,8 +113,9 @@ class Authenticator:
 
     async def _api_token(self, token: str, claim: _Claim, client: str) -> Principal:
         found = await self._tokens.get(claim.id)
-        self._throttle.check(client, claim.id)
-        if found is None or not hmac.compare_digest(sha256_of(token), found.sha256):
+        hashed = sha256_of(token)
+        self._throttle.check(client, claim.id, hashed)
+        if found is None or not hmac.compare_digest(hashed, found.sha256):
             raise Unauthenticated(INVALID)
         if found.expires_us is not None and found.expires_us <= self._clock.now_us():
             raise Unauthenticated(f"the API token {found.id!r} has expired")

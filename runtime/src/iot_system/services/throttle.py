@@ -4,11 +4,12 @@ Failures are counted per client address and per claimed id (a device's, a token'
 back with time. Beyond them an address waits, whatever it claims; and an id that is attacked from many addresses slows
 those that have failed before. So an address without failures is never held up, and a right token gets through from
 there whatever happens elsewhere. Nor can a neighbour behind the same address lock out a client that was let in before:
-that client has a count of its own.
+the very token that let it in is never held up, until it is refused.
 """
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
@@ -51,13 +52,17 @@ class Throttle:
         self._addresses = _Counts(PER_ADDRESS)
         self._ids = _Counts(PER_ID)
         self._clients = _Counts(PER_CLIENT)
-        self._let_in: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._let_in: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        """The hash of the token by which an id was let in from a network; empty once it was refused."""
 
-    def check(self, address: str, id_: str) -> None:
-        """Raises `Overloaded`, with the time to wait, where this address may not try this id now."""
+    def check(self, address: str, id_: str, sha256: bytes) -> None:
+        """Raises `Overloaded`, with the time to wait, where this address may not try this id with this token now."""
         now_s = self._monotonic_s()
         network = network_of(address)
-        if (network, id_) in self._let_in:
+        let_in = self._let_in.get((network, id_))
+        if let_in is not None and hmac.compare_digest(let_in, sha256):
+            return
+        if let_in is not None:
             wait_s = self._clients.wait_s((network, id_), now_s)
         else:
             wait_s = self._addresses.wait_s(network, now_s)
@@ -66,21 +71,23 @@ class Throttle:
         if wait_s > 0:
             raise Overloaded("too many wrong tokens: wait before the next", after_s=wait_s)
 
-    def failed(self, address: str, id_: str) -> None:
+    def failed(self, address: str, id_: str, sha256: bytes) -> None:
         """The token was wrong."""
         now_s = self._monotonic_s()
         network = network_of(address)
         self._ids.add(id_, now_s)
-        if (network, id_) in self._let_in:
+        if (let_in := self._let_in.get((network, id_))) is not None:
             self._clients.add((network, id_), now_s)
+            if hmac.compare_digest(let_in, sha256):
+                self._let_in[network, id_] = b""
         else:
             self._addresses.add(network, now_s)
 
-    def succeeded(self, address: str, id_: str) -> None:
+    def succeeded(self, address: str, id_: str, sha256: bytes) -> None:
         """The token was right. What others failed at stays counted: a right token of one's own must not clear it."""
         client = (network_of(address), id_)
         self._clients.forget(client)
-        self._let_in[client] = None
+        self._let_in[client] = sha256
         self._let_in.move_to_end(client)
         if len(self._let_in) > ENTRIES_LIMIT:
             self._let_in.popitem(last=False)
