@@ -61,14 +61,25 @@ class Pod:
         will: Will | None = None,
         acknowledges: bool = True,
         window: int = 100,
+        may_subscribe: Callable[[str], bool] = lambda filter_: True,
     ) -> PodClient:
         """A client, as if it had connected here."""
         client = PodClient(self, client_id, acknowledges=acknowledges, window=window)
         connection = f"{self.name}-{next(_numbers)}"
+
+        async def allows(filter_: str) -> bool:
+            return may_subscribe(filter_)
+
         client.member, client.present = await self.router.attach(
             client,
             Connecting(
-                owner="o", client_id=client_id, connection=connection, is_new=is_new, expiry_s=expiry_s, will=will
+                owner="o",
+                client_id=client_id,
+                connection=connection,
+                is_new=is_new,
+                expiry_s=expiry_s,
+                will=will,
+                may_subscribe=allows,
             ),
         )
         client.begin()

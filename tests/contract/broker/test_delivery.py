@@ -182,3 +182,22 @@ async def test_subscriptions_that_ended_get_nothing(pods: Pods) -> None:
     assert await pod.router.unsubscribe(client.member, ["app/a", "app/x"]) == [True, False]
     await client.publish(Message("app/a", b"1", 1), Message("app/b", b"2", 1))
     await client.get(b"2")
+
+
+async def test_a_session_goes_on_without_what_its_client_may_no_longer_subscribe_to(pods: Pods) -> None:
+    pod = await pods.start("pod")
+    client = await pod.connect("c", acknowledges=False)
+    await client.subscribe(Subscription("app/a", 1), Subscription("app/b", 1), Subscription("app/b", 1, group="g"))
+    publisher = await pod.connect("p")
+    await publisher.publish(*numbered("app/b", 1), *numbered("app/a", 1, start=1))
+    await client.until(lambda: len(client.received) == 3)
+    client.leave()
+    await publisher.publish(*numbered("app/b", 1, start=2), *numbered("app/a", 1, start=3))
+    again = await pod.connect("c", may_subscribe=lambda filter_: filter_ != "app/b")
+    assert again.present
+    await publisher.publish(*numbered("app/b", 1, start=4), *numbered("app/a", 1, start=5))
+    await again.get(b"1", b"3", b"5")
+    assert list(again.member.subscriptions) == ["app/a"]
+    again.leave()
+    anew = await pod.connect("c")
+    assert list(anew.member.subscriptions) == ["app/a"]

@@ -273,3 +273,26 @@ async def test_a_gateway_is_sent_nothing_of_a_device_that_was_taken_from_it(syst
         await command(system, f"{id_}-a", "c-1")
         await command(system, f"{id_}-b", "c-2")
         assert await gateway.get() == (f"v1/devices/{id_}-b/commands/c-2/reboot", None)
+
+
+async def test_a_subscription_ends_when_its_device_is_given_to_another_gateway(system: System, id_: str) -> None:
+    own, other = f"app/devices/{id_}/x", f"app/devices/{id_}-a/x"
+    (token,) = await registered(system.pod, id_)
+    await registered(system.pod, f"{id_}-a", gateway=id_)
+    async with (
+        peer(system.pod, id_, token, client_id="c", keeps_session=True) as gateway,
+        peer(system.pods[1]) as admin,
+    ):
+        assert await gateway.subscribe(own, other) == [1, 1]
+        await admin.publish(other, 1)
+        assert await gateway.get() == (other, 1)
+        await system.pod.admin.patch(f"/v1/devices/{id_}-a", json={"gateway": None})
+
+        async def is_gone() -> bool:
+            common = system.pod._api._mqtt._common  # type: ignore[union-attr]
+            return f"{id_}-a" not in common.naming  # type: ignore[union-attr]
+
+        await until(is_gone, within_s=DEADLINE_S)
+        await admin.publish(other, 2)
+        await admin.publish(own, 3)
+        assert await gateway.get() == (own, 3)

@@ -56,10 +56,14 @@ class MemoryGateway:
         self.events = MemoryEvents(self._fail)
         self.revoked: list[Callable[[str], None]] = []
         self._deliver: list[Callable[[Delivery], None]] = []
+        self._announce: list[Callable[[str], None]] = []
         self._clock = SystemClock()
 
     def on_delivery(self, callback: Callable[[Delivery], None]) -> None:
         self._deliver.append(callback)
+
+    def on_registration(self, callback: Callable[[str], None]) -> None:
+        self._announce.append(callback)
 
     def deliver(self, delivery: Delivery) -> None:
         """As the owner of a device would."""
@@ -170,6 +174,8 @@ class MemoryGateway:
             merged = device.labels | changes["labels"]
             changes["labels"] = {name: value for name, value in merged.items() if value is not None}
         self.devices[id_] = msgspec.structs.replace(device, updated_us=self.now_us(), **changes)
+        for callback in self._announce:
+            callback(id_)
         return self.devices[id_]
 
     async def patch_desired(self, id_: str, patch: dict[str, Any], *, if_version: int | None, by: str) -> DesiredView:

@@ -76,6 +76,10 @@ class Gateway(Protocol):
         """Call ``callback`` with what a device that is connected to this process is to get."""
         ...
 
+    def on_registration(self, callback: Callable[[str], None]) -> None:
+        """Call ``callback`` with the id of each device whose registration has changed, unless that word gets lost."""
+        ...
+
     def now_us(self) -> int:
         """The time that telemetry without a timestamp gets: unique and growing."""
         ...

@@ -84,6 +84,7 @@ class ActorGateway:
         self._revocations = Revocations(self._asking, clock)
         self.watch = self._revocations.watch
         self._on_delivery: list[Callable[[Delivery], None]] = []
+        self._on_registration: list[Callable[[str], None]] = []
         self._living: asyncio.Task[None] | None = None
         self.now_us = clock.now_us
 
@@ -107,6 +108,10 @@ class ActorGateway:
     def on_delivery(self, callback: Callable[[Delivery], None]) -> None:
         """See `iot_system.ports.gateway.Gateway.on_delivery`."""
         self._on_delivery.append(callback)
+
+    def on_registration(self, callback: Callable[[str], None]) -> None:
+        """See `iot_system.ports.gateway.Gateway.on_registration`."""
+        self._on_registration.append(callback)
 
     async def authenticate(self, token: str, *, device: str | None = None, client: str = "") -> Principal:
         """See `iot_system.ports.gateway.Gateway.authenticate`."""
@@ -230,6 +235,8 @@ class ActorGateway:
             self._tokens.forget(announced.removeprefix(ANNOUNCED))
         else:
             self._directory.forget(announced)
+            for callback in self._on_registration:
+                callback(announced)
         self._revocations.changed(announced)
 
     async def _live(self) -> None:

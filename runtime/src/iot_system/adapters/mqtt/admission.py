@@ -86,6 +86,7 @@ async def attach(common: Common, client: Client, connect: Connect, principal: Pr
             is_new=connect.clean_start,
             expiry_s=agree(connect, common.limits).session_expiry_interval_s,
             will=will,
+            may_subscribe=lambda filter_: common.applications.may_subscribe(principal, filter_),
         )
         return await common.router.attach(client, connecting)
     except (Forbidden, InvalidInput) as error:

@@ -14,6 +14,7 @@ from iot_system.adapters.mqtt.downlink import Downlink
 from iot_system.adapters.mqtt.event_feed import EventFeed
 from iot_system.adapters.mqtt.inbound import Batch, Refusal
 from iot_system.adapters.mqtt.packets import Options, Subscribe, Unsubscribe
+from iot_system.adapters.mqtt.permissions import device_to_look_up
 from iot_system.adapters.mqtt.reasons import ReasonCode
 from iot_system.adapters.mqtt.refusing import refusal_of
 from iot_system.adapters.mqtt.session import Delivery
@@ -21,7 +22,7 @@ from iot_system.adapters.mqtt.signalling import Signalling
 from iot_system.adapters.mqtt.subscribing import refused_filters, unsubscribed
 from iot_system.adapters.mqtt.topics import parse_shared
 from iot_system.errors import IotError, Overloaded, Retry
-from iot_system.ports.broker import Subscription
+from iot_system.ports.broker import SessionTaken, Subscription
 from iot_system.ports.gateway import Principal
 
 log = structlog.get_logger()
@@ -39,6 +40,7 @@ class Admitted:
         self._turn: asyncio.Lock | None = None
         self._downlink: Downlink | None = None
         self._feed: EventFeed | None = None
+        self._named: frozenset[str] = frozenset()
         gateway = common.gateway
         if principal.role == "device":
             self._downlink = common.downlinks[member.record.connection] = Downlink(
@@ -54,6 +56,7 @@ class Admitted:
 
     def begin(self) -> None:
         """Its CONNACK is on the way."""
+        self._note_named()
         if self._downlink is not None:
             self._downlink.begin()
         elif self.member.subscriptions:
@@ -92,6 +95,7 @@ class Admitted:
             log.warning("a subscription waits", why=str(error), client=self.principal.id)
             failed = _code_of(error)
             return [code if code >= ReasonCode.UNSPECIFIED_ERROR else failed for code in codes], lambda: None
+        self._note_named()
         asks = [one for one in wanted if not one.group and _asks_for_current(one, is_new=one.name not in before)]
         return codes, lambda: self._subscribed(asks)
 
@@ -105,9 +109,30 @@ class Admitted:
                 await self._feed.follow(list(member.subscriptions.values()))
         except IotError as error:
             log.warning("an unsubscription is not saved yet", why=str(error), client=self.principal.id)
-        if self._downlink is not None:
-            self._downlink.unsubscribed()
+        self._unsubscribed()
         return codes
+
+    async def recheck(self, device: str) -> None:
+        """See `iot_system.adapters.mqtt.common.Follower.recheck`."""
+        common, member = self._common, self.member
+        while not member.is_detached:
+            try:
+                lost = [
+                    one.name
+                    for one in list(member.subscriptions.values())
+                    if device_to_look_up(self.principal, one.filter) == device
+                    and not await common.applications.may_subscribe(self.principal, one.filter)
+                ]
+                if lost:
+                    log.info("subscriptions end with the right to them", client=self.principal.id, device=device)
+                    await common.router.unsubscribe(member, lost)
+            except Retry as error:
+                await asyncio.sleep(error.after_s)
+                continue
+            except SessionTaken:
+                return
+            self._unsubscribed()
+            return
 
     def acknowledged(self, messages: Sequence[Delivery]) -> None:
         """The client has these, or has refused them for good."""
@@ -117,11 +142,32 @@ class Admitted:
 
     def end(self, reason: str, *, with_will: bool) -> None:
         """The connection is over, for ``reason``, one of few words. Idempotent."""
+        self._name(frozenset())
         self._common.router.detach(self.member, with_will=with_will)
         if self._downlink is not None and self._common.downlinks.pop(self.member.record.connection, None) is not None:
             self._downlink.end(reason)
         if self._feed is not None:
             self._common.spawn(self._feed.stop())
+
+    def _unsubscribed(self) -> None:
+        self._note_named()
+        if self._downlink is not None:
+            self._downlink.unsubscribed()
+
+    def _note_named(self) -> None:
+        """Which other devices it has subscribed to."""
+        if self._downlink is not None and not self.member.is_detached:
+            found = {device_to_look_up(self.principal, one.filter) for one in self.member.subscriptions.values()}
+            self._name(frozenset(one for one in found if one is not None))
+
+    def _name(self, devices: frozenset[str]) -> None:
+        naming, before, self._named = self._common.naming, self._named, devices
+        for device in before - devices:
+            naming[device].discard(self)
+            if not naming[device]:
+                del naming[device]
+        for device in devices - before:
+            naming.setdefault(device, set()).add(self)
 
     def _subscribed(self, asks: Sequence[Subscription]) -> None:
         if self._downlink is not None:

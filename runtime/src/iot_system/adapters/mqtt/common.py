@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -23,6 +23,14 @@ from iot_system.ports.gateway import Gateway
 log = structlog.get_logger()
 
 
+class Follower(Protocol):
+    """A connection that has subscribed to what is another device's."""
+
+    async def recheck(self, device: str) -> None:
+        """The registration of ``device`` has changed: it may no longer be the gateway's."""
+        ...
+
+
 class Common:
     """``downlinks`` are by connection, ``tasks`` whatever outlives the call that began it."""
 
@@ -37,7 +45,10 @@ class Common:
         self.applications = Applications(gateway, router, limits.refusal_pause_s)
         self.downlinks: dict[str, Downlink] = {}
         self.tasks: set[asyncio.Task[None]] = set()
+        self.naming: dict[str, set[Follower]] = {}
+        """Connections by the devices that they have subscribed to as their gateway."""
         gateway.on_delivery(self._deliver)
+        gateway.on_registration(self._registration_changed)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run to the end, which the server's stop waits for."""
@@ -50,6 +61,10 @@ class Common:
         self.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("mqtt server failed", exc_info=error)
+
+    def _registration_changed(self, device: str) -> None:
+        for one in self.naming.get(device, ()):
+            self.spawn(one.recheck(device))
 
     def _deliver(self, delivery: Delivery) -> None:
         downlink = self.downlinks.get(delivery.connection)

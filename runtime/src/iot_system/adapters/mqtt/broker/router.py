@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from iot_system.adapters.mqtt.broker.deliveries import outgoing
 from iot_system.adapters.mqtt.broker.feeds import Feeds
 from iot_system.adapters.mqtt.broker.ownership import RELEASE_TIMEOUT_S, Ownership
 from iot_system.adapters.mqtt.broker.publishing import Publisher
+from iot_system.adapters.mqtt.broker.tree import matches
 from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.session import Delivery
 from iot_system.errors import IotError, Retry
@@ -45,6 +46,8 @@ class Connecting(msgspec.Struct, frozen=True, kw_only=True):
     """Clean start: what there was of the session ends."""
     expiry_s: int
     will: Will | None
+    may_subscribe: Callable[[str], Awaitable[bool]]
+    """Whether a filter, without its share, may still be subscribed to. Raises `Retry`."""
 
 
 class Router:
@@ -94,7 +97,9 @@ class Router:
                 will=connecting.will,
             )
             try:
-                member = await self._resume(client, record, revision)
+                had = record.subscriptions
+                record = await _narrowed(record, connecting.may_subscribe)
+                member = await self._resume(client, record, revision, is_narrowed=record.subscriptions != had)
                 await self._feeds.prepare(record.subscriptions)
             except IotError:
                 record = replace(record, will=None, disconnected_us=self._clock.now_us())
@@ -102,6 +107,8 @@ class Router:
                 raise
             self.attached[key] = member
             self._feeds.enter(member)
+            if lost := _groups(had) - _groups(record.subscriptions):
+                self.on_left(None, lost)
             return member, present
 
     def detach(self, member: Attachment, *, with_will: bool) -> None:
@@ -217,21 +224,25 @@ class Router:
             return None
         return found[1]
 
-    async def _resume(self, client: Client, record: SessionRecord, revision: int) -> Attachment:
-        """The session with what its client did not acknowledge, but for what is gone from the log meanwhile."""
+    async def _resume(self, client: Client, record: SessionRecord, revision: int, *, is_narrowed: bool) -> Attachment:
+        """The session with what its client did not acknowledge, but for what is gone from the log meanwhile.
+
+        Where it ``is_narrowed``, also but for what none of its subscriptions matches any more.
+        """
         entries = record.in_flight
         in_log = iter(await self._backend.messages.get([one.sequence for one in entries if not one.retained]))
         kept = iter(await self._backend.retained.get([one.retained for one in entries if one.retained]))
         in_flight: list[tuple[int, Delivery]] = []
         for one in entries:
             found = next(kept) if one.retained else next(in_log)
-            if found is not None:
+            if found is not None and not (is_narrowed and not _is_wanted(found.message.topic, record)):
                 id_ = f"r{one.retained}" if one.retained else f"m{one.sequence}"
                 again = outgoing(found, qos=1, retain=one.retain, identifiers=one.identifiers, id_=id_)
                 in_flight.append((one.packet_id, again))
         if any(one.reaches_log for one in record.subscriptions):  # the log may have lost its end
             record = replace(record, position=min(record.position, await self._backend.messages.last()))
         member = Attachment(client, session_from(record, in_flight), record, revision, self._limits)
+        member.is_dirty = is_narrowed
         member.on_dropped = lambda dropped: self.acknowledged(member, dropped)
         return member
 
@@ -318,6 +329,16 @@ class Router:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+async def _narrowed(record: SessionRecord, may_subscribe: Callable[[str], Awaitable[bool]]) -> SessionRecord:
+    """The record without subscriptions that its client has no right to any more. Raises `Retry`."""
+    kept = [one for one in record.subscriptions if await may_subscribe(one.filter)]
+    return record if len(kept) == len(record.subscriptions) else replace(record, subscriptions=tuple(kept))
+
+
+def _is_wanted(topic: str, record: SessionRecord) -> bool:
+    return any(matches(one.filter, topic) for one in record.subscriptions)
 
 
 def _groups(subscriptions: Sequence[Subscription]) -> frozenset[str]:
