@@ -85,6 +85,21 @@ async def test_of_a_rooms_command_only_devices_in_scope_are_told(
     assert (await callers["viewer in scope"].get(f"{path}/commands/all")).status_code == 404
 
 
+async def test_the_desired_state_of_a_room_is_for_those_who_see_all_its_devices(
+    system: System, callers: dict[str, httpx.AsyncClient]
+) -> None:
+    admin, path = system.pod.admin, "/v1/rooms/fifth"
+    assert (await admin.put(path, json={"labels": {"floor": "2"}})).status_code == 200
+    for id_, labels in {"fifth-seen": {"floor": "2"}, "fifth-unseen": {}}.items():
+        await admin.post("/v1/devices", json={"id": id_, "room": "fifth", "labels": labels})
+    operator = callers["operator in scope"]
+    refused = await operator.patch(f"{path}/twin/desired", json={"on": True})
+    assert refused.status_code == 403
+    assert "out of your scopes" in refused.json()["detail"]
+    await admin.delete("/v1/devices/fifth-unseen")
+    assert (await operator.patch(f"{path}/twin/desired", json={"on": True})).status_code == 200
+
+
 async def test_in_bulk_what_is_out_of_scope_is_refused_item_by_item(callers: dict[str, httpx.AsyncClient]) -> None:
     items = [{"device": device, "values": {"t": 1}} for device in ("one", "other", "missing")]
     response = await callers["operator in scope"].post("/v1/telemetry", json=items)

@@ -17,14 +17,15 @@ from iot_system.adapters.http.preconditions import IfMatch, etag, version_of
 from iot_system.adapters.http.requests import ApiRequest
 from iot_system.adapters.http.responses import Response
 from iot_system.adapters.http.twins import DesiredState, LatestValue
-from iot_system.domain.access import Action
+from iot_system.domain.access import Action, Scope
 from iot_system.domain.ids import check_id
 from iot_system.domain.questions import RoomView
 from iot_system.domain.readings import milliseconds, stamp
 from iot_system.domain.registry import DEFAULT_ROOM_BEHAVIOUR, STALE_AFTER_S, Room, check_labels
 from iot_system.domain.twin import Aggregate
-from iot_system.errors import InvalidInput
+from iot_system.errors import Forbidden, InvalidInput
 
+MEMBERS_AT_ONCE = 1000
 RoomInPath = Annotated[str, PathParameter(description="A room's id.", schema_extra=ID_SCHEMA)]
 StaleAfterS = Annotated[
     float, Meta(gt=0, le=366 * 86_400, description="A member that was not heard of for so long is stale.")
@@ -201,11 +202,29 @@ async def get_room_twin(request: ApiRequest, room: RoomInPath) -> Response[RoomT
 async def patch_room_desired(
     request: ApiRequest, room: RoomInPath, data: JSONBody[dict[str, Any]], if_match: IfMatch = None
 ) -> Response[DesiredState]:
-    """Merge a patch (RFC 7396) into a room's desired state, and into that of all its devices."""
+    """Merge a patch (RFC 7396) into a room's desired state, and into that of all its devices.
+
+    Who may not see one of them may not change it by way of its room either.
+    """
+    await _check_members(request, check_id(room, field="room"))
     view = await request.gateway.rooms.patch_desired(
         check_id(room, field="room"), data, if_version=version_of(if_match), by=request.by
     )
     return Response(DesiredState(view.desired, view.version), headers=etag(view.version))
+
+
+async def _check_members(request: ApiRequest, room: str) -> None:
+    """Raises `Forbidden` where a device of the room is out of sight."""
+    principal = request.principal
+    if not principal.scopes or Scope("room", room) in principal.scopes:
+        return
+    cursor: str | None = None
+    while True:
+        page = await request.gateway.list_devices(room=room, label=None, limit=MEMBERS_AT_ONCE, cursor=cursor)
+        if not all(principal.sees(room=device.room, labels=device.labels) for device in page.items):
+            raise Forbidden(f"room {room!r} has devices out of your scopes, which its desired state would change, too")
+        if (cursor := page.cursor) is None:
+            return
 
 
 def _check(room: RoomBody | RoomPatch) -> None:
