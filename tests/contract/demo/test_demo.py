@@ -153,7 +153,9 @@ def test_it_serves_until_ctrl_c_and_leaves_nothing_behind(scratch: Path, tmp_pat
             f"http://127.0.0.1:{port}/v1/rooms/office/twin", headers={"Authorization": f"Bearer {token[1]}"}
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
-            assert json.load(answer)["metrics"]["co2"]["count"] == 10
+            room = json.load(answer)
+        assert room["metrics"]["co2"]["count"] == 10
+        assert room["desired"].keys() == {"thermostat"}, "what it has written to see the end is gone"
         demo.send_signal(signal.SIGINT)
         out, err = demo.communicate(timeout=60)
         assert demo.returncode == 0, said + out + err

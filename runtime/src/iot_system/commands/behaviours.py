@@ -70,6 +70,7 @@ async def read_outcome(iot: IotClient) -> Outcome:
         if time.monotonic() > deadline_s:
             raise Unavailable(f"{HEATER} did not hear of its room's desired state for {TIMEOUT_S:g} s")
         await asyncio.sleep(POLL_S)
+    await iot.rooms.desire(ROOM, {"read": None})
     ends = {(HEATER, "desired"): heater.version.desired, (AIR, "reported"): (await iot.twins.get(AIR)).version.reported}
     patches = await _patches(iot, {place: version for place, version in ends.items() if version})
     return Outcome(
