@@ -6,7 +6,8 @@ import asyncio
 import random
 
 import pytest
-from iot_system.errors import IotError
+from iot_system.adapters.mqtt.limits import MqttLimits
+from iot_system.errors import IotError, Overloaded
 from iot_system.ports.broker import Message, SessionTaken, Subscription, Will, session_key
 
 from tests.contract.broker.pods import DEADLINE_S, Pod, PodClient, Pods
@@ -168,3 +169,24 @@ async def test_of_many_connections_at_once_exactly_one_has_the_session(pods: Pod
     found = await running[0].backend.sessions.load(session_key("o", "c"))
     assert found is not None
     assert found[0].connection == remaining[0].member.record.connection
+
+
+async def test_an_owner_keeps_so_many_sessions_and_no_more_over_all_pods(pods: Pods) -> None:
+    limits = MqttLimits(sessions=3)
+    pod, other = await pods.start("pod", limits), await pods.start("other", limits)
+    clients = [await pod.connect(f"c{number}") for number in range(3)]
+    with pytest.raises(Overloaded, match="3 sessions are kept for you; the limit is 3"):
+        await pod.connect("one-more")
+    await pod.broker._upkeep._sweep()
+    with pytest.raises(Overloaded):
+        await pod.connect("another")
+    await pod.connect("passing", expiry_s=0)
+    clients[0].leave()
+    assert (await pod.connect("c0")).present
+    await other.broker._upkeep._sweep()
+    with pytest.raises(Overloaded, match="the limit is 3"):
+        await other.connect("one-more")
+    clients[1].member.session.expiry_interval_s = 0
+    clients[1].leave()
+    await pod.connect("c1", expiry_s=0)  # it is gone
+    await pod.connect("one-more")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from iot_system.adapters.mqtt.encoding import encode
 from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.packets import MQTT_5, ConnAck, Connect, PingReq, PingResp, PubAck
+from iot_system.adapters.mqtt.properties import Properties
 from iot_system.adapters.mqtt.reasons import ConnectCode, ReasonCode
 from iot_system.adapters.mqtt.server import MqttServer
 from iot_system.errors import InvalidSetting
@@ -101,6 +103,25 @@ async def test_over_the_limit_of_connections_a_client_is_closed_and_the_others_l
         for client in clients:
             await client.send(PingReq())
             assert await client.receive() == PingResp()
+
+
+async def test_who_keeps_too_many_sessions_is_not_let_in_and_others_are() -> None:
+    kept = Properties(session_expiry_interval=1)
+    async with serving(MqttLimits(sessions=2)) as served:
+        for number in range(2):
+            client = await served.open(MQTT_5)
+            connect = served.connect("one", client_id=f"kept-{number}", level=MQTT_5)
+            await client.send(msgspec.structs.replace(connect, properties=kept))
+            assert isinstance(await client.receive(), ConnAck)
+        refused = await served.open(MQTT_5)
+        connect = served.connect("one", client_id="one-more", level=MQTT_5)
+        await refused.send(msgspec.structs.replace(connect, properties=kept))
+        (answer,) = await refused.receive_rest()
+        assert isinstance(answer, ConnAck)
+        assert answer.reason_code == ReasonCode.QUOTA_EXCEEDED
+        assert answer.properties.reason_string == "2 sessions are kept for you; the limit is 2: end some of them"
+        await served.client("one", client_id="one-more", level=MQTT_5)
+        await served.check_works()
 
 
 async def test_who_says_nothing_is_closed_in_time() -> None:

@@ -144,13 +144,22 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
-    """What `Sessions.scan` tells of a record without reading it; ``due_us``: when there is something to do for it."""
+    """What `Sessions.scan` tells of a record without reading it; ``due_us``: when there is something to do for it.
+
+    ``owner`` is the `owner_key` of a session that outlives its connection, else empty.
+    """
 
     key: str
     revision: int
     gateway: str
     due_us: int | None
     groups: frozenset[str]
+    owner: str = ""
+
+
+def owner_key(owner: str) -> str:
+    """One name for an owner of sessions: 32 hexadecimal digits."""
+    return sha256(owner.encode()).hexdigest()[:32]
 
 
 def session_key(owner: str, client_id: str) -> str:

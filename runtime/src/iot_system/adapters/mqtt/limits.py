@@ -35,6 +35,8 @@ class MqttLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Per session: QoS 1, sent or waiting, and not acknowledged by the client."""
     queued_bytes: int = 1024 * 1024
     subscriptions: int = 64
+    sessions: int = 100
+    """Per owner, that outlive their connections."""
     session_expiry_s: int = 7 * _DAY_S
     """The longest that a session outlives its connection; a client of 3.1.1 that wants one gets this."""
     server_keep_alive_s: int = 0

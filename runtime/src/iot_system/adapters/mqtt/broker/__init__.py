@@ -6,6 +6,7 @@ from iot_system.adapters.mqtt.broker.feeds import Feeds
 from iot_system.adapters.mqtt.broker.ownership import Ownership
 from iot_system.adapters.mqtt.broker.presence import Presence
 from iot_system.adapters.mqtt.broker.publishing import Publisher
+from iot_system.adapters.mqtt.broker.quota import Quota
 from iot_system.adapters.mqtt.broker.router import Router
 from iot_system.adapters.mqtt.broker.upkeep import Upkeep
 from iot_system.adapters.mqtt.limits import MqttLimits
@@ -25,9 +26,10 @@ class Broker:
         self._presence = presence = Presence(clock.monotonic_s())
         self._feeds = feeds = Feeds(backend.messages, backend.retained, clock)
         publisher = Publisher(backend.messages, backend.retained)
-        ownership = Ownership(gateway, backend.sessions, backend.colleagues, publisher, presence, clock)
+        quota = Quota(limits.sessions)
+        ownership = Ownership(gateway, backend.sessions, backend.colleagues, publisher, presence, quota, clock)
         self.router = Router(backend, ownership, publisher, feeds, clock, limits)
-        self._upkeep = Upkeep(gateway, self.router, feeds, ownership, backend, presence, clock)
+        self._upkeep = Upkeep(gateway, self.router, feeds, ownership, backend, presence, quota, clock)
 
     @property
     def failure(self) -> str | None:

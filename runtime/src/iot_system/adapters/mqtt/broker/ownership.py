@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from iot_system.adapters.mqtt.broker.presence import Presence
 from iot_system.adapters.mqtt.broker.publishing import Publisher
+from iot_system.adapters.mqtt.broker.quota import Quota
 from iot_system.ports.broker import Colleagues, SessionRecord, Sessions, SessionTaken, Will, session_key
 from iot_system.ports.clock import Clock
 
@@ -29,6 +30,7 @@ class Ownership:
         colleagues: Colleagues,
         publisher: Publisher,
         presence: Presence,
+        quota: Quota,
         clock: Clock,
     ) -> None:
         self._gateway = gateway
@@ -36,6 +38,7 @@ class Ownership:
         self._colleagues = colleagues
         self._publisher = publisher
         self._presence = presence
+        self._quota = quota
         self._clock = clock
 
     async def take(
@@ -44,13 +47,16 @@ class Ownership:
         """The record of this client, now with this process; its revision; and whether it goes on with an older session.
 
         Who has it gives it up, or is passed over if it does not answer. Of several that take it at the same time one
-        gets it, the others `SessionTaken`.
+        gets it, the others `SessionTaken`. Raises `Overloaded` where the owner may not keep another one.
         """
         key = session_key(owner, client_id)
         passed_over: set[str] = {"", self._gateway}
         for _ in range(_ATTEMPTS):
             found = await self._sessions.load(key)
             fresh = SessionRecord(owner=owner, client_id=client_id)
+            is_new_one = expiry_s > 0 and (found is None or not found[0].expiry_s)
+            if is_new_one:
+                self._quota.check(owner)
             if found is None:
                 record, revision, present = fresh, 0, False
             else:
@@ -70,9 +76,12 @@ class Ownership:
                 record, gateway=self._gateway, connection=connection, expiry_s=expiry_s, disconnected_us=0, will=will
             )
             try:
-                return record, await self._sessions.save(record, revision), present
+                saved = await self._sessions.save(record, revision)
             except SessionTaken:
                 continue
+            if is_new_one:
+                self._quota.begun(owner, key)
+            return record, saved, present
         raise SessionTaken(f"the client {client_id[:100]!r} has connected somewhere else at the same time")
 
     async def give_up(self, record: SessionRecord, revision: int, *, is_over: bool = False) -> SessionRecord | None:
@@ -112,6 +121,7 @@ class Ownership:
             record, is_changed = replace(record, will=None), True
         if ends_us is not None and ends_us <= now_us:
             await self._sessions.delete(record.key, revision)
+            self._quota.ended(record.owner, record.key)
             return None
         if is_changed:
             await self._sessions.save(record, revision)

@@ -11,6 +11,7 @@ import structlog
 from iot_system.adapters.mqtt.broker.feeds import Feeds
 from iot_system.adapters.mqtt.broker.ownership import Ownership
 from iot_system.adapters.mqtt.broker.presence import Presence
+from iot_system.adapters.mqtt.broker.quota import Quota
 from iot_system.adapters.mqtt.broker.router import Router
 from iot_system.ending import ended
 from iot_system.errors import IotError
@@ -35,6 +36,7 @@ class Upkeep:
         ownership: Ownership,
         backend: Backend,
         presence: Presence,
+        quota: Quota,
         clock: Clock,
     ) -> None:
         self._gateway = gateway
@@ -43,6 +45,7 @@ class Upkeep:
         self._ownership = ownership
         self._backend = backend
         self._presence = presence
+        self._quota = quota
         self._clock = clock
         self._left_groups: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -87,7 +90,9 @@ class Upkeep:
     async def _sweep(self) -> None:
         groups, self._left_groups = self._left_groups, set()
         try:
+            self._quota.sweep()
             found = {one.key: one for one in await self._backend.sessions.scan()}
+            self._quota.swept(found.values())
             for member in list(self._router.attached.values()):
                 entry = found.get(member.key)
                 if entry is None or (entry.gateway != self._gateway and entry.revision > member.revision):

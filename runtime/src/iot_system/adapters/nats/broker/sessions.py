@@ -15,13 +15,14 @@ from iot_system.adapters.nats.broker.appending import Addition, Appender, WrongL
 from iot_system.adapters.nats.broker.log import Entry, read_to_end
 from iot_system.adapters.nats.broker.streams import SESSIONS, SESSIONS_SUBJECT, TIMEOUT_S
 from iot_system.errors import Unavailable
-from iot_system.ports.broker import Found, SessionRecord, SessionTaken, group_key
+from iot_system.ports.broker import Found, SessionRecord, SessionTaken, group_key, owner_key
 
 ASK_AT_ONCE = 64
 """Questions under way: when thousands of clients come or go together, they wait here and not for their time-out."""
 _GATEWAY = "Iot-Gateway"
 _DUE = "Iot-Due"
 _GROUPS = "Iot-Groups"
+_OWNER = "Iot-Owner"
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(SessionRecord).decode
 
@@ -69,6 +70,8 @@ def _headers(record: SessionRecord) -> Mapping[str, str]:
     headers: dict[str, str] = {}
     if record.gateway:
         headers[_GATEWAY] = record.gateway
+    if record.expiry_s:
+        headers[_OWNER] = owner_key(record.owner)
     due = [one for one in (record.ends_us(), record.will_due_us()) if one is not None]
     if due:
         headers[_DUE] = str(min(due))
@@ -86,4 +89,5 @@ def _found(entry: Entry) -> Found:
         gateway=headers.get(_GATEWAY, ""),
         due_us=None if due is None else int(due),
         groups=frozenset(groups.split(",")) if groups else frozenset(),
+        owner=headers.get(_OWNER, ""),
     )
