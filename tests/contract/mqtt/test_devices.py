@@ -10,7 +10,21 @@ import aiomqtt
 import msgspec
 import pytest
 from aiomqtt import ProtocolVersion
-from iot_system.adapters.mqtt.packets import MQTT_3_1_1, MQTT_5, ConnAck, Connect, PubAck, Publish, PubRec
+from iot_system.adapters.mqtt.packets import (
+    MQTT_3_1_1,
+    MQTT_5,
+    ConnAck,
+    Connect,
+    Options,
+    PingReq,
+    PingResp,
+    PubAck,
+    Publish,
+    PubRec,
+    SubAck,
+    Subscribe,
+)
+from iot_system.adapters.mqtt.properties import Properties
 
 from tests.contract.mqtt.peers import DEADLINE_S, peer, registered, twin_of
 from tests.contract.mqtt.serving import RawClient
@@ -296,3 +310,33 @@ async def test_a_subscription_ends_when_its_device_is_given_to_another_gateway(s
         await admin.publish(other, 2)
         await admin.publish(own, 3)
         assert await gateway.get() == (own, 3)
+
+
+async def test_a_device_whose_desired_state_is_too_large_for_it_is_given_each_command_once(
+    system: System, id_: str
+) -> None:
+    (token,) = await registered(system.pod, id_)
+    await desire(system, id_, {"text": "x" * 3000})
+    client = RawClient(*await asyncio.open_connection("127.0.0.1", system.pod.mqtt_port), MQTT_5)
+    small = Properties(maximum_packet_size=1024)
+    await client.send(Connect("", MQTT_5, username=id_, password=token.encode(), properties=small))
+    assert isinstance(await client.receive(), ConnAck)
+    await client.send(Subscribe(1, (("v1/devices/me/#", Options(1)),)))
+    assert isinstance(await client.receive(), SubAck)
+    topics = []
+    for number in range(3):
+        await command(system, id_, f"c-{number}")
+        message = await client.receive()
+        assert isinstance(message, Publish)
+        topics.append(message.topic)
+        await client.send(PubAck(message.packet_id))
+
+        async def is_delivered(which: str = f"c-{number}") -> bool:
+            answer = await system.pod.admin.get(f"/v1/devices/{id_}/commands/{which}")
+            return bool(answer.json()["status"] == "delivered")
+
+        await until(is_delivered, within_s=DEADLINE_S)
+    await client.send(PingReq())
+    assert isinstance(await client.receive(), PingResp)
+    assert topics == [f"v1/devices/me/commands/c-{number}/reboot" for number in range(3)]
+    await client.close()
