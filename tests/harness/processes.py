@@ -80,10 +80,12 @@ class Program:
             return False
 
     def kill(self) -> None:
-        """SIGKILL to it and to all that it has started."""
-        everybody = [self.pid, *descendants(self.pid)]
-        _kill(everybody)
+        """SIGKILL to it, which runs still, and to all that it has started."""
         assert self._process is not None
+        everybody = descendants(self.pid)
+        assert self._process.poll() is None, f"{self.name} had ended before it was killed"
+        kill(self.pid)
+        _kill_rest(everybody)
         self._process.wait()
 
     def stop(self) -> None:
@@ -94,7 +96,7 @@ class Program:
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_WITHIN_S)
-        _kill([self.pid, *children])
+        _kill_rest([self.pid, *children])
         self._process.wait()
 
 
@@ -189,11 +191,12 @@ def running_plant(*, behaviours: Path = ROOT) -> Iterator[Plant]:
 
 
 def kill(pid: int) -> None:
-    """SIGKILL."""
-    _kill([pid])
+    """SIGKILL. Raises ProcessLookupError where nobody is there to be killed."""
+    os.kill(pid, signal.SIGKILL)
 
 
-def _kill(pids: list[int]) -> None:
+def _kill_rest(pids: list[int]) -> None:
+    """Whoever of these is there still."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

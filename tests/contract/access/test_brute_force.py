@@ -10,6 +10,7 @@ import pytest
 from iot_system.services.throttle import PER_ADDRESS, PER_ID
 
 from tests.harness.system import running_system
+from tests.unit.http.raw import Connection
 
 
 async def wrong(client: httpx.AsyncClient, token: str) -> httpx.Response:
@@ -43,12 +44,15 @@ async def test_too_many_wrong_tokens_are_told_when_to_come_back_and_who_was_in_s
             assert (await pod.admin.get("/v1/devices")).status_code == 200
 
 
-@pytest.mark.parametrize("token", ["", "\x00", "a" * 100_000, "...", "eyJ..", "api.0123456789abcdef." + "a" * 43])
-async def test_whatever_is_no_token_is_refused_and_breaks_nothing(tmp_path: Path, token: str) -> None:
-    async with running_system(tmp_path) as system, system.pod.client(None) as client:
-        try:
-            response = await wrong(client, token)
-        except (httpx.LocalProtocolError, httpx.RemoteProtocolError):
-            response = None
-        assert response is None or response.status_code in (400, 401, 431), response
+@pytest.mark.parametrize(
+    "token", [b"", b"\x00", b"\xff", b"a" * 100_000, b"...", b"eyJ..", b"api.0123456789abcdef." + b"a" * 43]
+)
+async def test_whatever_is_no_token_is_refused_and_breaks_nothing(tmp_path: Path, token: bytes) -> None:
+    async with running_system(tmp_path) as system:
+        async with Connection(int(system.pod.url.rpartition(":")[2])) as connection:
+            await connection.send(
+                b"GET /v1/devices/me HTTP/1.1\r\nHost: pod\r\nAuthorization: Bearer " + token + b"\r\n\r\n"
+            )
+            status, problem = await connection.response()
+        assert status in (400, 401), problem
         assert (await system.pod.admin.get("/v1/devices")).status_code == 200

@@ -29,6 +29,8 @@ def connect(level: int, flags: int, *fields: bytes) -> bytes:
 
 
 LATIN, SURROGATE, NUL = b"\xe9", b"\xed\xa0\x80", b"a\x00b"
+OWN = b"app/devices/one/"
+"""Below this the client may publish: 3.1.1 ends a connection without a word for any other topic as well."""
 ID, TOO_LONG = b"\x00\x01", b"\x00\x09a"
 NO_PROPERTIES = b"\x00"
 
@@ -38,21 +40,21 @@ def publish(topic: bytes, *, first: int = 0x30) -> bytes:
 
 
 BREAKS = [
-    ("1.5.3-1", publish(LATIN)),
-    ("1.5.3-1 surrogate", publish(SURROGATE)),
-    ("1.5.3-2", publish(NUL)),
+    ("1.5.3-1", publish(OWN + LATIN)),
+    ("1.5.3-1 surrogate", publish(OWN + SURROGATE)),
+    ("1.5.3-2", publish(OWN + NUL)),
     ("2.2.2-2 PUBACK", of(0x41, ID)),
     ("2.2.2-2 PUBREC", of(0x51, ID)),
     ("2.2.2-2 PINGREQ", of(0xC1, b"")),
     ("2.2.2-2 PINGRESP", of(0xD2, b"")),
-    ("2.3.1-1 PUBLISH", of(0x32, text(b"a") + b"\x00\x00")),
+    ("2.3.1-1 PUBLISH", of(0x32, text(OWN + b"x") + b"\x00\x00")),
     ("2.3.1-1 SUBSCRIBE", of(0x82, b"\x00\x00" + text(b"a") + b"\x00")),
     ("2.3.1-1 UNSUBSCRIBE", of(0xA2, b"\x00\x00" + text(b"a"))),
     ("3.1.0-2", connect(4, 0x02, text(b"c"))),
-    ("3.3.1-2", publish(b"a", first=0x38)),
-    ("3.3.1-4", of(0x36, text(b"a") + ID)),
+    ("3.3.1-2", publish(OWN + b"x", first=0x38)),
+    ("3.3.1-4", of(0x36, text(OWN + b"x") + ID)),
     ("3.3.2-1", of(0x30, TOO_LONG)),
-    ("3.3.2-2", publish(b"a/#")),
+    ("3.3.2-2", publish(OWN + b"#")),
     ("3.6.1-1", of(0x60, ID)),
     ("3.8.1-1", of(0x80, ID + text(b"a") + b"\x00")),
     ("3.8.3-1", of(0x82, ID + text(LATIN) + b"\x00")),
@@ -63,13 +65,13 @@ BREAKS = [
     ("3.10.3-1", of(0xA2, ID + text(LATIN))),
     ("3.10.3-2", of(0xA2, ID)),
     ("3.14.1-1", of(0xE1, b"")),
-    ("4.7.1-1", publish(b"+/a")),
+    ("4.7.1-1", publish(OWN + b"+")),
     ("4.7.1-2", of(0x82, ID + text(b"a#") + b"\x00")),
     ("4.7.1-2 not last", of(0x82, ID + text(b"a/#/b") + b"\x00")),
     ("4.7.1-3", of(0x82, ID + text(b"a+/b") + b"\x00")),
     ("4.7.3-1 name", publish(b"")),
     ("4.7.3-1 filter", of(0x82, ID + text(b"") + b"\x00")),
-    ("4.7.3-2 name", publish(NUL)),
+    ("4.7.3-2 name", publish(OWN + NUL)),
     ("4.7.3-2 filter", of(0x82, ID + text(NUL) + b"\x00")),
     ("4.8.0-1", of(0x20, b"\x00\x00")),
 ]

@@ -38,7 +38,9 @@ def shard(plant: Plant, chance: random.Random) -> None:
 
 
 def coordinator(plant: Plant, _: random.Random) -> None:
-    for pid in plant.coordinators():
+    found = plant.coordinators()
+    assert found, "there is no coordinator to kill"
+    for pid in found:
         kill(pid)
 
 
