@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -19,16 +20,20 @@ from iot_system.adapters.mqtt.packets import (
     Will,
 )
 
+from tests.contract.access.callers import ISSUER_KEY, identity_provider
 from tests.contract.mqtt.peers import registered
 from tests.contract.mqtt.serving import RawClient
-from tests.harness.system import ADMIN_TOKEN, System
+from tests.harness.system import ADMIN_TOKEN, System, running_system
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 REFUSED = 0x87
 ALL = {"device", "gateway", "viewer", "operator", "admin"}
 PEOPLE = {"viewer", "operator", "admin"}
 OPERATORS = {"operator", "admin"}
-SCOPED = {"scoped"}
+BY_JWT = {f"{role} by JWT": role for role in PEOPLE}
+IN_LAB = {f"{role} in lab": role for role in PEOPLE}
+"""Narrowed to one room."""
+SCOPED, SCOPED_OPERATORS = set(IN_LAB), {name for name, role in IN_LAB.items() if role in OPERATORS}
 BODIES = {"telemetry": b'{"t": 1}', "reported": b"{}", "result": b'{"status": "failed"}'}
 
 PUBLISH = [
@@ -42,7 +47,7 @@ PUBLISH = [
     ("v1/rooms/lab/twin", set()),
     ("app/devices/one/x", {"device", "gateway"} | OPERATORS),
     ("app/devices/other/x", OPERATORS),
-    ("app/rooms/lab/x", OPERATORS | SCOPED),
+    ("app/rooms/lab/x", OPERATORS | SCOPED_OPERATORS),
     ("app/rooms/attic/x", OPERATORS),
     ("app/x", OPERATORS),
     ("$SYS/x", set()),
@@ -65,23 +70,34 @@ SUBSCRIBE = [
     ("$SYS/#", set()),
     ("elsewhere", set()),
 ]
-ROLES = sorted(ALL | SCOPED)
+ROLES = sorted(ALL | SCOPED | BY_JWT.keys())
 Entry = tuple[str, str]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """An API pod, and an identity provider."""
+    folder = tmp_path_factory.mktemp("system")
+    async with running_system(folder, jwt=identity_provider(folder)) as one:
+        yield one
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def entries(system: System) -> dict[str, Entry]:
-    """User name and password by role; ``gateway`` speaks for ``one``, ``scoped`` operates the lab."""
+    """User name and password by role; ``gateway`` speaks for ``one``."""
     (gateway,) = await registered(system.pod, "edge", room="lab")
     (device,) = await registered(system.pod, "one", room="lab", gateway="edge")
     await registered(system.pod, "other", room="attic")
     people = {role: ("api", (await system.pod.api_token(role))[1]) for role in ("viewer", "operator")}
-    scoped = ("api", (await system.pod.api_token("operator", "room:lab"))[1])
-    return people | {
+    in_lab = {name: ("api", (await system.pod.api_token(role, "room:lab"))[1]) for name, role in IN_LAB.items()}
+    by_jwt = {name: ("jwt", ISSUER_KEY.sign(iot_role=role)) for name, role in BY_JWT.items()}
+    return {
         "device": ("one", device),
         "gateway": ("edge", gateway),
         "admin": ("admin", ADMIN_TOKEN),
-        "scoped": scoped,
+        **people,
+        **in_lab,
+        **by_jwt,
     }
 
 
@@ -99,9 +115,9 @@ async def test_each_role_may_publish_what_the_table_says(system: System, entries
         await client.send(Publish(topic, BODIES.get(topic.rpartition("/")[2], b"x"), 1, number))
         answer = await client.receive()
         assert isinstance(answer, PubAck)
-        may = role in roles or (role == "scoped" and "operator" in roles and topic.startswith("v1/devices/one/"))
+        may = BY_JWT.get(role, role) in roles or (IN_LAB.get(role) in roles and topic.startswith("v1/devices/one/"))
         assert (answer.reason_code == 0) is may, topic
-        if not may and (role, topic) != ("scoped", "v1/devices/other/telemetry"):
+        if not may and not (role in SCOPED_OPERATORS and topic == "v1/devices/other/telemetry"):
             assert answer.reason_code == (0x90 if topic.startswith("v1/devices/me/") else REFUSED), topic
     await client.close()
 
@@ -116,7 +132,7 @@ async def test_each_role_may_subscribe_to_what_the_table_says(
     while not isinstance(answer := await client.receive(), SubAck):
         assert isinstance(answer, Publish), "messages may come before it (3.8.4)"
     for (filter_, roles), code in zip(SUBSCRIBE, answer.reason_codes, strict=True):
-        assert code == (1 if role in roles else REFUSED), filter_
+        assert code == (1 if BY_JWT.get(role, role) in roles else REFUSED), filter_
     await client.close()
 
 
