@@ -76,6 +76,12 @@ def test_the_server_s_keep_alive_takes_the_place_of_a_longer_one(
     assert len(talk.connection.check_time(silence_s + 1)) == 1
 
 
+def test_a_client_of_mqtt_5_without_keep_alive_is_given_one() -> None:
+    connack = Talk(Connect("c", MQTT_5)).connack
+    assert isinstance(connack, ConnAck)
+    assert connack.properties.server_keep_alive == 3600
+
+
 @pytest.mark.parametrize(("asks", "is_told"), [(1, "answers/"), (0, None), (None, None)])
 def test_response_information_is_for_who_asks_for_it(asks: int | None, is_told: str | None) -> None:
     connect = connect_of(request_response_information=asks)

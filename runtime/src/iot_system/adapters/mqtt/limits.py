@@ -39,8 +39,8 @@ class MqttLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Per owner, that outlive their connections."""
     session_expiry_s: int = 7 * _DAY_S
     """The longest that a session outlives its connection; a client of 3.1.1 that wants one gets this."""
-    server_keep_alive_s: int = 0
-    """The longest keep-alive of a client of MQTT 5 (3.2.2.3.14); 0 leaves it to the client."""
+    server_keep_alive_s: int = 3600
+    """The longest keep-alive of a client of MQTT 5 (3.2.2.3.14); 0 leaves it to the client. 3.1.1 cannot be told."""
     connect_timeout_s: float = 10.0
     packet_timeout_s: float = 60.0
     """The longest that one packet may take from its first byte to its last."""
