@@ -37,6 +37,26 @@ async def test_one_message_is_stored_with_the_time_of_its_arrival(
     }
 
 
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b'{"t": 1, "t": 2}', {}),
+        (b'{"ts": 1, "values": {"t": 0}, "ts": %d, "values": {"t": 1, "t": 2}}' % TS, {}),
+        (b'[{"t": 1, "t": 2}]', {}),
+        (b'{"t": 1, "t": 2}\n', NDJSON),
+    ],
+)
+async def test_of_a_key_that_stands_twice_the_last_one_counts(
+    served: Served, body: bytes, headers: dict[str, str]
+) -> None:
+    await served.register("one")
+    response = await served.admin.post("/v1/devices/one/telemetry", content=body, headers=headers)
+    assert response.json() == {"accepted": 1}
+    found = stored(served)
+    assert list(found.values()) == [2]
+    assert ("one", "t", 1) not in found
+
+
 async def test_a_list_is_stored_in_both_forms_and_with_its_timestamps(
     served: Served,
 ) -> None:
