@@ -2,7 +2,8 @@
 
     python -m ci check [STAGE …] [-- ARGUMENTS FOR PYTEST]
 
-All stages run, also after one has failed; the last lines say which did.
+All stages run, also after one has failed; the last lines say which did, and what was left out: a stage, or tests that
+skipped themselves. Where CI is set, what was left out fails, too.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 from ci import cluster, images, locks, packages, schemas, tools
 from ci.errors import CiError, NoClusterError
@@ -29,8 +32,20 @@ MOST_PROCESSES = 8
 """Of tests; more gain nothing, for each imports everything first."""
 NOTHING_CHOSEN = 5
 """Pytest's exit code."""
-Outcome = str | None
-"""None: all is well; else what is wrong."""
+
+
+class Outcome(NamedTuple):
+    """What is wrong, None where all is well; and which tests were skipped, by name, with their reason."""
+
+    wrong: str | None = None
+    left_out: Sequence[str] = ()
+
+
+class Run(NamedTuple):
+    """Of pytest: its exit code, and what it skipped."""
+
+    code: int
+    skipped: Sequence[str] = ()
 
 
 class Stage(NamedTuple):
@@ -53,7 +68,7 @@ def lint(_: Sequence[str]) -> Outcome:
     }
     failed = [f"{name} complains" for name, command in commands.items() if not _passes(*command)]
     failed += locks.outdated()
-    return "; ".join(failed) or None
+    return Outcome("; ".join(failed) or None)
 
 
 def pytest(folder: str, *options: str) -> Callable[[Sequence[str]], Outcome]:
@@ -65,10 +80,24 @@ def pytest(folder: str, *options: str) -> Callable[[Sequence[str]], Outcome]:
     return run
 
 
-def outcome(folder: str, codes: Sequence[int]) -> Outcome:
-    """Of pytest's exit codes for the parts of a folder; a part may have nothing to run, but not all of them."""
-    ran = [code for code in codes if code != NOTHING_CHOSEN]
-    return None if ran and not any(ran) else f"tests in {folder} failed"
+def outcome(folder: str, runs: Sequence[Run]) -> Outcome:
+    """Of the parts of a folder; a part may have nothing to run, but not all of them."""
+    codes = [run.code for run in runs if run.code != NOTHING_CHOSEN]
+    wrong = None if codes and not any(codes) else f"tests in {folder} failed"
+    return Outcome(wrong, [test for run in runs for test in run.skipped])
+
+
+def skipped(report: Path) -> list[str]:
+    """Tests that a JUnit report of pytest names as skipped, with their reason; none where it was not written."""
+    if not report.exists():
+        return []
+    cases = ElementTree.parse(report).iter("testcase")
+    found = ((case, case.find("skipped[@type='pytest.skip']")) for case in cases)
+    return [
+        f"{case.get('classname')}::{case.get('name')}: {mark.get('message')}"
+        for case, mark in found
+        if mark is not None
+    ]
 
 
 def with_servers(arguments: Sequence[str]) -> Outcome:
@@ -117,13 +146,14 @@ def main(names: Sequence[str], arguments: Sequence[str]) -> int:
         try:
             outcome = stage.run(arguments)
         except NoClusterError as error:
-            left_out.append(f"{stage.name} tests were not run: {error}")
+            left_out.append(f"left out: {stage.name} tests were not run: {error}")
             continue
         except CiError as error:
-            outcome = str(error)
-        note(f"{stage.name}: {outcome or 'passed'}  {time.monotonic() - began_s:.0f} s")
-        if outcome:
-            wrong.append(f"{stage.name}: {outcome}")
+            outcome = Outcome(str(error))
+        note(f"{stage.name}: {outcome.wrong or 'passed'}  {time.monotonic() - began_s:.0f} s")
+        if outcome.wrong:
+            wrong.append(f"{stage.name}: {outcome.wrong}")
+        left_out += (f"left out: {test}" for test in outcome.left_out)
     # What was left out is the last thing said. CI must not pass without it.
     for line in [*wrong, *left_out]:
         print(line, flush=True)
@@ -132,8 +162,11 @@ def main(names: Sequence[str], arguments: Sequence[str]) -> int:
     return 1 if wrong or (left_out and os.environ.get("CI")) else 0
 
 
-def _pytest(*arguments: str) -> int:
-    return _code(sys.executable, "-m", "pytest", "-c", CONFIG, f"--rootdir={ROOT}", "-q", *arguments)
+def _pytest(*arguments: str) -> Run:
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.xml")
+        base = (sys.executable, "-m", "pytest", "-c", CONFIG, f"--rootdir={ROOT}", "-q", f"--junitxml={report}")
+        return Run(_code(*base, *arguments), skipped(report))
 
 
 def _passes(*command: str | Path) -> bool:

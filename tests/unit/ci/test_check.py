@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from ci import check, cluster, engine, go, packages
-from ci.check import Outcome, Stage
+from ci.check import Outcome, Run, Stage
 from ci.errors import CiError, NoClusterError
 
 
-def stage(name: str, says: Outcome | CiError) -> Stage:
+def stage(name: str, says: str | CiError | None, *left_out: str) -> Stage:
     def run(_: object) -> Outcome:
         if isinstance(says, CiError):
             raise says
-        return says
+        return Outcome(says, left_out)
 
     return Stage(name, run)
 
@@ -43,8 +43,45 @@ def test_what_this_machine_cannot_run_is_the_last_thing_said(
     monkeypatch.setattr(check, "STAGES", (stage("unit", None), stage("cluster", NoClusterError("there is no engine"))))
     assert check.main([], []) == code
     printed = capsys.readouterr().out
-    assert printed.splitlines()[-1] == "cluster tests were not run: there is no engine"
+    assert printed.splitlines()[-1] == "left out: cluster tests were not run: there is no engine"
     assert "all passed" not in printed
+
+
+@pytest.mark.parametrize(("ci", "code"), [("", 0), ("1", 1)])
+def test_a_test_that_was_skipped_is_named_at_the_end_and_keeps_ci_from_passing(
+    ci: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(check, "STAGES", (stage("contract", None, "test_a: lacking"), stage("render", None)))
+    assert check.main([], []) == code
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1] == "left out: test_a: lacking"
+    assert "all passed" not in printed
+
+
+def test_what_pytest_skips_is_known_by_name_and_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "test_some.py").write_text(
+        "import pytest\n"
+        "def test_runs(): pass\n"
+        "def test_skips(): pytest.skip('no worker')\n"
+        "@pytest.mark.skipif(True, reason='no program')\n"
+        "@pytest.mark.parametrize('n', [1, 2])\n"
+        "def test_is_marked(n): pass\n"
+        "@pytest.mark.xfail\n"
+        "def test_fails(): assert False\n"
+    )
+    monkeypatch.setattr(check, "ROOT", tmp_path)
+    found = check.pytest("test_some.py", "-p", "no:cacheprovider")([])
+    assert found.wrong is None
+    assert [name.partition("::")[2] for name in found.left_out] == [
+        "test_skips: no worker",
+        "test_is_marked[1]: no program",
+        "test_is_marked[2]: no program",
+    ]
+
+
+def test_a_report_that_was_not_written_names_nothing(tmp_path: Path) -> None:
+    assert check.skipped(tmp_path / "report.xml") == []
 
 
 @pytest.mark.parametrize("wrong", ["tests in tests/unit failed", go.GoError("another checksum")])
@@ -60,12 +97,12 @@ def test_a_stage_that_fails_does_not_keep_the_others_from_running(
 
 @pytest.mark.parametrize("codes", [[0], [0, 0], [5, 0], [0, 5]])
 def test_a_part_without_a_chosen_test_is_no_failure(codes: list[int]) -> None:
-    assert check.outcome("tests/unit", codes) is None
+    assert check.outcome("tests/unit", [Run(code) for code in codes]).wrong is None
 
 
 @pytest.mark.parametrize("codes", [[5], [5, 5], [1], [1, 0], [0, 1], [5, 1], [2, 5], [0, -9]])
 def test_a_part_that_fails_and_nothing_that_was_run_at_all_are_failures(codes: list[int]) -> None:
-    assert check.outcome("tests/unit", codes) == "tests in tests/unit failed"
+    assert check.outcome("tests/unit", [Run(code) for code in codes]).wrong == "tests in tests/unit failed"
 
 
 def test_a_machine_without_go_and_without_the_tools_can_have_no_cluster(
