@@ -89,6 +89,7 @@ async def assert_behaviours_agree(rest: Rest) -> None:
     async with IotClient(rest.url, rest.token) as iot:
         outcome = await read_outcome(iot)
     assert [one for one, _ in groupby(told.set_point for told in outcome.set_points)] == occupancy.set_points()
+    occupancy.check_heating([(told.set_point, told.heating) for told in outcome.set_points])
     assert [(one.phase, one.since, one.value) for one in outcome.alarm] == occupancy.alarm_phases()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -84,6 +84,20 @@ def set_points() -> list[int]:
     return [set_point for set_point, _ in groupby(wanted)]
 
 
+def check_heating(told: Sequence[tuple[float, bool]]) -> None:
+    """Of set-points and ``heating`` in turn: it heats below the set-point, not above it, and within 0.25 K goes on.
+
+    The devices speak at once, so at a step any temperature of the sample may have been the newest; at the end it is its
+    last. All of them are far above the set-back of 16 °C: whatever comes first, then it must not heat.
+    """
+    temperatures = [float(entry.value) for entry in entries() if entry.metric == "temperature"]
+    for set_point, heating in told:
+        assert any(_fits(set_point, one, heating) for one in temperatures), f"{heating=} at {set_point} °C"
+    set_point, heating = told[-1]
+    assert _fits(set_point, temperatures[-1], heating), f"{heating=} at {set_point} °C and {temperatures[-1]} °C"
+    assert {heating for _, heating in told} == {True, False}
+
+
 def alarm_phases() -> list[tuple[str, int, float]]:
     """Phase, since when (milliseconds since 1970) and value of an alarm of bad air, in turn.
 
@@ -112,6 +126,10 @@ def same(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is other
     return math.isclose(one, other, rel_tol=1e-9)
+
+
+def _fits(set_point: float, temperature: float, heating: bool) -> bool:
+    return temperature <= set_point + 0.25 if heating else temperature >= set_point - 0.25
 
 
 def _aggregate(metric: str, found: list[tuple[int, float]]) -> Aggregate:

@@ -115,6 +115,7 @@ def check_set_points(told: list[dict[str, Any]]) -> None:
     changes = occupancy.set_points()
     assert [set_point for set_point, _ in groupby(told, key=lambda one: one["set_point"])] == changes
     assert len(changes) > 5
+    occupancy.check_heating([(one["set_point"], one["heating"]) for one in told])
 
 
 def check_alarm(told: list[dict[str, Any]]) -> None:
