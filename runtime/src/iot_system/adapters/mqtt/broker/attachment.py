@@ -76,9 +76,13 @@ class Attachment:
     def outlives_connection(self) -> bool:
         return self.session.expiry_interval_s > 0
 
-    @property
-    def has_room(self) -> bool:
-        return self._has_room(0)
+    def has_room(self, size: int) -> bool:
+        """Whether a message of ``size`` bytes can be staged."""
+        session, limits = self.session, self._limits
+        queued = len(session.in_flight) + len(session.pending) + len(self._staged)
+        return queued == 0 or (
+            queued < limits.queued_messages and session.queued_bytes + self._staged_bytes + size <= limits.queued_bytes
+        )
 
     def own(self) -> list[Subscription]:
         """Its subscriptions to the log but for the shared ones."""
@@ -104,7 +108,7 @@ class Attachment:
     def stage(self, message: Delivery) -> bool:
         """Take a message for the next `flush`; False where there is no room for one of QoS 1."""
         if message.qos:
-            if not self._has_room(message.size):
+            if not self.has_room(message.size):
                 return False
             self._staged_bytes += message.size
         self._staged.append(message)
@@ -167,13 +171,6 @@ class Attachment:
 
     def _unacknowledged(self) -> list[Delivery]:
         return [*self.session.in_flight.values(), *self.session.pending, *self._staged]
-
-    def _has_room(self, size: int) -> bool:
-        session, limits = self.session, self._limits
-        queued = len(session.in_flight) + len(session.pending) + len(self._staged)
-        return queued == 0 or (
-            queued < limits.queued_messages and session.queued_bytes + self._staged_bytes + size <= limits.queued_bytes
-        )
 
     def _is_half_free(self) -> bool:
         session, limits = self.session, self._limits

@@ -37,8 +37,8 @@ class _Member:
         self.heard_s = now_s
         """When it last acknowledged something, or owed nothing."""
 
-    def has_room(self, now_s: float) -> bool:
-        return len(self.owed) < SHARE and not self.is_stuck(now_s) and self.attachment.has_room
+    def has_room(self, size: int, now_s: float) -> bool:
+        return len(self.owed) < SHARE and not self.is_stuck(now_s) and self.attachment.has_room(size)
 
     def is_stuck(self, now_s: float) -> bool:
         return bool(self.owed) and now_s - self.heard_s >= PATIENCE_S
@@ -58,6 +58,8 @@ class SharedMembers:
         self._members: deque[_Member] = deque()
         self._waiting: deque[Shared] = deque()
         """Fetched, and there was no room for them."""
+        self._lacking = 0
+        """Bytes of the first that was given back, for there was no room for so long: nothing is fetched without."""
         self._verdicts: asyncio.Queue[tuple[Callable[[str], Awaitable[None]], str]] = asyncio.Queue()
         self._may_have_room = asyncio.Event()
         self._count = 0
@@ -69,6 +71,8 @@ class SharedMembers:
 
     def start(self) -> None:
         self._tasks = [asyncio.create_task(one) for one in (self._read(), self._settle(), self._hold())]
+        for task in self._tasks:
+            task.add_done_callback(self._done)
 
     def join(self, member: Attachment, subscription: Subscription) -> None:
         """A second time changes the subscription."""
@@ -113,6 +117,13 @@ class SharedMembers:
         settling.cancel()
         await ended([settling])
 
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """An error in this program is the end of its members' connections: the next ones begin anew."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a shared subscription has failed", exc_info=error)
+            for member in self._members:
+                member.attachment.client.failed()
+
     async def _close(self) -> None:
         try:
             await self._group.close()
@@ -123,10 +134,12 @@ class SharedMembers:
         while True:
             self._hand_out()
             now_s = self._clock.monotonic_s()
-            if self._waiting or not any(one.has_room(now_s) for one in self._members):
-                if not await self._comes_room():
+            if self._waiting or not any(one.has_room(self._lacking, now_s) for one in self._members):
+                if not await self._comes_room() and self._waiting:
+                    self._lacking = self._message(self._waiting[0], self._members[0].subscription).size
                     self._give_back_waiting()  # there may be room in another process
                 continue
+            self._lacking = 0
             try:
                 self._waiting += await self._group.fetch(_BATCH, wait_s=_WAIT_S)
             except Unavailable as error:
@@ -162,7 +175,7 @@ class SharedMembers:
         for _ in range(len(self._members)):
             member = self._members[0]
             self._members.rotate(-1)
-            if not member.has_room(now_s):
+            if not member.has_room(0, now_s):
                 continue
             message = self._message(shared, member.subscription)
             if not member.attachment.is_detached and member.attachment.stage(message):
