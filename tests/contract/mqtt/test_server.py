@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+from iot_system.adapters.mqtt import server
 from iot_system.adapters.mqtt.encoding import encode
 from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.packets import (
@@ -22,7 +24,8 @@ from iot_system.adapters.mqtt.packets import (
 from iot_system.adapters.mqtt.reasons import ReasonCode
 from iot_system.errors import Overloaded, Unavailable
 
-from tests.contract.mqtt.serving import TELEMETRY, Served, reading, serving
+from tests.contract.mqtt.serving import DEADLINE_S, TELEMETRY, Served, reading, serving
+from tests.harness.waiting import until
 
 HASTY = MqttLimits(refusal_pause_s=0.05, linger_s=0.5)
 
@@ -198,3 +201,19 @@ async def test_while_too_much_waits_to_be_durable_nobody_is_read_and_then_everyb
         served.gateway.release(4)
         assert await clients[1].receive() == PingResp()
         assert await clients[1].receive() == PubAck(2)
+
+
+async def test_a_subscription_ends_with_the_right_to_it_though_nobody_announces_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "RECHECK_EVERY_S", 0.1)
+    async with serving() as served:
+        devices, topic = served.gateway.devices, "app/devices/two/rechecked"
+        devices["two"] = msgspec.structs.replace(devices["two"], gateway="one")
+        client = await served.client("one", level=MQTT_5)
+        await client.send(Subscribe(1, ((topic, Options(1)),)))
+        assert await client.receive() == SubAck(1, (ReasonCode.GRANTED_QOS_1,))
+        (member,) = served.router.attached.values()
+        assert list(member.subscriptions) == [topic]
+        devices["two"] = msgspec.structs.replace(devices["two"], gateway=None)
+        await until(lambda: not member.subscriptions, within_s=DEADLINE_S)

@@ -123,9 +123,10 @@ class Admitted:
                     if device_to_look_up(self.principal, one.filter) == device
                     and not await common.applications.may_subscribe(self.principal, one.filter)
                 ]
-                if lost:
-                    log.info("subscriptions end with the right to them", client=self.principal.id, device=device)
-                    await common.router.unsubscribe(member, lost)
+                if not lost:
+                    return
+                log.info("subscriptions end with the right to them", client=self.principal.id, device=device)
+                await common.router.unsubscribe(member, lost)
             except Retry as error:
                 await asyncio.sleep(error.after_s)
                 continue

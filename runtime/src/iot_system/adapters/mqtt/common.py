@@ -47,6 +47,7 @@ class Common:
         self.tasks: set[asyncio.Task[None]] = set()
         self.naming: dict[str, set[Follower]] = {}
         """Connections by the devices that they have subscribed to as their gateway."""
+        self._rechecking: asyncio.Task[None] | None = None
         gateway.on_delivery(self._deliver)
         gateway.on_registration(self._registration_changed)
 
@@ -61,6 +62,16 @@ class Common:
         self.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("mqtt server failed", exc_info=error)
+
+    def recheck(self) -> None:
+        """Look at all subscriptions to other devices, as far as the last look is over."""
+        if self.naming and (self._rechecking is None or self._rechecking.done()):
+            self._rechecking = self.spawn(self._recheck())
+
+    async def _recheck(self) -> None:
+        for device in list(self.naming):
+            for one in list(self.naming.get(device, ())):
+                await one.recheck(device)
 
     def _registration_changed(self, device: str) -> None:
         for one in self.naming.get(device, ()):

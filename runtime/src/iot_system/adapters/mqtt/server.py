@@ -42,6 +42,8 @@ from iot_system.ports.gateway import Gateway
 
 _BACKLOG = 1024
 _CHECK_TIME_EVERY_S = 0.5
+RECHECK_EVERY_S = 30.0
+"""A change of a device's registration may be announced to nobody: its shard died, the broker was away."""
 log = structlog.get_logger()
 
 
@@ -59,6 +61,7 @@ class MqttServer:
         self._common: Common | None = None
         self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._recheck_s = 0.0
 
     @property
     def port(self) -> int:
@@ -117,4 +120,7 @@ class MqttServer:
         assert self._common is not None
         for client in self._common.clients:
             client.check_time(now_s)
+        if now_s >= self._recheck_s:
+            self._recheck_s = now_s + RECHECK_EVERY_S
+            self._common.recheck()
         self._timer = loop.call_later(_CHECK_TIME_EVERY_S, self._check_time)
