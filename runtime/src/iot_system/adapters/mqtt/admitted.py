@@ -126,14 +126,14 @@ class Admitted:
                 if not lost:
                     return
                 log.info("subscriptions end with the right to them", client=self.principal.id, device=device)
-                await common.router.unsubscribe(member, lost)
+                try:
+                    await common.router.unsubscribe(member, lost)
+                finally:
+                    self._unsubscribed()
             except Retry as error:
                 await asyncio.sleep(error.after_s)
-                continue
             except SessionTaken:
                 return
-            self._unsubscribed()
-            return
 
     def acknowledged(self, messages: Sequence[Delivery]) -> None:
         """The client has these, or has refused them for good."""
