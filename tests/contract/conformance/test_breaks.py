@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import pytest
 from iot_system.adapters.mqtt.packets import MQTT_3_1_1, MQTT_5, ConnAck, Disconnect
 from iot_system.adapters.mqtt.reasons import ReasonCode
+from prometheus_client import REGISTRY
 
 from tests.contract.mqtt.serving import Served
 
+BROKEN = ("malformed", "protocol")
 MALFORMED, PROTOCOL_ERROR = ReasonCode.MALFORMED_PACKET, ReasonCode.PROTOCOL_ERROR
 ALIAS_INVALID = ReasonCode.TOPIC_ALIAS_INVALID
 
@@ -176,6 +178,11 @@ CONNECT_BREAKS_5 = [
 """Of MQTT 5, by the first packet."""
 
 
+def broken_rules() -> float:
+    """How many connections the server has ended for a broken rule, not for what a client may not do, or an error."""
+    return sum(REGISTRY.get_sample_value("iot_mqtt_refused_total", {"reason": why}) or 0 for why in BROKEN)
+
+
 def named(breaks: Sequence[tuple[str, *tuple[object, ...]]]) -> list[object]:
     """Each break as a parameter with the rule's id as its name."""
     return [pytest.param(*rest, id=name) for name, *rest in breaks]
@@ -186,8 +193,10 @@ async def test_a_packet_that_breaks_a_rule_of_3_1_1_ends_the_connection_without_
     served: Served, data: bytes
 ) -> None:
     client = await served.client(level=MQTT_3_1_1)
+    before = broken_rules()
     await client.send_bytes(data)
     assert await client.receive_rest() == []
+    assert broken_rules() == before + 1
     await served.check_works()
 
 
