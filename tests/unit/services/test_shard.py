@@ -57,6 +57,7 @@ async def test_a_behaviour_that_never_returns_does_not_hold_its_shard(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(HANDLERS, "limit_s", 0.1)
+    monkeypatch.setattr(HANDLERS, "pause_s", 0.0)
     await system.process("a", ALL)
     await system.register(DEVICE, NEIGHBOUR, room=ROOM)
     behaviour = "tests.unit.actors.sample_behaviours:NeverReturning"
@@ -279,6 +280,23 @@ async def test_questions_answer_as_soon_as_a_claim_ends_and_never_before_a_state
     halt.released.set()
     await claiming
     assert (await asking).device.id == DEVICE
+
+
+async def test_frames_are_applied_however_many_ask_for_what_a_partition_knows(system: System) -> None:
+    process = await system.process("a", ALL)
+    await system.register(DEVICE)
+    process.line.before["check"] = lambda: asyncio.sleep(0.001)
+
+    async def ask() -> None:
+        while True:
+            await system.gateway.device(DEVICE)
+
+    asking = [asyncio.create_task(ask()) for _ in range(8)]
+    await system.say(DEVICE, 1)
+    await until(lambda: process.shard.reached() > 0, within_s=DEADLINE_S, why="nothing is applied")
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
 
 
 async def test_senders_are_looked_up_while_a_batch_is_applied(system: System) -> None:

@@ -35,6 +35,7 @@ from iot_system.services.within import bound_to
 RETRY_S = 0.5
 CHANGE_ATTEMPTS = 4
 """How often a change by a user is tried to be committed: who asked does not wait for long."""
+ROOM_WAIT_S = 5.0
 STUCK_S = 60.0
 log = structlog.get_logger()
 
@@ -208,7 +209,9 @@ class Shard:
         async with self._turn:
             try:
                 while True:
-                    work = None if self._must_end_turn else begin(committing is not None)
+                    # The first piece is always done: else frames would wait for as long as anybody wants a turn.
+                    is_first = committing is None
+                    work = begin(not is_first) if is_first or not self._must_end_turn else None
                     if work is None:
                         if committing is not None:
                             await committing
@@ -341,8 +344,9 @@ class Shard:
 
     async def _room(self) -> None:
         """Wait while too many events do. They are in the store, and frames in their stream: nothing is lost."""
-        while not await self._outbox.has_room(RETRY_S):
+        while not await self._outbox.has_room(ROOM_WAIT_S):
             self.turned()
+            await self._stream.follow(self.stream_id, reached=self.reached())  # their own stream may have been lost
 
     async def _patiently(self, call: Callable[[], Awaitable[None]], *, attempts: int | None = None) -> None:
         """Try again for as long as the store is away: what was read must be committed, by us or by the next owner."""
