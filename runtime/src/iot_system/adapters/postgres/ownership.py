@@ -33,11 +33,12 @@ from incoming i
 left join lateral unnest(i.metrics, i.numbers, i.wholes, i.flags) p (metric, number, whole, flag) on true
 cross join lateral (select coalesce(p.metric, i.metric) as metric) r
 where not exists (
-    select from history h where h.device = i.device and h.time_us = i.time_us
+    select from history h where h.device = i.device and h.time_us = i.time_us and h.time_us between $1 and $2
     and (h.metric = r.metric or r.metric = any(h.metrics))
 )
 on conflict do nothing
 """
+"""Between bounds of time, so that a long history is not read as a whole."""
 
 
 async def claim(connection: Connection, numbers: Iterable[int], owner: str, stream: str) -> dict[int, Claim]:
@@ -212,7 +213,8 @@ async def _write_history(connection: Connection, rows: bytearray, *, merge: bool
     table = "incoming" if merge else "history"
     await connection.copy_to_table(table, source=rows, columns=COLUMNS, format="binary")
     if merge:
-        await connection.execute(_MERGE)
+        bounds = await connection.fetchrow("select min(time_us), max(time_us) from incoming")
+        await connection.execute(_MERGE, *bounds)
 
 
 def _merged(before: bytes, changes: Mapping[int, int]) -> bytes:
