@@ -50,7 +50,7 @@ def device_actor(device: Device, state: DeviceState, commands: Sequence[Command]
     """
     try:
         behaviour = load_behaviour(device.behaviour)
-        actor = HANDLERS.run(lambda: _migrated(behaviour(device, state)))
+        actor = HANDLERS.run(lambda: _migrated(behaviour(device, state)), of=(behaviour, "begin"))
     except MISTAKES as error:
         log.error("behaviour cannot be used", device=device.id, behaviour=device.behaviour, error=repr(error))
         actor = DeviceActor(device, state)
@@ -62,7 +62,7 @@ def room_actor(room: Room, state: RoomState) -> RoomActor:
     """A room's actor with its behaviour; a plain one where the behaviour cannot be used."""
     try:
         behaviour = load_room_behaviour(room.behaviour)
-        actor = HANDLERS.run(lambda: _migrated(behaviour(room, state)))
+        actor = HANDLERS.run(lambda: _migrated(behaviour(room, state)), of=(behaviour, "begin"))
     except MISTAKES as error:
         log.error("behaviour cannot be used", room=room.id, behaviour=room.behaviour, error=repr(error))
         actor = RoomActor(room, state)

@@ -49,7 +49,7 @@ log: FilteringBoundLogger = structlog.get_logger()
 def react(actor: Actor, handler: Callable[..., Iterable[Effect] | None], *args: Any, changes: Changes) -> None:
     """Call a handler of ``actor``. It may raise, return nonsense or never return: that harms its own actor only."""
     try:
-        effects = HANDLERS.run(lambda: checked(handler(*map(_own, args)) or (), actor))
+        effects = HANDLERS.run(lambda: checked(handler(*map(_own, args)) or (), actor), of=type(actor))
     except MISTAKES as error:
         _fail(actor, handler.__name__, args, error, changes)
         return
@@ -128,7 +128,7 @@ def _own(argument: Any) -> Any:
 
 
 def _fail(actor: Actor, handler: str, args: tuple[Any, ...], error: BaseException, changes: Changes) -> None:
-    why = _sentence(error)
+    why = _sentence(actor, error)
     log.error("behaviour raised", actor=str(actor.address), behaviour=_name(actor), handler=handler, error=why)
     failure = Failure(
         actor=actor.address,
@@ -140,10 +140,10 @@ def _fail(actor: Actor, handler: str, args: tuple[Any, ...], error: BaseExceptio
     changes.fail(actor, why, failure=failure)
 
 
-def _sentence(error: BaseException) -> str:
+def _sentence(actor: Actor, error: BaseException) -> str:
     """The error, and the line of the behaviour, or of what it called, that raised it."""
     try:
-        text = HANDLERS.run(lambda: str(error))
+        text = HANDLERS.run(lambda: str(error), of=(type(actor), type(error)))
     except MISTAKES:
         text = "(cannot be told)"
     return _cut(f"{type(error).__name__}: {text}", ERROR_LIMIT) + _place(error)
