@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
+import pytest
 from iot_system.adapters.mqtt.broker.attachment import Attachment, session_from
 from iot_system.adapters.mqtt.downlink import Downlink
 from iot_system.adapters.mqtt.limits import MqttLimits
@@ -20,8 +21,10 @@ from iot_system.ports.broker import SessionRecord, Subscription
 class Line:
     """A device ``one`` on a connection; what it does not acknowledge stays in its session."""
 
-    def __init__(self, *filters: str, qos: int = 1, limits: MqttLimits | None = None) -> None:
+    def __init__(self, *filters: str, qos: int = 1, limits: MqttLimits | None = None, takes_bytes: int = 2**28) -> None:
         self.limits = limits or MqttLimits()
+        self.takes_bytes = takes_bytes
+        """Of one message."""
         self.sent: list[Delivery] = []
         self.said: list[Signal] = []
         record = SessionRecord(owner="device:one", client_id="c", connection="k")
@@ -32,9 +35,14 @@ class Line:
         self.downlink.begin()
 
     def deliver(self, messages: Sequence[Delivery]) -> list[Delivery]:
-        dropped = [one for one in messages if one.qos and not self.member.session.queue(one, self.limits, 0.0)]
+        dropped = [one for one in messages if not self._takes(one)]
         self.sent += [one for one in messages if one not in dropped]
         return dropped
+
+    def _takes(self, message: Delivery) -> bool:
+        if message.size > self.takes_bytes:
+            return False
+        return not message.qos or self.member.session.queue(message, self.limits, 0.0)
 
     def taken_over(self) -> None:
         raise AssertionError("nobody takes it over here")
@@ -42,13 +50,17 @@ class Line:
     def failed(self) -> None:
         raise AssertionError("nothing fails here")
 
-    def acknowledge(self) -> None:
-        """All that it was sent."""
+    def acknowledge(self, count: int | None = None) -> None:
+        """All that it was sent, or the first ``count``."""
+        self.downlink.acknowledged(self.taken(count), [])
+
+    def taken(self, count: int | None = None) -> list[Delivery]:
+        """Out of the session."""
         session = self.member.session
         while session.take(0.0) is not None:
             pass
-        done = [session.acknowledge(packet_id) for packet_id in list(session.in_flight)]
-        self.downlink.acknowledged([one for one in done if one is not None])
+        done = [session.acknowledge(packet_id) for packet_id in list(session.in_flight)[:count]]
+        return [one for one in done if one is not None]
 
     def give(
         self,
@@ -65,6 +77,21 @@ class Line:
     def last(self) -> Signal:
         return self.said[-1]
 
+    def asked(self) -> int:
+        """How often all was asked for, beside at the beginning."""
+        return sum(isinstance(one, Connected) for one in self.said) - 1
+
+    def delivered(self) -> list[str]:
+        return [one.command for one in self.said if isinstance(one, CommandDelivered)]
+
+    def give_in_parts(self, commands: Sequence[Command], *, size: int) -> None:
+        """As the owner sends all of them."""
+        behind = None
+        for first in range(0, len(commands), size):
+            part = commands[first : first + size]
+            self.give(*part, behind=behind)
+            behind = part[-1].id
+
 
 def whole(version: int) -> deliveries.Desired:
     return deliveries.Desired(version, {"v": version}, is_whole=True)
@@ -74,8 +101,8 @@ def patch(version: int) -> deliveries.Desired:
     return deliveries.Desired(version, {"v": version}, is_whole=False)
 
 
-def command(id_: str) -> Command:
-    return Command(id=id_, device="one", name="go", created_us=1, updated_us=1, expires_us=10**15)
+def command(id_: str, payload: str = "") -> Command:
+    return Command(id=id_, device="one", name="go", payload=payload, created_us=1, updated_us=1, expires_us=10**15)
 
 
 def connected(device: str, *, desired: bool, commands: bool, time_us: int) -> Connected:
@@ -126,8 +153,7 @@ def test_a_command_that_is_sent_again_while_it_is_on_its_way_does_not_pile_up() 
     line.give(command("a"), command("b"))
     assert [one.id for one in line.sent] == ["cone/a", "cone/b"]
     line.acknowledge()
-    delivered = [one.command for one in line.said if isinstance(one, CommandDelivered)]
-    assert delivered == ["a", "b"]
+    assert line.delivered() == ["a", "b"]
 
 
 def test_a_command_that_is_sent_again_after_newer_ones_is_not_given_again_but_told_as_delivered() -> None:
@@ -169,6 +195,59 @@ def test_a_command_that_found_no_room_is_given_once_there_is() -> None:
     line.acknowledge()
     line.give(command("b"))
     assert [one.id for one in line.sent] == ["cone/a", "cone/b"]
+
+
+def test_commands_that_find_no_room_are_asked_for_once_there_is_and_keep_their_order() -> None:
+    line = Line("v1/devices/me/commands/+/+", limits=MqttLimits(queued_messages=4))
+    commands = [command(id_) for id_ in "abcdefghi"]
+    line.give_in_parts(commands, size=2)
+    line.give_in_parts(commands, size=2)
+    assert line.asked() == 0
+    assert [one.id for one in line.sent] == ["cone/a", "cone/b", "cone/c", "cone/d"]
+    line.acknowledge(1)
+    assert line.asked() == 0, "all is sent again for each, so not before half of the room is free"
+    line.acknowledge(1)
+    assert line.asked() == 1
+    line.give_in_parts(commands[2:], size=2)
+    line.acknowledge()
+    assert line.asked() == 2
+    line.give_in_parts(commands[6:], size=2)
+    line.acknowledge()
+    assert line.asked() == 2
+    assert line.delivered() == list("abcdefghi")
+
+
+def test_a_small_command_does_not_overtake_a_large_one_that_finds_no_room() -> None:
+    line = Line("v1/devices/me/commands/+/+", limits=MqttLimits(queued_bytes=1000))
+    large = command("large", "x" * 500)
+    line.give(command("before", "x" * 500))
+    line.give(large, command("small"), behind="before")
+    line.acknowledge()
+    line.give(large, command("small"))
+    assert [one.id for one in line.sent] == ["cone/before", "cone/large", "cone/small"]
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_command_that_is_too_large_for_the_client_keeps_nobody_waiting_and_is_never_told_as_delivered(
+    qos: int,
+) -> None:
+    line = Line("v1/devices/me/commands/+/+", qos=qos, takes_bytes=500)
+    commands = [command("a"), command("large", "x" * 600), command("b"), command("c")]
+    line.give_in_parts(commands, size=2)
+    line.acknowledge()
+    line.give(commands[1])
+    assert line.asked() == 0
+    assert [one.id for one in line.sent] == ["cone/a", "cone/b", "cone/c"]
+    assert line.delivered() == ["a", "b", "c"]
+
+
+def test_a_command_that_turns_out_too_large_when_its_turn_comes_is_never_told_as_delivered() -> None:
+    line = Line("v1/devices/me/commands/+/+")
+    line.give(command("a"), command("large"))
+    had, large = line.taken()
+    line.downlink.acknowledged([had], [large])
+    line.give(command("large"))
+    assert line.delivered() == ["a"]
 
 
 def test_a_command_that_the_device_does_not_listen_to_is_never_told_as_delivered() -> None:

@@ -87,8 +87,8 @@ class Server:
                     self._handle(self._connection.answer(codes, 0.0))
                 case Unsubscribe():
                     self._handle(self._connection.answer(unsubscribed(self._filters, event), 0.0))
-                case Acknowledged(messages):
-                    assert messages
+                case Acknowledged(messages, dropped):
+                    assert messages or dropped
                 case Ended():
                     self.is_over = True
         self._sent += self._connection.output()

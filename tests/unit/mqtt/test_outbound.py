@@ -45,7 +45,7 @@ def test_qos_0_is_sent_at_once_and_qos_1_until_it_is_acknowledged(level: int) ->
     assert first == Publish("t", b"1")
     assert second == Publish("t", b"2", 1, 1)
     assert list(talk.session.in_flight) == [1]
-    assert talk.say(PubAck(1)) == [Acknowledged([delivery(2)])]
+    assert talk.say(PubAck(1)) == [Acknowledged([delivery(2)], [])]
     assert talk.session.in_flight == {}
     assert talk.session.queued_bytes == 0
 
@@ -53,7 +53,7 @@ def test_qos_0_is_sent_at_once_and_qos_1_until_it_is_acknowledged(level: int) ->
 def test_a_client_may_refuse_a_message_for_good() -> None:
     talk = Talk()
     deliver(talk, delivery(1))
-    assert talk.say(PubAck(1, ReasonCode.QUOTA_EXCEEDED)) == [Acknowledged([delivery(1)])]
+    assert talk.say(PubAck(1, ReasonCode.QUOTA_EXCEEDED)) == [Acknowledged([delivery(1)], [])]
 
 
 @given(st.integers(1, 5), st.integers(0, 20), st.integers(0, 2**32))
@@ -113,8 +113,8 @@ def test_an_acknowledgement_that_comes_before_the_repetition_spares_it() -> None
     deliver(first, delivery(1), delivery(2))
     again = Talk(connect_of(receive_maximum=1), session=first.session)
     assert numbers([one for one in again.greeting if isinstance(one, Publish)]) == [1]
-    assert again.say(PubAck(2)) == [Acknowledged([delivery(2)])]
-    assert again.say(PubAck(1)) == [Acknowledged([delivery(1)])]
+    assert again.say(PubAck(2)) == [Acknowledged([delivery(2)], [])]
+    assert again.say(PubAck(1)) == [Acknowledged([delivery(1)], [])]
     assert received(again) == []
 
 
@@ -208,12 +208,12 @@ def test_what_is_too_large_for_the_client_is_dropped_and_the_caller_is_told(qos:
     assert len(talk.session.in_flight) == qos
 
 
-def test_what_turns_out_too_large_when_its_turn_comes_is_done_with() -> None:
+def test_what_turns_out_too_large_when_its_turn_comes_is_told_apart_from_what_is_acknowledged() -> None:
     talk = Talk(connect_of(maximum_packet_size=50, receive_maximum=1))
     large = Delivery("t", b"x" * 60, 1)
     assert talk.connection.deliver([delivery(1), large, delivery(2)], 0.0) == []
     talk.sent()
-    assert talk.say(PubAck(1)) == [Acknowledged([delivery(1), large])]
+    assert talk.say(PubAck(1)) == [Acknowledged([delivery(1)], [large])]
     assert numbers(received(talk)) == [2]
 
 

@@ -135,11 +135,11 @@ class Admitted:
             except SessionTaken:
                 return
 
-    def acknowledged(self, messages: Sequence[Delivery]) -> None:
-        """The client has these, or has refused them for good."""
-        self._common.router.acknowledged(self.member, messages)
+    def acknowledged(self, messages: Sequence[Delivery], dropped: Sequence[Delivery]) -> None:
+        """The client has these, or has refused them for good; those ``dropped`` are too large for it."""
+        self._common.router.acknowledged(self.member, [*messages, *dropped])
         if self._downlink is not None:
-            self._downlink.acknowledged(messages)
+            self._downlink.acknowledged(messages, dropped)
 
     def end(self, reason: str, *, with_will: bool) -> None:
         """The connection is over, for ``reason``, one of few words. Idempotent."""

@@ -117,7 +117,7 @@ class Connection:
         if not self._output.send(answer):
             return self.finish(Ended("protocol", "the client takes no packet as large as the answer to its CONNECT"))
         dialogue = self._dialogue = Dialogue(session, self._output, terms, limits, will=connect.will)
-        return self._done(dialogue.outbound.send_on(now_s + self._epoch_s)) + self._go_on(now_s)
+        return self._done([], dialogue.outbound.send_on(now_s + self._epoch_s)) + self._go_on(now_s)
 
     def refuse(self, code: ReasonCode, reason: str, why: str) -> list[Event]:
         """Answer CONNECT with no (3.2.2.2)."""
@@ -184,7 +184,7 @@ class Connection:
         if self._dialogue is None or self._state is _State.ENDED:
             return []
         self._dialogue.outbound.is_blocked = False
-        return self._done(self._dialogue.outbound.send_on(now_s + self._epoch_s))
+        return self._done([], self._dialogue.outbound.send_on(now_s + self._epoch_s))
 
     def input_resumed(self, now_s: float) -> None:
         """Reading goes on after a pause of our making, which must not count against the client."""
@@ -210,7 +210,7 @@ class Connection:
 
     def _handle(self, received: list[Packet], failure: MalformedPacket | None, now_s: float) -> list[Event]:
         events: list[Event] = []
-        done: list[Delivery] = []
+        done, dropped = list[Delivery](), list[Delivery]()
         batch = Batch()
         ending: Ended | None = None
         try:
@@ -223,14 +223,15 @@ class Connection:
                     events += self._connect(packet)
                 elif type(packet) is not Publish:
                     match dialogue.answer(packet, now_s + self._epoch_s):
-                        case Acknowledged(messages):
-                            done += messages
+                        case Acknowledged() as some:
+                            done += some.messages
+                            dropped += some.dropped
                         case Ended() as ending:
                             break
                         case Subscribe() | Unsubscribe() as asked:
                             batch = self._begin(batch, events)
-                            events += [*self._done(done), asked]
-                            done = []
+                            events += [*self._done(done, dropped), asked]
+                            done, dropped = [], []
                 elif packet.properties is NO_PROPERTIES and packet.qos < 2:
                     batch.publishes.append(packet)
                 else:
@@ -238,7 +239,7 @@ class Connection:
         except MalformedPacket as malformed:
             failure = malformed
         self._begin(batch, events)
-        events += self._done(done)
+        events += self._done(done, dropped)
         if failure is None and self._dialogue is not None:
             failure = self._dialogue.inbound.excess()
         if ending is None and failure is not None:
@@ -286,8 +287,8 @@ class Connection:
         self._held, self._held_failure = [], None
         return self._handle(held, failure, now_s) if self._state is _State.OPEN else []
 
-    def _done(self, messages: list[Delivery]) -> list[Event]:
-        return [Acknowledged(messages)] if messages else []
+    def _done(self, messages: list[Delivery], dropped: list[Delivery]) -> list[Event]:
+        return [Acknowledged(messages, dropped)] if messages or dropped else []
 
     def _ended_if_drained(self) -> list[Event]:
         is_drained = self._dialogue is None or self._dialogue.inbound.is_drained

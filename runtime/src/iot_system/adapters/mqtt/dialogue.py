@@ -17,7 +17,7 @@ from iot_system.adapters.mqtt.outbound import Outbound
 from iot_system.adapters.mqtt.output import Output
 from iot_system.adapters.mqtt.packets import MQTT_5, Disconnect, Packet, Subscribe, Unsubscribe, Will
 from iot_system.adapters.mqtt.reasons import SUBSCRIPTION_REFUSED, ReasonCode
-from iot_system.adapters.mqtt.session import Delivery, Session
+from iot_system.adapters.mqtt.session import Session
 
 Step: TypeAlias = Subscribe | Unsubscribe | Acknowledged | Ended | None
 """What a packet makes happen: nothing, where it was answered or needs no answer."""
@@ -89,9 +89,10 @@ class Dialogue:
     def _acknowledged(self, packet_id: int, now_s: float) -> Acknowledged | None:
         """A client may acknowledge what a session that is gone has sent it: that means nothing any more."""
         message = self.outbound.acknowledge(packet_id)
-        done: list[Delivery] = [message] if message is not None else []
-        done += self.outbound.send_on(now_s)
-        return Acknowledged(done) if done else None
+        dropped = self.outbound.send_on(now_s)
+        if message is None and not dropped:
+            return None
+        return Acknowledged([message] if message is not None else [], dropped)
 
     def _leave(self, disconnect: Disconnect) -> Ended:
         expiry_s = disconnect.properties.session_expiry_interval

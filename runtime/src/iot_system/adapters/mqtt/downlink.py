@@ -61,11 +61,14 @@ class Downlink:
         self._versions: dict[str, int] = {}
         """By device: of the desired state that was given last."""
         self._owed: set[str] = set()
-        """Devices whose desired state did not fit: they are given the whole when there is room again."""
+        """Devices that something had no room for: all is asked for when there is room again."""
         self._missing: set[str] = set()
-        """Devices that a word with commands was lost for: all was asked for, and what is behind it must wait."""
+        """Devices that a command was lost for or had no room: all was or will be asked for, what is behind waits."""
         self._given: dict[str, dict[str, bool]] = {}
-        """By device: the last commands that came, and whether the device listens to such."""
+        """By device: the last commands that came, and whether they were given.
+
+        They were not where the device does not listen to such or its client does not take them: others do not wait.
+        """
 
     def begin(self) -> None:
         """The device is connected, with what its session has subscribed to."""
@@ -112,12 +115,16 @@ class Downlink:
         for command in commands:
             if f"{_COMMAND}{device}/{command.id}" in waiting:
                 given[command.id] = True
-            elif command.id not in given:
-                messages = self._command(command)
-                if self._send(messages):
-                    given[command.id] = bool(messages)
-            elif given[command.id]:
+            elif given.get(command.id):
                 self._say(CommandDelivered(device, command.id, self._now_us()))
+            else:
+                messages = self._command(command)
+                is_sent = self._send(messages)
+                if not is_sent and any(one.qos and not self._member.has_room(one.size) for one in messages):
+                    self._owed.add(device)
+                    self._missing.add(device)
+                    break
+                given[command.id] = is_sent and bool(messages)
         while len(given) > OPEN_LIMIT:
             del given[next(iter(given))]
 
@@ -129,13 +136,18 @@ class Downlink:
                 self._delivered(one)
         return dropped.isdisjoint(map(id, messages))
 
-    def acknowledged(self, messages: Iterable[Delivery]) -> None:
-        """The client has these."""
+    def acknowledged(self, messages: Iterable[Delivery], dropped: Iterable[Delivery]) -> None:
+        """The client has these; those ``dropped`` waited, but are too large for it."""
         for one in messages:
             self._delivered(one)
-        owed, self._owed = self._owed, set()
-        for device in owed:
-            self._connected(device)
+        for one in dropped:
+            device, _, what = one.id[1:].partition("/")
+            if one.id.startswith(_COMMAND) and what in (given := self._given.get(device, {})):
+                given[what] = False
+        if self._member.is_half_free:  # not at each message, for all is sent again
+            owed, self._owed = self._owed, set()
+            for device in owed:
+                self._connected(device)
 
     def end(self, reason: str) -> None:
         """The connection is over."""

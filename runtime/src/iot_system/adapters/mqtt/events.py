@@ -27,9 +27,10 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Acknowledged(msgspec.Struct, frozen=True):
-    """The client has these messages, or has refused them for good."""
+    """The client has these messages, or has refused them for good; ``dropped`` are too large for it, never sent."""
 
     messages: list[Delivery]
+    dropped: list[Delivery]
 
 
 Event: TypeAlias = Connect | Batch | Subscribe | Unsubscribe | Acknowledged | Ended

@@ -135,9 +135,9 @@ class MqttProtocol(asyncio.Protocol):
                     self._run(self._subscribe(event))
                 case Unsubscribe():
                     self._run(self._unsubscribe(event))
-                case Acknowledged(messages):
+                case Acknowledged(messages, dropped):
                     assert self._admitted is not None
-                    self._admitted.acknowledged(messages)
+                    self._admitted.acknowledged(messages, dropped)
                 case Ended():
                     ended = event
         self._write()

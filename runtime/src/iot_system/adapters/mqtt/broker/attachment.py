@@ -84,6 +84,13 @@ class Attachment:
             queued < limits.queued_messages and session.queued_bytes + self._staged_bytes + size <= limits.queued_bytes
         )
 
+    @property
+    def is_half_free(self) -> bool:
+        """Whether half of the queue is free."""
+        session, limits = self.session, self._limits
+        queued = len(session.in_flight) + len(session.pending)
+        return queued <= limits.queued_messages // 2 and session.queued_bytes <= limits.queued_bytes // 2
+
     def own(self) -> list[Subscription]:
         """Its subscriptions to the log but for the shared ones."""
         return [one for one in self.subscriptions.values() if one.reaches_log and not one.group]
@@ -136,7 +143,7 @@ class Attachment:
     def acknowledged(self) -> None:
         """The client has something that it was sent."""
         self.is_dirty = True
-        if not self._room.is_set() and self._is_half_free():
+        if not self._room.is_set() and self.is_half_free:
             self._room.set()
 
     def snapshot(self, head: int | None) -> SessionRecord:
@@ -171,11 +178,6 @@ class Attachment:
 
     def _unacknowledged(self) -> list[Delivery]:
         return [*self.session.in_flight.values(), *self.session.pending, *self._staged]
-
-    def _is_half_free(self) -> bool:
-        session, limits = self.session, self._limits
-        queued = len(session.in_flight) + len(session.pending)
-        return queued <= limits.queued_messages // 2 and session.queued_bytes <= limits.queued_bytes // 2
 
 
 def session_from(record: SessionRecord, in_flight: Sequence[tuple[int, Delivery]]) -> Session:
