@@ -36,6 +36,7 @@ KINDS = {
     ("apps", "v1"): ("Deployment", "StatefulSet"),
     ("autoscaling", "v2"): ("HorizontalPodAutoscaler",),
     ("batch", "v1"): ("Job",),
+    ("networking.k8s.io", "v1"): ("Ingress", "NetworkPolicy"),
     ("policy", "v1"): ("PodDisruptionBudget",),
     ("rbac.authorization.k8s.io", "v1"): ("Role", "RoleBinding"),
 }

@@ -63,7 +63,9 @@ def test_the_notes_tell_the_next_three_commands_with_the_names_of_this_release(c
     assert "kubectl -n iot port-forward service/api-service 8000 1883" in text
     assert "get secret api-credentials" in text
     assert "in memory" not in text
+    assert "networkPolicy.rest" in text
 
 
 def test_the_notes_warn_where_nothing_is_kept(chart: Path) -> None:
     assert "The database lives in memory" in notes(chart, DEVELOPMENT)
+    assert "networkPolicy" not in notes(chart, DEVELOPMENT)

@@ -20,6 +20,11 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     ),
     (
         TESTING,
+        {"global.commonLabels": {"app.kubernetes.io/name": "mine"}},
+        "global.commonLabels has app.kubernetes.io/name, which the chart or Helm sets itself: choose another name.",
+    ),
+    (
+        TESTING,
         {"global.database.mode": "external"},
         "global.database.mode is external, so global.database.existingSecret must name the secret whose key url "
         "leads to that database.",

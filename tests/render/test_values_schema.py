@@ -51,6 +51,40 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("global.logLevel", "verbose", "at '/global/logLevel': value must be one of 'debug', 'info', 'warning', 'error'"),
     ("global.image.pullPolicy", "Sometimes", "at '/global/image/pullPolicy': value must be one of"),
     ("global.stream.replicas", 4, "at '/global/stream/replicas': value must be one of 1, 3, 5"),
+    (
+        "networkPolicy.rest",
+        [{"namespace": "ingress"}],
+        "at '/networkPolicy/rest/0': additional properties 'namespace' not",
+    ),
+    ("networkPolicy.mqtt", [{}], "at '/networkPolicy/mqtt/0': minProperties: got 0, want 1"),
+    (
+        "networkPolicy.mqtt",
+        [{"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {}}],
+        "at '/networkPolicy/mqtt/0': maxProperties: got 2, want 1",
+    ),
+    (
+        "networkPolicy.mqtt",
+        [{"ipBlock": {"cidr": "10.0.0.1"}}],
+        "at '/networkPolicy/mqtt/0/ipBlock/cidr': '10.0.0.1' does not match pattern",
+    ),
+    (
+        "networkPolicy.metrics",
+        [{"podSelector": {"matchExpressions": [{"key": "a", "operator": "Is"}]}}],
+        "at '/networkPolicy/metrics/0/podSelector/matchExpressions/0/operator': value must be one of 'In', 'NotIn',",
+    ),
+    ("networkPolicy.dns", [], "at '/networkPolicy/dns': minItems: got 0, want 1"),
+    ("networkPolicy.kubernetesApi.ports", [0], "at '/networkPolicy/kubernetesApi/ports/0': minimum: got 0, want 1"),
+    (
+        "networkPolicy.externalDatabase.ports",
+        ["5432"],
+        "at '/networkPolicy/externalDatabase/ports/0': got string, want",
+    ),
+    ("global.commonLabels", {"team": "a b"}, "at '/global/commonLabels/team': 'a b' does not match pattern"),
+    (
+        "global.commonAnnotations",
+        {"cost-centre": 7},
+        "at '/global/commonAnnotations/cost-centre': got number, want string",
+    ),
     ("sample.enabled", "yes", "at '/sample/enabled': got string, want boolean"),
 ]
 

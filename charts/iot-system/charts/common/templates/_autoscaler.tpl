@@ -13,6 +13,7 @@ metadata:
   name: {{ include "common.name" $ }}
   labels:
     {{- include "common.labels" $ | nindent 4 }}
+  {{- include "common.annotations" (list $root) }}
 spec:
   scaleTargetRef:
     apiVersion: apps/v1
