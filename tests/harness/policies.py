@@ -6,7 +6,7 @@ https://kubernetes.io/docs/concepts/services-networking/network-policies/
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tests.harness.helm import NAMESPACE, Manifest
@@ -87,7 +87,7 @@ class Policies:
 
 def selects(selector: Manifest, labels: Mapping[str, str]) -> bool:
     """Whether a LabelSelector matches. Raises KeyError for an operator that Kubernetes does not know."""
-    operators = {
+    operators: dict[str, Callable[[str, list[str]], bool]] = {
         "In": lambda key, values: labels.get(key) in values,
         "NotIn": lambda key, values: labels.get(key) not in values,
         "Exists": lambda key, _: key in labels,

@@ -85,6 +85,20 @@ REFUSED: list[tuple[str, Any, str]] = [
         {"cost-centre": 7},
         "at '/global/commonAnnotations/cost-centre': got number, want string",
     ),
+    ("global.image.digests.api", "sha256:1", "at '/global/image/digests/api': 'sha256:1' does not match pattern"),
+    ("global.image.digests.ray", "", "at '/global/image/digests': additional properties 'ray' not allowed"),
+    ("global.spread.zones", "always", "at '/global/spread/zones': value must be one of 'preferred', 'required'"),
+    ("api.autoscaling.scaleDownAfterS", 3601, "at '/autoscaling/scaleDownAfterS': maximum: got 3,601, want 3,600"),
+    ("api.ingress.host", "https://iot", "at '/ingress/host': 'https://iot' does not match pattern"),
+    ("api.ingress.tls", [], "api:\n- at '/ingress': additional properties 'tls' not allowed"),
+    ("api.httpRoute.gateway.sectionName", "x", "at '/httpRoute/gateway': additional properties 'sectionName' not"),
+    (
+        "api.mqttLoadBalancer.sourceRanges",
+        ["all"],
+        "at '/mqttLoadBalancer/sourceRanges/0': 'all' does not match pattern",
+    ),
+    ("nats.priorityClassName", 1, "at '/priorityClassName': got number, want string"),
+    ("postgres.resources.limits.storage", "1Gi", "at '/resources/limits': additional properties 'storage' not allowed"),
     ("sample.enabled", "yes", "at '/sample/enabled': got string, want boolean"),
 ]
 
