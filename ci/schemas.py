@@ -143,7 +143,7 @@ def write_custom(target: Path, crd: Schema) -> None:
 
 
 def closed(schema: Schema) -> Schema:
-    """A schema of a CRD in which an unknown field is an error at every depth, as for the API server when it is strict."""
+    """A schema of a CRD in which an unknown field is an error at every depth, as for a strict API server."""
     kept = without_annotations(schema)
     if "properties" in kept:
         kept |= {

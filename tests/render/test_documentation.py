@@ -1,4 +1,4 @@
-"""What users read about the chart: the README's table and the notes after an installation."""
+"""What users read after an installation."""
 
 from __future__ import annotations
 
@@ -9,34 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.harness import helm, values_table
+from tests.harness import helm
 from tests.render.rendered import DEVELOPMENT, TESTING
-
-EXAMPLE = """\
-part:
-  # Pods.
-  # At least one.
-  replicas: 2
-  resources: {}
-"""
-
-
-def test_the_readme_shows_the_values_of_today() -> None:
-    readme = values_table.README.read_text()
-    assert readme == values_table.replaced(readme), "run: python -m tests.harness.values_table"
-
-
-def test_the_table_takes_each_value_with_its_comment() -> None:
-    text = EXAMPLE.replace("  resources", "  # CPU.\n  resources")
-    assert values_table.table(text).splitlines()[2:] == [
-        "| `part.replicas` | `2` | Pods. At least one. |",
-        "| `part.resources` | `{}` | CPU. |",
-    ]
-
-
-def test_a_value_without_a_comment_is_found() -> None:
-    with pytest.raises(ValueError, match=r"values.yaml says nothing about part.resources"):
-        values_table.table(EXAMPLE)
 
 
 @pytest.fixture(scope="module")
