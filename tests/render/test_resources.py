@@ -6,7 +6,7 @@ import re
 
 from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, Installation, Workload
 
-DESIGN = {
+DESIGN: dict[str, tuple[tuple[float, float], tuple[float, float], float, int]] = {
     # CPUs and GiB of memory, each as request and limit; GiB of disk; pods, at least
     "actor-system": ((2, 4), (2, 8), 20, 3),
     "postgres": ((2, 8), (4, 16), 100, 1),  # two with replication
