@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.harness import helm
-from tests.render.rendered import DEVELOPMENT, TESTING
+from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, Installation
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +43,13 @@ def test_the_notes_tell_the_next_three_commands_with_the_names_of_this_release(c
 def test_the_notes_warn_where_nothing_is_kept(chart: Path) -> None:
     assert "The database lives in memory" in notes(chart, DEVELOPMENT)
     assert "networkPolicy" not in notes(chart, DEVELOPMENT)
+
+
+def test_the_values_that_the_readme_shows_are_accepted_and_open_these_ways_only(tmp_path: Path) -> None:
+    [example] = re.findall(r"^```yaml\n(.*?)^```", (helm.CHART / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    values = tmp_path / "values.yaml"
+    values.write_text(example.replace("sha256:…", f"sha256:{1:064x}"))
+    installation = Installation("example", (PRODUCTION, values))
+    assert installation.one("Ingress", "api")["spec"]["rules"][0]["host"] == "iot.example.org"
+    assert installation.one("Service", "mqtt-service")["spec"]["loadBalancerSourceRanges"] == ["198.51.100.0/24"]
+    assert all("@sha256:" in container.spec["image"] for container in installation.containers)
