@@ -44,13 +44,10 @@ class Policies:
 
     def allowed(self, source: Place, target: Place) -> frozenset[Port]:
         """The ports at which a connection from source to target comes through."""
-        return self._open(source, target, "Egress") & self._open(target, source, "Ingress")
+        return self.opened(source, target, "Egress") & self.opened(target, source, "Ingress")
 
-    def isolated(self, place: Place, direction: str) -> bool:
-        """Whether any policy is for this pod and direction (`Ingress`, `Egress`): only what rules name is allowed."""
-        return bool(self._of(place, direction))
-
-    def _open(self, pod: Place, peer: Place, direction: str) -> frozenset[Port]:
+    def opened(self, pod: Place, peer: Place, direction: str) -> frozenset[Port]:
+        """The ports that the pod's own policies open towards the peer (`Egress`), or to it (`Ingress`)."""
         policies = self._of(pod, direction)
         if not policies:
             return ALL
@@ -58,6 +55,10 @@ class Policies:
         rules = [rule for policy in policies for rule in policy["spec"].get(key) or []]
         matching = [rule for rule in rules if not rule.get(who) or any(self._is(one, peer) for one in rule[who])]
         return frozenset().union(*map(ports_of, matching))
+
+    def isolated(self, place: Place, direction: str) -> bool:
+        """Whether any policy is for this pod and direction (`Ingress`, `Egress`): only what rules name is allowed."""
+        return bool(self._of(place, direction))
 
     def _of(self, pod: Place, direction: str) -> list[Manifest]:
         if pod.labels is None or pod.namespace != self._namespace:

@@ -85,6 +85,17 @@ def test_the_policies_of_production_are_the_table_of_the_documentation(block_mat
     assert wrong == {}, "found, documented"
 
 
+@pytest.mark.parametrize("sets", [FULL, {}], ids=["full", "closed"])
+def test_both_ends_of_an_arrow_say_the_same(sets: dict[str, Any]) -> None:
+    """A rule that only one end has lets nothing through today, and something once the other end changes."""
+    policies = Policies(Installation("full", (PRODUCTION,), sets).manifests)
+    to_anywhere = {"secrets"}
+    for source in OWN.keys() - to_anywhere:
+        for target in OWN:
+            leaving = policies.opened(OWN[source], OWN[target], "Egress")
+            assert leaving == policies.opened(OWN[target], OWN[source], "Ingress"), (source, target)
+
+
 def test_every_pod_of_every_installation_with_policies_is_isolated(installation: Installation) -> None:
     policies = Policies(installation.manifests)
     for workload in installation.workloads:
