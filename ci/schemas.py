@@ -1,7 +1,8 @@
 """Strict JSON schemas of the Kubernetes kinds that the chart renders, for kubeconform, made without its download site.
 
-Kubernetes publishes its API as one OpenAPI file per release. From it comes one self-contained schema per kind, in which
-an unknown field is an error. Everything is cached outside the checkout, in a folder that is named after this recipe.
+Kubernetes publishes its API as one OpenAPI file per release, the Gateway API one CRD per kind. From them comes one
+self-contained schema per kind, in which an unknown field is an error. Everything is cached outside the checkout, in a
+folder that is named after this recipe.
 
     python -m ci.schemas          prints the folder, for `kubeconform -schema-location FOLDER/…`
 """
@@ -18,6 +19,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from ci import folders, stamp
 from ci.errors import CiError
@@ -36,18 +39,23 @@ KINDS = {
     ("apps", "v1"): ("Deployment", "StatefulSet"),
     ("autoscaling", "v2"): ("HorizontalPodAutoscaler",),
     ("batch", "v1"): ("Job",),
+    ("networking.k8s.io", "v1"): ("Ingress", "NetworkPolicy"),
     ("policy", "v1"): ("PodDisruptionBudget",),
     ("rbac.authorization.k8s.io", "v1"): ("Role", "RoleBinding"),
 }
 SPEC = "api/openapi-spec/swagger.json"
-DOWNLOAD = "https://raw.githubusercontent.com/kubernetes/kubernetes"
+ROUTE = "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"
+ROUTE_VERSION, ROUTE_DIGEST = "1.3.0", "a4ecf600c7e0bfd3cdb24e6411938d9b330117a26675f303cc6d9a407cb257d1"
+KUBERNETES, GATEWAY = "k8s.io/kubernetes", "sigs.k8s.io/gateway-api"
+DOWNLOADS = {KUBERNETES: "kubernetes/kubernetes", GATEWAY: "kubernetes-sigs/gateway-api"}
+DOWNLOAD = "https://raw.githubusercontent.com"
 QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 # What kubeconform replaces in its own default location.
 LAYOUT = "{{.NormalizedKubernetesVersion}}/{{.ResourceKind}}{{.KindSuffix}}.json"
 
 
 class SchemasError(CiError):
-    """The API description of a release can be had neither from the Go module proxy nor from GitHub."""
+    """The description of an API can be had neither from the Go module proxy nor from GitHub."""
 
 
 def folder() -> Path:
@@ -57,8 +65,10 @@ def folder() -> Path:
     """
 
     def make(target: Path) -> None:
+        route = yaml.load(published(GATEWAY, ROUTE_VERSION, ROUTE, ROUTE_DIGEST), Loader=yaml.CSafeLoader)
         for version, digest in VERSIONS.items():
-            write(target / f"v{version}", json.loads(description(version, digest)))
+            write(target / f"v{version}", json.loads(published(KUBERNETES, version, SPEC, digest)))
+            write_custom(target / f"v{version}", route)
 
     return stamp.folder(folders.cache() / "kubernetes-schemas" / stamp.of(Path(__file__)), make)
 
@@ -68,31 +78,31 @@ def location() -> str:
     return f"{folder()}/{LAYOUT}"
 
 
-def description(version: str, digest: str) -> bytes:
-    """The OpenAPI description of a Kubernetes release: from the Go module proxy where Go is there, else from GitHub."""
-    text = from_go(version) if shutil.which("go") else from_github(version)
+def published(module: str, version: str, path: str, digest: str) -> bytes:
+    """A file of a module's release: from the Go module proxy where Go is there, else from GitHub."""
+    text = from_go(module, version, path) if shutil.which("go") else from_github(module, version, path)
     found = hashlib.sha256(text).hexdigest()
     if found != digest:
-        raise SchemasError(f"{SPEC} of Kubernetes {version} has SHA-256 {found}, but {digest} is pinned")
+        raise SchemasError(f"{path} of {module} {version} has SHA-256 {found}, but {digest} is pinned")
     return text
 
 
-def from_go(version: str) -> bytes:
+def from_go(module: str, version: str, path: str) -> bytes:
     with tempfile.TemporaryDirectory() as outside_of_any_module:
         run = subprocess.run(
-            ["go", "mod", "download", "-json", f"k8s.io/kubernetes@v{version}"],
+            ["go", "mod", "download", "-json", f"{module}@v{version}"],
             cwd=outside_of_any_module,
             capture_output=True,
             text=True,
             check=False,
         )
     if run.returncode:
-        raise SchemasError(f"go cannot download k8s.io/kubernetes@v{version}: {run.stdout}{run.stderr}".strip())
-    return Path(json.loads(run.stdout)["Dir"], SPEC).read_bytes()
+        raise SchemasError(f"go cannot download {module}@v{version}: {run.stdout}{run.stderr}".strip())
+    return Path(json.loads(run.stdout)["Dir"], path).read_bytes()
 
 
-def from_github(version: str, base: str = DOWNLOAD) -> bytes:
-    url = f"{base}/v{version}/{SPEC}"
+def from_github(module: str, version: str, path: str) -> bytes:
+    url = f"{DOWNLOAD}/{DOWNLOADS[module]}/v{version}/{path}"
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:
             text: bytes = answer.read()
@@ -118,6 +128,31 @@ def write(target: Path, openapi: Schema) -> None:
                 schema["definitions"][name]["required"] = ["apiVersion", "kind", "metadata"]
                 short = "-".join(part for part in (kind.lower(), group.split(".")[0], version) if part)
                 (target / f"{short}.json").write_text(json.dumps(schema))
+
+
+def write_custom(target: Path, crd: Schema) -> None:
+    """One file for each version of a CustomResourceDefinition."""
+    group, kind = crd["spec"]["group"], crd["spec"]["names"]["kind"]
+    for version in crd["spec"]["versions"]:
+        schema = closed(version["schema"]["openAPIV3Schema"])
+        own = schema["properties"]
+        own["apiVersion"], own["kind"] = {"const": f"{group}/{version['name']}"}, {"const": kind}
+        own["metadata"] = {"type": "object", "required": ["name"]}
+        schema["required"] = ["apiVersion", "kind", "metadata", "spec"]
+        (target / f"{kind.lower()}-{group.split('.')[0]}-{version['name']}.json").write_text(json.dumps(schema))
+
+
+def closed(schema: Schema) -> Schema:
+    """A schema of a CRD in which an unknown field is an error at every depth, as for a strict API server."""
+    kept = without_annotations(schema)
+    if "properties" in kept:
+        kept |= {
+            "properties": {key: closed(value) for key, value in kept["properties"].items()},
+            "additionalProperties": False,
+        }
+    if isinstance(kept.get("items"), dict):
+        kept["items"] = closed(kept["items"])
+    return kept
 
 
 def standalone(name: str, definitions: dict[str, Schema]) -> Schema:

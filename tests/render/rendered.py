@@ -156,6 +156,17 @@ GIVEN_SECRETS = {
 }
 """Every secret given by the user."""
 
+EXPOSED = {
+    "api.ingress": {"host": "iot.example.org", "className": "nginx", "tlsSecret": "iot-tls", "annotations": {"a": "1"}},
+    "api.httpRoute": {
+        "host": "iot.example.org",
+        "gateway": {"name": "public", "namespace": "gateways", "listener": "https"},
+    },
+    "api.mqttLoadBalancer": {"sourceRanges": ["198.51.100.0/24"], "className": "lb", "annotations": {"b": "2"}},
+    "networkPolicy.rest": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}],
+}
+"""Every way in."""
+
 INSTALLATIONS = (
     Installation("defaults"),
     Installation("development", (DEVELOPMENT,)),
@@ -165,6 +176,7 @@ INSTALLATIONS = (
     Installation("given-secrets", (TESTING,), GIVEN_SECRETS),
     Installation("identity-provider", (TESTING,), IDENTITY_PROVIDER),
     Installation("behaviours", (TESTING,), BEHAVIOURS),
+    Installation("exposed", (PRODUCTION,), EXPOSED),
     Installation(
         "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}
     ),

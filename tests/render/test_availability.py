@@ -17,7 +17,44 @@ def test_replicas_are_spread_over_zones_and_nodes(installation: Installation) ->
         assert [one["topologyKey"] for one in constraints] == (ZONE_AND_NODE if several else []), workload
         for one in constraints:
             assert one["labelSelector"]["matchLabels"].items() <= workload.labels.items()
-            assert one["whenUnsatisfiable"] == "ScheduleAnyway"
+            # Each revision for itself, so that old pods do not decide where new ones go; a set has no such label.
+            assert one.get("matchLabelKeys", []) == (["pod-template-hash"] if workload.kind == "Deployment" else [])
+            assert one["nodeTaintsPolicy"] == "Honor", "a node that is lost must not count as an empty one"
+
+
+def test_spreading_is_a_preference_but_for_the_nodes_of_production(installation: Installation) -> None:
+    strict = {"production", "external-database", "exposed"}
+    for workload in installation.services:
+        for one in workload.pod.get("topologySpreadConstraints", []):
+            required = installation.name in strict and one["topologyKey"] == "kubernetes.io/hostname"
+            assert one["whenUnsatisfiable"] == ("DoNotSchedule" if required else "ScheduleAnyway"), workload
+
+
+def test_a_priority_class_reaches_the_pods_of_its_component_and_no_others() -> None:
+    sets = {f"{name}.priorityClassName": f"{name}-class" for name in ("api", "actor-system", "nats", "postgres")}
+    found = {
+        workload.name: workload.pod.get("priorityClassName")
+        for workload in Installation("ranked", (TESTING,), sets).services
+    }
+    own = {name: f"{name}-class" for name in ("api", "actor-system", "nats", "postgres")}
+    assert found == own | {"ray-head": "actor-system-class"}
+    plain = Installation("testing", (TESTING,)).workloads
+    assert not any("priorityClassName" in workload.pod for workload in plain)
+
+
+def test_an_autoscaler_adds_at_once_and_takes_one_pod_at_a_time_after_a_while(installation: Installation) -> None:
+    for scaler in installation.of_kind("HorizontalPodAutoscaler"):
+        up, down = scaler["spec"]["behavior"]["scaleUp"], scaler["spec"]["behavior"]["scaleDown"]
+        assert up["stabilizationWindowSeconds"] == 0
+        assert down == {
+            "stabilizationWindowSeconds": 300,
+            "policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}],
+        }
+    patient = Installation("patient", (PRODUCTION,), {"api.autoscaling.scaleDownAfterS": 900})
+    assert (
+        patient.one("HorizontalPodAutoscaler", "api")["spec"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"]
+        == 900
+    )
 
 
 def test_replicated_parts_lose_one_pod_at_a_time_and_single_ones_block_no_node(installation: Installation) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 from pathlib import Path
 
@@ -31,6 +32,19 @@ def test_the_packaged_chart_renders_the_same_without_fetching_anything(tmp_path:
     subprocess.run(command, capture_output=True, check=True)
     [package] = tmp_path.iterdir()
     assert helm.template("--values", str(TESTING), chart=package) == helm.render_text(TESTING)
+
+
+def test_rendering_takes_less_than_a_second_of_this_machines_time() -> None:
+    """By the processor's clock, in which what else runs here does not count."""
+
+    def used_s() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    for values in (TESTING, PRODUCTION):
+        before_s = used_s()
+        helm.template("--values", str(values))
+        assert 0 < used_s() - before_s <= 1, values.stem
 
 
 def test_every_subchart_is_a_dependency_and_comes_with_the_chart() -> None:

@@ -1,4 +1,4 @@
-"""What users read about the chart: the README's table and the notes after an installation."""
+"""What users read after an installation."""
 
 from __future__ import annotations
 
@@ -9,34 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.harness import helm, values_table
-from tests.render.rendered import DEVELOPMENT, TESTING
-
-EXAMPLE = """\
-part:
-  # Pods.
-  # At least one.
-  replicas: 2
-  resources: {}
-"""
-
-
-def test_the_readme_shows_the_values_of_today() -> None:
-    readme = values_table.README.read_text()
-    assert readme == values_table.replaced(readme), "run: python -m tests.harness.values_table"
-
-
-def test_the_table_takes_each_value_with_its_comment() -> None:
-    text = EXAMPLE.replace("  resources", "  # CPU.\n  resources")
-    assert values_table.table(text).splitlines()[2:] == [
-        "| `part.replicas` | `2` | Pods. At least one. |",
-        "| `part.resources` | `{}` | CPU. |",
-    ]
-
-
-def test_a_value_without_a_comment_is_found() -> None:
-    with pytest.raises(ValueError, match=r"values.yaml says nothing about part.resources"):
-        values_table.table(EXAMPLE)
+from tests.harness import helm
+from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, Installation
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +37,19 @@ def test_the_notes_tell_the_next_three_commands_with_the_names_of_this_release(c
     assert "kubectl -n iot port-forward service/api-service 8000 1883" in text
     assert "get secret api-credentials" in text
     assert "in memory" not in text
+    assert "networkPolicy.rest" in text
 
 
 def test_the_notes_warn_where_nothing_is_kept(chart: Path) -> None:
     assert "The database lives in memory" in notes(chart, DEVELOPMENT)
+    assert "networkPolicy" not in notes(chart, DEVELOPMENT)
+
+
+def test_the_values_that_the_readme_shows_are_accepted_and_open_these_ways_only(tmp_path: Path) -> None:
+    [example] = re.findall(r"^```yaml\n(.*?)^```", (helm.CHART / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    values = tmp_path / "values.yaml"
+    values.write_text(example.replace("sha256:…", f"sha256:{1:064x}"))
+    installation = Installation("example", (PRODUCTION, values))
+    assert installation.one("Ingress", "api")["spec"]["rules"][0]["host"] == "iot.example.org"
+    assert installation.one("Service", "mqtt-service")["spec"]["loadBalancerSourceRanges"] == ["198.51.100.0/24"]
+    assert all("@sha256:" in container.spec["image"] for container in installation.containers)

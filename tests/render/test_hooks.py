@@ -29,7 +29,7 @@ def test_secrets_are_made_before_anything_else_and_by_rights_that_exist_already(
         for manifest in installation.manifests
         if notes(manifest).get(HOOK) == "pre-install,pre-upgrade"
     }
-    assert weights.keys() == {"ServiceAccount", "Role", "RoleBinding", "Job"}
+    assert weights.keys() == {"ServiceAccount", "Role", "RoleBinding", "NetworkPolicy", "Job"}
     assert weights.pop("Job") > max(weights.values())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import iot_system
 import yaml
 
@@ -50,6 +52,16 @@ def test_registry_tag_policy_and_pull_secrets_reach_every_pod() -> None:
         assert container.spec["image"].endswith(":1.2.3"), container
         assert container.spec["imagePullPolicy"] == "Always", container
         assert container.workload.pod["imagePullSecrets"] == [{"name": "door"}], container
+
+
+def test_a_digest_stands_beside_the_tag_of_its_own_image_only() -> None:
+    digests = {name: f"sha256:{number:064x}" for number, name in enumerate(("api", "actor-system", "nats", "postgres"))}
+    installation = Installation("pinned", (TESTING,), {"global.image.digests": digests})
+    for container in installation.containers:
+        repository, tag, digest = re.fullmatch(r"iot-system/(\S+?):(\S+)@(\S+)", container.spec["image"]).groups()  # type: ignore[union-attr]
+        assert (tag, digest) == (iot_system.__version__, digests[repository]), container
+    one = Installation("one", (TESTING,), {"global.image.digests.nats": digests["nats"]})
+    assert {container.spec["name"] for container in one.containers if "@" in container.spec["image"]} == {"nats"}
 
 
 def test_a_container_starts_the_command_of_its_name() -> None:

@@ -47,10 +47,32 @@ def test_names_that_look_like_numbers_or_booleans_stay_text(location: str) -> No
     sets = {
         "actor-system.clusterName": "123",
         "api.service.annotations": {"example.org/owner": "123"},
+        "api.ingress": {
+            "host": "1.2",
+            "className": "123",
+            "tlsSecret": "123",
+            "annotations": {"example.org/a": "true"},
+        },
+        "api.httpRoute": {"host": "1.2", "gateway": {"name": "123", "namespace": "123", "listener": "123"}},
+        "api.mqttLoadBalancer": {
+            "sourceRanges": ["0.0.0.0/0"],
+            "className": "123",
+            "annotations": {"example.org/a": "1"},
+        },
+        "api.priorityClassName": "123",
+        "global.commonAnnotations": {"example.org/b": "123"},
+        "global.commonLabels": {"example.org/c": "123"},
         "global.api.existingSecret": "1e3",
         "global.database.existingSecret": "123",
-        "global.image": {"registry": "123", "tag": "123", "pullPolicy": "Always", "pullSecrets": ["123", "true"]},
+        "global.image": {
+            "registry": "123",
+            "tag": "123",
+            "digests": {},
+            "pullPolicy": "Always",
+            "pullSecrets": ["123", "true"],
+        },
         "global.nats.existingSecret": "true",
+        "networkPolicy.rest": [{"podSelector": {"matchLabels": {"app": "123"}}}],
         "global.ray.existingSecret": "null",
         "global.storageClass": "123",
     }
@@ -80,3 +102,10 @@ def test_a_broken_object_is_found(version: str, broken: str, complaint: str, loc
     run = kubeconform(f"apiVersion: v1\nmetadata: {{name: x}}\n{broken}\n", version, location)
     assert run.returncode == 1
     assert complaint in run.stdout
+
+
+def test_a_broken_route_of_a_gateway_is_found(location: str) -> None:
+    head = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: x}\n"
+    run = kubeconform(f"{head}spec: {{rules: [{{backend: 1}}]}}\n", helm.KUBERNETES, location)
+    assert run.returncode == 1
+    assert "additional properties 'backend' not allowed" in run.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.harness.helm import RELEASE
-from tests.render.rendered import Installation
+from tests.render.rendered import HOOK, TESTING, Installation
 
 SELECTING = {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
 STANDARD = SELECTING | {
@@ -22,6 +22,39 @@ def test_every_object_bears_the_standard_labels(installation: Installation) -> N
         assert labels.keys() >= STANDARD, manifest["metadata"]["name"]
         assert labels["app.kubernetes.io/instance"] == RELEASE
         assert labels["app.kubernetes.io/part-of"] == "iot-system"
+
+
+def test_labels_and_annotations_of_the_users_own_reach_everything_but_selectors_and_claims() -> None:
+    own = {"example.org/team": "iot", "cost-centre": "123"}
+    noted = {"example.org/owner": "true"}
+    installation = Installation(
+        "own",
+        (TESTING,),
+        {"global.commonLabels": own, "global.commonAnnotations": noted, "api.autoscaling.maxReplicas": 3},
+    )
+    for manifest in installation.manifests:
+        assert own.items() <= manifest["metadata"]["labels"].items(), manifest["metadata"]["name"]
+        assert noted.items() <= manifest["metadata"]["annotations"].items(), manifest["metadata"]["name"]
+    for workload in installation.workloads:
+        assert own.items() <= workload.labels.items(), workload
+    for workload in installation.services:
+        assert workload.manifest["spec"]["selector"]["matchLabels"].keys() == SELECTING
+        assert all(claim["metadata"]["labels"].keys() == SELECTING for claim in workload.claims.values())
+
+
+def test_an_annotation_of_the_users_own_takes_no_hook_away() -> None:
+    def hooks(installation: Installation) -> set[tuple[str, str]]:
+        found = {
+            (one["kind"], one["metadata"]["name"]): one["metadata"].get("annotations", {}).get(HOOK, "")
+            for one in installation.manifests
+        }
+        return {(name, hook) for (_kind, name), hook in found.items() if hook}
+
+    plain, own = (
+        Installation("plain", (TESTING,)),
+        Installation("own", (TESTING,), {"global.commonAnnotations": {"a": "b"}}),
+    )
+    assert hooks(plain) == hooks(own) != set()
 
 
 def test_label_values_are_valid(installation: Installation) -> None:

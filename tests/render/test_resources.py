@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import re
 
-from tests.render.rendered import DEVELOPMENT, TESTING, Installation, Workload
+from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, Installation, Workload
 
+DESIGN: dict[str, tuple[tuple[float, float], tuple[float, float], float, int]] = {
+    # CPUs and GiB of memory, each as request and limit; GiB of disk; pods, at least
+    "actor-system": ((2, 4), (2, 8), 20, 3),
+    "postgres": ((2, 8), (4, 16), 100, 1),  # two with replication
+    "nats": ((2, 4), (2, 8), 20, 3),
+    "api": ((1, 2), (1, 4), 10, 2),
+}
 UNITS = {"": 1.0, "m": 0.001, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
-MI = 2**20
+MI, GI = 2**20, 2**30
 
 
 def amount(quantity: str | float) -> float:
@@ -25,7 +32,7 @@ def total(workload: Workload, kind: str, resource: str) -> float:
 def test_every_container_asks_for_cpu_and_memory_and_is_bounded_in_memory(installation: Installation) -> None:
     for container in installation.containers:
         resources = container.spec["resources"]
-        assert resources["requests"].keys() == {"cpu", "memory"}, container
+        assert resources["requests"].keys() - {"ephemeral-storage"} == {"cpu", "memory"}, container
         assert "memory" in resources["limits"], container
         for name, limit in resources["limits"].items():
             assert amount(resources["requests"][name]) <= amount(limit), (container, name)
@@ -45,6 +52,35 @@ def test_development_stays_below_one_and_a_half_gibibytes_even_while_it_is_teste
     )
     check = total(installation.workload("check"), "limits", "memory")
     assert services + check <= 1536 * MI
+
+
+def test_production_has_the_resources_of_the_design() -> None:
+    installation = Installation("production", (PRODUCTION,))
+    for name, (cpu, memory, disk, pods) in DESIGN.items():
+        workload = installation.workload(name)
+        asked, bound = (workload.containers[0].spec["resources"][kind] for kind in ("requests", "limits"))
+        assert (amount(asked["cpu"]), amount(bound["cpu"])) == cpu, name
+        assert (amount(asked["memory"]) / GI, amount(bound["memory"]) / GI) == memory, name
+        claims = [claim["spec"]["resources"]["requests"]["storage"] for claim in workload.claims.values()]
+        assert amount((claims or [bound["ephemeral-storage"]])[0]) / GI >= disk, name
+        assert workload.manifest["spec"]["replicas"] >= pods, name
+
+
+def test_every_container_of_production_is_bounded_in_everything() -> None:
+    for container in Installation("production", (PRODUCTION,)).containers:
+        for kind in ("requests", "limits"):
+            assert container.spec["resources"][kind].keys() == {"cpu", "memory", "ephemeral-storage"}, container
+
+
+def test_what_a_pod_may_write_fits_into_its_share_of_the_nodes_disk(installation: Installation) -> None:
+    for workload in installation.workloads:
+        on_disk = [
+            one["emptyDir"] for one in workload.volumes.values() if "emptyDir" in one and "Memory" not in str(one)
+        ]
+        for container in workload.containers:
+            if "ephemeral-storage" in container.spec["resources"]["limits"]:
+                share = amount(container.spec["resources"]["limits"]["ephemeral-storage"])
+                assert sum(amount(folder["sizeLimit"]) for folder in on_disk) < share, workload
 
 
 def test_testing_fits_two_workers_of_two_cpus_while_everything_is_replaced() -> None:

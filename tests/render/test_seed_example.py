@@ -60,11 +60,15 @@ def test_database_url_from_the_secret(env: dict[str, Manifest]) -> None:
     assert env["DATABASE_URL"]["valueFrom"] == {"secretKeyRef": {"name": "database-credentials", "key": "url"}}
 
 
-def test_resources(container: Manifest) -> None:
-    assert container["resources"] == {
-        "requests": {"cpu": "500m", "memory": "512Mi"},
-        "limits": {"cpu": "2000m", "memory": "2Gi"},
-    }
+def test_resources() -> None:
+    """Of the defaults and of testing; production has those of the design's table."""
+    for values in ((), (TESTING,)):
+        deployment = Installation("sized", values).one("Deployment", "actor-system")
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        assert container["resources"] == {
+            "requests": {"cpu": "500m", "memory": "512Mi"},
+            "limits": {"cpu": "2000m", "memory": "2Gi"},
+        }
 
 
 @pytest.mark.parametrize(

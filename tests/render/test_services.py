@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.harness.helm import Manifest
-from tests.render.rendered import Installation, Workload
+from tests.harness.policies import Place, Policies
+from tests.render.rendered import EXPOSED, PRODUCTION, Installation, Workload
 
 
 def selected(installation: Installation, selector: dict[str, str]) -> Workload:
@@ -23,6 +24,7 @@ def test_every_service_leads_to_ports_that_its_pods_open(installation: Installat
 def test_ports_are_the_ones_that_others_rely_on(installation: Installation) -> None:
     expected = {
         "api-service": {"http": 8000, "mqtt": 1883},
+        "mqtt-service": {"mqtt": 1883},
         "actor-system-service": {"http": 8000},
         "ray-head": {"gcs": 6379, "http": 8000},
         "nats-service": {"client": 4222},
@@ -59,13 +61,74 @@ def test_autoscalers_lead_to_deployments_and_never_go_below_the_replicas(install
         assert "cpu" in deployment["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]
 
 
-def test_only_the_api_can_be_reached_from_outside(installation: Installation) -> None:
-    for service in installation.of_kind("Service"):
-        assert service["spec"].get("type", "ClusterIP") == "ClusterIP"
+def test_only_the_api_can_be_reached_from_outside_and_only_where_that_is_wanted(installation: Installation) -> None:
+    outside = [one for one in installation.of_kind("Service") if one["spec"].get("type", "ClusterIP") != "ClusterIP"]
+    exposed = ["mqtt-service"] if installation.name == "exposed" else []
+    assert [service["metadata"]["name"] for service in outside] == exposed
+    for service in outside:
+        assert selected(installation, service["spec"]["selector"]).name == "api"
+    kinds = {manifest["kind"] for manifest in installation.manifests} & {"Ingress", "HTTPRoute"}
+    assert kinds == ({"Ingress", "HTTPRoute"} if exposed else set())
 
 
 def test_the_api_can_be_given_a_load_balancer() -> None:
-    sets = {"api.service": {"type": "LoadBalancer", "annotations": {"example.org/scheme": "internal"}}}
+    sets = {
+        "api.service": {"type": "LoadBalancer", "annotations": {"example.org/scheme": "internal"}},
+        "networkPolicy.enabled": False,
+    }
     service = Installation("balanced", (), sets).one("Service", "api-service")
     assert service["spec"]["type"] == "LoadBalancer"
     assert service["metadata"]["annotations"] == {"example.org/scheme": "internal"}
+
+
+def test_rest_is_reached_under_a_host_name_by_an_ingress() -> None:
+    installation = Installation("exposed", (PRODUCTION,), EXPOSED)
+    ingress = installation.one("Ingress", "api")
+    assert ingress["metadata"]["annotations"] == {"a": "1"}
+    assert ingress["spec"]["ingressClassName"] == "nginx"
+    assert ingress["spec"]["tls"] == [{"hosts": ["iot.example.org"], "secretName": "iot-tls"}]
+    [rule] = ingress["spec"]["rules"]
+    [path] = rule["http"]["paths"]
+    backend = path["backend"]["service"]
+    assert (rule["host"], path["path"], path["pathType"]) == ("iot.example.org", "/", "Prefix")
+    [port] = [one for one in installation.one("Service", backend["name"])["spec"]["ports"] if one["name"] == "http"]
+    assert backend["port"]["name"] == port["name"]
+
+
+def test_rest_is_reached_under_a_host_name_by_a_gateway_that_cuts_no_stream() -> None:
+    installation = Installation("exposed", (PRODUCTION,), EXPOSED)
+    route = installation.one("HTTPRoute", "api")["spec"]
+    assert route["parentRefs"] == [{"name": "public", "namespace": "gateways", "sectionName": "https"}]
+    assert route["hostnames"] == ["iot.example.org"]
+    [rule] = route["rules"]
+    [backend] = rule["backendRefs"]
+    assert backend["port"] in [one["port"] for one in installation.one("Service", backend["name"])["spec"]["ports"]]
+    assert rule["timeouts"] == {"request": "0s"}
+
+
+def test_mqtt_gets_a_load_balancer_for_the_networks_of_the_devices_alone() -> None:
+    installation = Installation("exposed", (PRODUCTION,), EXPOSED)
+    service = installation.one("Service", "mqtt-service")
+    assert service["spec"]["loadBalancerSourceRanges"] == ["198.51.100.0/24"]
+    assert service["spec"]["externalTrafficPolicy"] == "Local"
+    assert service["spec"]["loadBalancerClass"] == "lb"
+    assert service["metadata"]["annotations"] == {"b": "2"}
+    policies = Policies(installation.manifests)
+    api = Place("10.0.0.1", installation.workload("api").labels)
+    assert policies.allowed(Place("198.51.100.9"), api) == {("TCP", 1883)}
+    assert policies.allowed(Place("203.0.113.9"), api) == frozenset()
+
+
+def test_what_is_not_said_of_a_way_in_is_left_to_the_cluster() -> None:
+    sets = {
+        "api.ingress.host": "iot.example.org",
+        "api.httpRoute": {"host": "iot.example.org", "gateway": {"name": "public"}},
+        "api.mqttLoadBalancer.sourceRanges": ["0.0.0.0/0"],
+        "networkPolicy.enabled": False,
+    }
+    installation = Installation("sparse", (), sets)
+    assert installation.one("Ingress", "api")["spec"].keys() == {"rules"}
+    assert installation.one("HTTPRoute", "api")["spec"]["parentRefs"] == [{"name": "public"}]
+    service = installation.one("Service", "mqtt-service")
+    assert "loadBalancerClass" not in service["spec"]
+    assert "annotations" not in service["metadata"]

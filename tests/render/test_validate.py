@@ -10,13 +10,18 @@ import pytest
 
 from tests.harness import helm
 from tests.harness.helm import CHART, HelmError
-from tests.render.rendered import DEVELOPMENT, TESTING
+from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING
 
 MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     (
         TESTING,
         {"global.image.tag": "latest"},
         "global.image.tag is latest, which names no version: give the tag of one build.",
+    ),
+    (
+        TESTING,
+        {"global.commonLabels": {"app.kubernetes.io/name": "mine"}},
+        "global.commonLabels has app.kubernetes.io/name, which the chart or Helm sets itself: choose another name.",
     ),
     (
         TESTING,
@@ -66,6 +71,66 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     ),
     (
         TESTING,
+        {"api.resources.limits.cpu": "100m"},
+        "api.resources.limits.cpu is 100m, below the request, which is 150m.",
+    ),
+    (
+        TESTING,
+        {"actor-system.ray.head.resources.limits.memory": "256Mi"},
+        "actor-system.ray.head.resources.limits.memory is 256Mi, below the request, which is 512Mi.",
+    ),
+    (
+        PRODUCTION,
+        {"nats.resources.limits.cpu": 1.5},
+        "nats.resources.limits.cpu is 1.5, below the request, which is 2.",
+    ),
+    (
+        PRODUCTION,
+        {"api.ingress.className": "nginx"},
+        "api.ingress.className is given, but without api.ingress.host there is no Ingress: give that too, or leave it "
+        "out.",
+    ),
+    (
+        PRODUCTION,
+        {"api.httpRoute.host": "iot.example.org"},
+        "api.httpRoute.host and api.httpRoute.gateway.name belong together: give both, or none.",
+    ),
+    (
+        PRODUCTION,
+        {"api.httpRoute.gateway.name": "public"},
+        "api.httpRoute.host and api.httpRoute.gateway.name belong together: give both, or none.",
+    ),
+    (
+        PRODUCTION,
+        {"api.httpRoute.gateway.listener": "https"},
+        "api.httpRoute.gateway.listener is given, but without api.httpRoute.host there is no HTTPRoute: give that too, "
+        "or leave it out.",
+    ),
+    (
+        PRODUCTION,
+        {"api.mqttLoadBalancer.annotations": {"a": "b"}},
+        "api.mqttLoadBalancer.annotations is given, but without api.mqttLoadBalancer.sourceRanges there is no load "
+        "balancer: give that too, or leave it out.",
+    ),
+    (
+        PRODUCTION,
+        {"api.ingress.host": "iot.example.org"},
+        "api.ingress.host is iot.example.org, but network policies let nobody outside reach REST: name in "
+        "networkPolicy.rest who leads clients there.",
+    ),
+    (
+        PRODUCTION,
+        {"api.service.type": "LoadBalancer"},
+        "api.service.type is LoadBalancer, but network policies let nobody outside in: name in networkPolicy.rest and "
+        "networkPolicy.mqtt who may use it.",
+    ),
+    (
+        PRODUCTION,
+        {"networkPolicy.externalDatabase.to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+        "networkPolicy.externalDatabase.to is given, but global.database.mode is single: leave it out.",
+    ),
+    (
+        TESTING,
         {"api.jwt.issuer": "https://id.example.org"},
         "api.jwt.issuer, api.jwt.audience and api.jwt.jwks belong together: give all three, or none.",
     ),
@@ -94,7 +159,7 @@ def test_a_mistake_gets_one_clear_sentence(values: Path, sets: dict[str, Any], s
 def test_every_sentence_of_the_chart_has_its_test() -> None:
     sentences = re.findall(r'fail \(?(?:printf )?"(.*?)"', (CHART / "templates" / "validate.yaml").read_text())
     patterns = [
-        re.compile(re.sub(r"%[sd]", ".+", re.escape(text).replace(r"%s", "%s").replace(r"%d", "%d")))
+        re.compile(re.sub(r"%[sdv]", ".+", re.escape(text).replace(r"%s", "%s").replace(r"%d", "%d")))
         for text in sentences
     ]
     untested = [

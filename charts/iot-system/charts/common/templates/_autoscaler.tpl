@@ -13,6 +13,7 @@ metadata:
   name: {{ include "common.name" $ }}
   labels:
     {{- include "common.labels" $ | nindent 4 }}
+  {{- include "common.annotations" (list $root) }}
 spec:
   scaleTargetRef:
     apiVersion: apps/v1
@@ -27,6 +28,25 @@ spec:
         target:
           type: Utilization
           averageUtilization: {{ .targetCpuPercent }}
+  behavior:
+    # Load that comes is met at once, by up to twice as many pods a minute.
+    scaleUp:
+      stabilizationWindowSeconds: 0
+      selectPolicy: Max
+      policies:
+        - type: Percent
+          value: 100
+          periodSeconds: 60
+        - type: Pods
+          value: 2
+          periodSeconds: 60
+    # Load that goes may come back, and each pod that leaves hands over what it has: one at a time.
+    scaleDown:
+      stabilizationWindowSeconds: {{ .scaleDownAfterS }}
+      policies:
+        - type: Pods
+          value: 1
+          periodSeconds: 60
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -21,8 +21,11 @@ containers:
       requests:
         cpu: 50m
         memory: 96Mi
+        ephemeral-storage: 64Mi
       limits:
+        cpu: "1"
         memory: 192Mi
+        ephemeral-storage: 256Mi
     {{- include "common.containerSecurity" . | nindent 4 }}
     volumeMounts:
       {{- include "common.scratchMounts" (dict) | nindent 6 }}

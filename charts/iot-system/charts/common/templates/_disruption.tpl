@@ -12,6 +12,7 @@ metadata:
   name: {{ include "common.name" . }}
   labels:
     {{- include "common.labels" . | nindent 4 }}
+  {{- include "common.annotations" (list $root) }}
 spec:
   maxUnavailable: 1
   selector:

@@ -13,8 +13,12 @@ app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 Labels of pods. Without versions: a new chart version alone restarts nothing.
 */}}
 {{- define "common.podLabels" -}}
+{{- $root := index . 0 -}}
 {{ include "common.selectorLabels" . }}
 app.kubernetes.io/part-of: iot-system
+{{- with $root.Values.global.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{/*

@@ -2,7 +2,8 @@
 What every pod of one component begins with: who it is, what it may, where it goes.
 Service links stay off: they would put a variable for each Service of the namespace into every container.
 
-  include "common.pod" (dict "root" $ "account" "api" "component" "api" "replicas" 3)
+  include "common.pod" (dict "root" $ "account" "api" "component" "api" "replicas" 3 "priority" .Values.priorityClassName)
+  with "perRevision" true for a Deployment
   with "kubernetesApi" true for the one pod that needs its service account's token
 */}}
 {{- define "common.pod" -}}
@@ -15,6 +16,9 @@ imagePullSecrets:
   - name: {{ . | quote }}
   {{- end }}
 {{- end }}
+{{- with .priority }}
+priorityClassName: {{ . | quote }}
+{{- end }}
 {{ include "common.podSecurity" . }}
 {{- if gt (int .replicas) 1 }}
 {{ include "common.spread" . }}
@@ -22,16 +26,23 @@ imagePullSecrets:
 {{- end -}}
 
 {{/*
-Replicas spread over zones, then over nodes. A preference, so that a small cluster can still run them.
+Replicas spread over zones, then over nodes. Preferred: a small cluster can still run them. Required: a pod without a
+place of its own waits for one; nodes that take no pods do not count.
 */}}
 {{- define "common.spread" -}}
 {{- $component := .component -}}
+{{- $perRevision := .perRevision -}}
 {{- $root := .root -}}
 topologySpreadConstraints:
-  {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+  {{- range list (list "topology.kubernetes.io/zone" "zones") (list "kubernetes.io/hostname" "nodes") }}
   - maxSkew: 1
-    topologyKey: {{ . }}
-    whenUnsatisfiable: ScheduleAnyway
+    topologyKey: {{ first . }}
+    whenUnsatisfiable: {{ eq (get $root.Values.global.spread (last .)) "required" | ternary "DoNotSchedule" "ScheduleAnyway" }}
+    nodeTaintsPolicy: Honor
+    {{- if $perRevision }}
+    # A rolling update spreads the new pods, whatever the old ones do.
+    matchLabelKeys: [pod-template-hash]
+    {{- end }}
     labelSelector:
       matchLabels:
         {{- include "common.selectorLabels" (list $root $component) | nindent 8 }}

@@ -15,3 +15,17 @@ A whole percentage of a binary quantity, in bytes.
 {{- define "common.percentOf" -}}
 {{- div (mul (include "common.bytes" (index . 1) | int64) (index . 0)) 100 -}}
 {{- end -}}
+
+{{/*
+A quantity as a number to compare: bytes of a size such as 512Mi, thousandths of a number of CPUs such as 500m, 2 or 0.5.
+*/}}
+{{- define "common.amount" -}}
+{{- $text := toString . -}}
+{{- if hasSuffix "i" $text -}}
+{{- include "common.bytes" $text -}}
+{{- else if hasSuffix "m" $text -}}
+{{- trimSuffix "m" $text -}}
+{{- else -}}
+{{- round (mulf 1000 (float64 $text)) 0 | int64 -}}
+{{- end -}}
+{{- end -}}

@@ -10,5 +10,6 @@ metadata:
   name: {{ include "common.name" . }}
   labels:
     {{- include "common.labels" . | nindent 4 }}
+  {{- include "common.annotations" (list (index . 0)) }}
 automountServiceAccountToken: false
 {{- end -}}

@@ -1,6 +1,6 @@
-"""The README's table of values, from the chart's commented values.yaml.
+"""The table of values in the chart's README, from its commented values.yaml; `ci check lint` holds them together.
 
-python -m tests.harness.values_table          writes it into charts/iot-system/README.md
+python -m ci.values_table          writes it into charts/iot-system/README.md
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import yaml
 
-from tests.harness.helm import CHART
+from ci.folders import ROOT
 
+CHART = ROOT / "charts" / "iot-system"
 VALUES = CHART / "values.yaml"
 README = CHART / "README.md"
 BEGIN = "<!-- from values.yaml: begin -->\n"
@@ -58,6 +59,15 @@ def replaced(readme: str) -> str:
     before, rest = readme.split(BEGIN)
     _old, after = rest.split(END)
     return f"{before}{BEGIN}{table(VALUES.read_text())}{END}{after}"
+
+
+def outdated() -> list[str]:
+    """A sentence where the README shows other values than values.yaml, or a value has no comment."""
+    try:
+        fits = README.read_text() == replaced(README.read_text())
+    except ValueError as error:
+        return [str(error)]
+    return [] if fits else [f"{README.relative_to(ROOT)} shows other values: run `python -m ci.values_table`"]
 
 
 if __name__ == "__main__":

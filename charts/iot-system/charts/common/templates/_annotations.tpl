@@ -1,0 +1,16 @@
+{{/*
+Annotations of an object: those of `global.commonAnnotations`, and its own, as YAML. Stands right below `metadata:`'s
+labels, and is nothing where there are none.
+
+  include "common.annotations" (list $ "helm.sh/hook: test")
+*/}}
+{{- define "common.annotations" -}}
+{{- $all := deepCopy (index . 0).Values.global.commonAnnotations -}}
+{{- range rest . -}}
+{{- $all = merge $all (fromYaml .) -}}
+{{- end -}}
+{{- with $all }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+{{- end -}}
+{{- end -}}
