@@ -31,7 +31,10 @@ def free_port() -> int:
 class NatsServer:
     """``kill`` and ``start`` again to see what survives: its data stays in ``folder``."""
 
-    def __init__(self, folder: Path, *, sync_always: bool = False, max_payload: str = "8MB") -> None:
+    def __init__(
+        self, folder: Path, *, sync_always: bool = False, max_payload: str = "8MB", settings: str = ""
+    ) -> None:
+        """``settings`` are further lines of its configuration."""
         self.port = free_port()
         self._folder = folder
         self._config = folder / "nats.conf"
@@ -40,6 +43,7 @@ class NatsServer:
             f"max_payload: {max_payload}\n"
             f'jetstream {{ store_dir: "{folder}", max_file_store: 4GB'
             f"{', sync_interval: always' if sync_always else ''} }}\n"
+            f"{settings}\n"
         )
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from typing import Any
 
 import nats.errors
 import structlog
 from nats.aio.client import Client
 
+from iot_system.adapters.tls.contexts import TlsContexts, client_contexts, file_of, pair_of
 from iot_system.errors import Unavailable
 from iot_system.settings import BrokerSettings
 
@@ -20,8 +23,39 @@ PENDING_BYTES = 32 * 1024 * 1024
 """The bound of what waits for the socket while the broker is away; over it, publishing fails."""
 
 
+class _EncryptedClient(Client):
+    """Each connection has the newest certificates, and says nothing to a server that offers no TLS.
+
+    nats-py itself would go on without, password and all, where whoever answers does not ask for it.
+    """
+
+    def __init__(self, contexts: TlsContexts) -> None:
+        super().__init__()
+        self._contexts = contexts
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        return self._contexts.current
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        if initial_connection and not info.get("tls_required"):
+            raise nats.errors.Error("it offers no TLS, and NATS_URL asks for it")
+        await super()._process_info(info, initial_connection)
+
+
+def _client(settings: BrokerSettings) -> Client:
+    if not settings.is_encrypted:
+        return Client()
+    tls = settings.tls
+    pair = pair_of("NATS_TLS", tls.certificate, tls.key)
+    return _EncryptedClient(client_contexts(file_of("NATS_TLS_CA", tls.ca), pair))
+
+
 async def connect(settings: BrokerSettings, *, name: str) -> Client:
-    """Connect, and reconnect for ever afterwards. Raises `Unavailable` where no server answers now."""
+    """Connect, and reconnect for ever afterwards.
+
+    Raises `Unavailable` where no server answers now, `InvalidSetting` for certificates that cannot be used.
+    """
 
     async def on_disconnect() -> None:
         log.warning("broker connection lost", broker=settings.urls)
@@ -32,7 +66,7 @@ async def connect(settings: BrokerSettings, *, name: str) -> Client:
     async def on_error(error: Exception) -> None:
         log.debug("broker error", error=repr(error))
 
-    client = Client()
+    client = _client(settings)
     try:
         # The client itself would try for ever, the first time too, and say nothing.
         async with asyncio.timeout(FIRST_CONNECTION_TIMEOUT_S):
