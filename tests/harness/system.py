@@ -10,10 +10,11 @@ from typing import Any
 
 import httpx
 from iot_system.adapters.http.server import HttpServer
+from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from iot_system.ports.gateway import Gateway
 from iot_system.services.api import Api
 from iot_system.services.hosting import RunningShard, start_shard
-from iot_system.settings import ApiSettings, BrokerSettings, JwtSettings, ListenSettings, ShardSettings, StreamSettings
+from iot_system.settings import ApiSettings, JwtSettings, ListenSettings, ShardSettings, StreamSettings
 
 from tests.harness.nats import NatsServer, running_nats
 
@@ -96,13 +97,14 @@ async def running_system(
     stream = StreamSettings(partitions=PARTITIONS)
     async with AsyncExitStack() as opened:
         nats = await opened.enter_async_context(running_nats(folder))
-        broker = BrokerSettings(urls=nats.url)
         database = f"sqlite:///{folder / 'iot.db'}"
-        shard = await start_shard(ShardSettings(broker=broker, stream=stream, database_url=database), "shard", "node")
+        shard = await start_shard(
+            ShardSettings(broker=nats.settings(ACTOR_SYSTEM), stream=stream, database_url=database), "shard", "node"
+        )
         opened.push_async_callback(shard.stop)
         await shard.claim(range(PARTITIONS))
         settings = ApiSettings(
-            broker=broker,
+            broker=nats.settings(API),
             stream=stream,
             listen=ListenSettings(host="127.0.0.1", http_port=0, mqtt_port=0),
             admin_token=ADMIN_TOKEN,

@@ -14,10 +14,11 @@ from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.session import Delivery
 from iot_system.adapters.nats.broker import NatsBroker
 from iot_system.adapters.nats.connection import Client, connect
+from iot_system.adapters.nats.permissions import API
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.ports.broker import NEVER_EXPIRES, Message, Subscription, Will
 from iot_system.ports.clock import SystemClock
-from iot_system.settings import BrokerSettings
+from nats.js import JetStreamContext
 
 from tests.harness.nats import NatsServer
 
@@ -186,7 +187,7 @@ class Pods:
 
     async def start(self, name: str, limits: MqttLimits | None = None, *, answers: bool = True) -> Pod:
         """One that does not answer leaves the requests of the others alone."""
-        client = await connect(BrokerSettings(urls=self._server.url), name=name)
+        client = await connect(self._server.settings(API), name=name)
         self._stack.push_async_callback(client.close)
         pod = Pod(name, client, limits or MqttLimits())
         await pod.backend.start()
@@ -195,6 +196,12 @@ class Pods:
         await pod.requests.alive(name)
         self._stack.push_async_callback(self.stop, pod)
         return pod
+
+    async def administrator(self) -> JetStreamContext:
+        """Streams, as somebody who may do everything with them."""
+        client = await connect(self._server.settings(), name="administrator")
+        self._stack.push_async_callback(client.close)
+        return client.jetstream()
 
     async def crash(self, pod: Pod) -> None:
         """End it without a word to the others: nothing of it reaches the broker any more."""

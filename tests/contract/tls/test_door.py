@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from iot_system.adapters.listening import listen
@@ -40,14 +41,13 @@ class Echo(asyncio.Protocol):
     """Says first which device the client's certificate names, then what the client says."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's have no base class of asyncio's
         certificate = certificate_of(transport)
         named = "nobody" if certificate is None else str(certificate.device)
-        transport.write(f"{named}\n".encode())  # type: ignore[attr-defined]  # uvloop's have no base class of asyncio's
+        self._transport.write(f"{named}\n".encode())
 
     def data_received(self, data: bytes) -> None:
-        self._transport.write(data)  # type: ignore[attr-defined]
+        self._transport.write(data)
 
 
 class Served:

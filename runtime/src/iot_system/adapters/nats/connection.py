@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from typing import Any
 
@@ -21,6 +22,14 @@ LEAVE_TIMEOUT_S = 1.0
 log = structlog.get_logger()
 PENDING_BYTES = 32 * 1024 * 1024
 """The bound of what waits for the socket while the broker is away; over it, publishing fails."""
+
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def inbox_of(user: str | None) -> str:
+    """Where replies for a user go: below it no other may listen, see `iot_system.adapters.nats.permissions`."""
+    return f"_INBOX.{user}" if user and _TOKEN.fullmatch(user) else "_INBOX"
 
 
 class _EncryptedClient(Client):
@@ -64,7 +73,8 @@ async def connect(settings: BrokerSettings, *, name: str) -> Client:
         log.info("broker connection is back", broker=settings.urls)
 
     async def on_error(error: Exception) -> None:
-        log.debug("broker error", error=repr(error))
+        tell = log.error if "permissions violation" in str(error).lower() else log.debug
+        tell("broker error", error=repr(error))
 
     client = _client(settings)
     try:
@@ -75,6 +85,7 @@ async def connect(settings: BrokerSettings, *, name: str) -> Client:
                 name=name,
                 user=settings.user,
                 password=settings.password,
+                inbox_prefix=inbox_of(settings.user),
                 connect_timeout=2,
                 ping_interval=5,
                 max_outstanding_pings=2,
