@@ -199,6 +199,22 @@ async def test_each_bad_client_is_refused_with_one_sentence_and_harms_no_other(
             await says(good, name)
 
 
+async def test_who_only_looks_whether_somebody_listens_is_no_refusal(ours: Authority) -> None:
+    """Load balancers do so every few seconds."""
+
+    def look(port: int) -> None:
+        socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S).close()
+
+    async with serving(ours) as served:
+        with capture_logs() as lines:
+            await asyncio.to_thread(look, served.port)
+            await served.serial()  # it comes later, so the other one was dealt with before
+            async with asyncio.timeout(DEADLINE_S):
+                while not lines:  # noqa: ASYNC110 - the log has no event to wait for
+                    await asyncio.sleep(0.01)
+        assert [line["log_level"] for line in lines] == ["debug"]
+
+
 async def test_what_is_sent_with_the_last_flight_of_the_handshake_arrives(ours: Authority) -> None:
     async with serving(ours) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)

@@ -122,7 +122,8 @@ class MqttServer:
         await clients.gone()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, *(one.wait_closed() for one in closed), return_exceptions=True)
+        doors = [one.wait_closed() for one in closed if isinstance(one, TlsDoor)]
+        await asyncio.gather(*tasks, *doors, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -84,9 +85,11 @@ class TlsDoor:
         }
         try:
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection, **options)
+        except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError) as error:
+            # It has left by itself, as load balancers do that only look whether somebody listens.
+            log.debug("left during the handshake", port=self._name, client=client, error=repr(error))
         except OSError as error:
             self._refuse(sentence_of(error), client)
-            connection.close()
 
     def _refuse(self, why: str, client: str) -> None:
         self._refused.inc()
