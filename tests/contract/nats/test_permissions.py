@@ -9,6 +9,7 @@ import nats
 import nats.errors
 import pytest
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
+from nats.aio.client import Client as NatsClient
 
 from tests.harness.nats import ADMINISTRATOR, PASSWORD, NatsServer, running_nats
 
@@ -108,7 +109,7 @@ class Client:
 
     def __init__(self) -> None:
         self.refused: list[str] = []
-        self.connection = nats.NATS()
+        self.connection = NatsClient()
 
     async def connect(self, server: NatsServer, service: str) -> None:
         async def on_error(error: Exception) -> None:
