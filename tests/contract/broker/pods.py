@@ -182,6 +182,7 @@ class Pods:
 
     def __init__(self, server: NatsServer) -> None:
         self._server = server
+        self._administrator: Client | None = None
         self._stack = contextlib.AsyncExitStack()
         self._crashed: set[str] = set()
 
@@ -199,9 +200,10 @@ class Pods:
 
     async def administrator(self) -> JetStreamContext:
         """Streams, as somebody who may do everything with them."""
-        client = await connect(self._server.settings(), name="administrator")
-        self._stack.push_async_callback(client.close)
-        return client.jetstream()
+        if self._administrator is None:
+            self._administrator = await connect(self._server.settings(), name="administrator")
+            self._stack.push_async_callback(self._administrator.close)
+        return self._administrator.jetstream()
 
     async def crash(self, pod: Pod) -> None:
         """End it without a word to the others: nothing of it reaches the broker any more."""

@@ -10,11 +10,12 @@ import msgspec
 import nats.errors
 import pytest
 from iot_system.adapters.nats.connection import Client, connect, disconnect
+from iot_system.adapters.nats.permissions import API
 from iot_system.errors import InvalidSetting, Unavailable
 from iot_system.settings import BrokerSettings, BrokerTlsSettings
 
 from tests.harness.certificates import Authority, Signed, replace
-from tests.harness.nats import NatsServer
+from tests.harness.nats import PASSWORD, NatsServer
 from tests.harness.waiting import until
 
 DEADLINE_S = 20.0
@@ -36,7 +37,7 @@ async def running(folder: Path, settings: str) -> AsyncIterator[NatsServer]:
 def settings(server: NatsServer, ca: str, shown: Signed | None, host: str = "127.0.0.1") -> BrokerSettings:
     files = (shown.certificate, shown.key) if shown else (None, None)
     tls = BrokerTlsSettings(ca=ca, certificate=files[0], key=files[1])
-    return BrokerSettings(urls=f"tls://{host}:{server.port}", user="iot", password="secret", tls=tls)
+    return BrokerSettings(urls=f"tls://{host}:{server.port}", user=API, password=PASSWORD, tls=tls)
 
 
 async def answers(client: Client) -> bool:
@@ -77,11 +78,10 @@ async def test_a_client_without_a_certificate_or_with_another_s_is_refused(
 
 
 async def test_a_server_that_offers_no_tls_is_told_no_password(ours: Authority, tmp_path: Path) -> None:
-    async with running(tmp_path, 'authorization { user: "iot", password: "secret" }') as server:
+    async with running(tmp_path, "") as server:
         with pytest.raises(Unavailable, match="it offers no TLS"):
             await connect(settings(server, ours.ca, None), name="test")
-        plain = BrokerSettings(urls=server.url, user="iot", password="secret")
-        await disconnect(await connect(plain, name="test"))
+        await disconnect(await connect(server.settings(API), name="test"))
 
 
 async def test_a_client_comes_back_with_the_certificates_of_that_moment(
