@@ -14,6 +14,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Self
 
+from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API, permissions_file, variable_of
+from iot_system.settings import BrokerSettings
+
 START_TIMEOUT_S = 60.0
 PORTS = range(20_000, 32_768)
 """Below those that Linux gives to outgoing connections, of which one could take a port before its server does, or while
@@ -28,24 +31,47 @@ def free_port() -> int:
             return port
 
 
+ADMINISTRATOR = "administrator"
+PASSWORD = "of-these-tests"
+_USERS = f"""include ./permissions.conf
+no_auth_user: {ADMINISTRATOR}
+authorization {{
+  users: [
+    {{user: {ADMINISTRATOR}, password: {PASSWORD}}}
+    {{user: {API}, password: {PASSWORD}, permissions: ${variable_of(API)}}}
+    {{user: {ACTOR_SYSTEM}, password: {PASSWORD}, permissions: ${variable_of(ACTOR_SYSTEM)}}}
+  ]
+}}
+"""
+
+
 class NatsServer:
     """``kill`` and ``start`` again to see what survives: its data stays in ``folder``."""
 
-    def __init__(self, folder: Path, *, sync_always: bool = False, max_payload: str = "8MB") -> None:
+    def __init__(
+        self, folder: Path, *, sync_always: bool = False, max_payload: str = "8MB", settings: str = ""
+    ) -> None:
+        """``settings`` are further lines of its configuration."""
         self.port = free_port()
         self._folder = folder
         self._config = folder / "nats.conf"
+        (folder / "permissions.conf").write_text(permissions_file())
         self._config.write_text(
-            f"listen: 127.0.0.1:{self.port}\n"
+            f"listen: 127.0.0.1:{self.port}\n{_USERS}"
             f"max_payload: {max_payload}\n"
             f'jetstream {{ store_dir: "{folder}", max_file_store: 4GB'
             f"{', sync_interval: always' if sync_always else ''} }}\n"
+            f"{settings}\n"
         )
         self._process: subprocess.Popen[bytes] | None = None
 
+    def settings(self, user: str = ADMINISTRATOR) -> BrokerSettings:
+        """How a service reaches it: as itself, with its permissions."""
+        return BrokerSettings(urls=self.url, user=user, password=PASSWORD)
+
     @property
     def url(self) -> str:
-        """For clients."""
+        """For clients; who names no user is the administrator."""
         return f"nats://127.0.0.1:{self.port}"
 
     def start(self) -> Self:

@@ -7,15 +7,17 @@ import contextlib
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
 import asyncpg
+import msgspec
 
 from tests.harness.nats import free_port
 
@@ -26,27 +28,63 @@ USER, PASSWORD = "iot", "s3cret:in/the@url"
 PASSWORD_IN_URL = "s3cret%3Ain%2Fthe%40url"
 
 
+class Encrypted(msgspec.Struct, frozen=True):
+    """A server that speaks TLS: its ``binaries`` can, ``files`` are copied into its folder under these names.
+
+    ``options`` are its settings, where ``{folder}`` stands for that folder; ``probe`` is what the harness itself shows.
+    """
+
+    binaries: Path
+    files: Mapping[str, str]
+    options: Mapping[str, str]
+    probe: ssl.SSLContext
+
+
 class PostgresServer:
     """``kill`` and ``start`` again to see what survives: its data stays in ``folder``.
 
     Without ``sync`` nothing waits for the disk: all that is lost with a power cut, and nothing with processes.
     """
 
-    def __init__(self, folder: Path, *, sync: bool = False) -> None:
+    def __init__(self, folder: Path, *, sync: bool = False, encrypted: Encrypted | None = None) -> None:
         self.port = free_port()
+        self._encrypted = encrypted
         self._folder = folder
         self._sync = sync
         self._data = folder / "data"
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
-        self._binaries = _binaries(folder)
+        self._binaries = encrypted.binaries if encrypted else _binaries(folder)
         self._process: subprocess.Popen[bytes] | None = None
         if self._user:
             shutil.chown(folder, self._user)
+        if encrypted:
+            self.give(encrypted.files)
 
     @property
     def url(self) -> str:
         """For clients."""
         return f"postgresql://{USER}:{PASSWORD_IN_URL}@127.0.0.1:{self.port}/postgres"
+
+    def give(self, files: Mapping[str, str]) -> None:
+        """Copy files into the folder, under these names, for the server alone to read."""
+        for name, source in files.items():
+            copy = self._folder / name
+            shutil.copy(source, copy)
+            copy.chmod(0o600)
+            if self._user:
+                shutil.chown(copy, self._user)
+
+    async def reload(self) -> None:
+        """Have it read its files again, which it does a moment later."""
+        connection = await asyncpg.connect(self.url, ssl=self._probe)
+        try:
+            await connection.execute("select pg_reload_conf()")
+        finally:
+            await connection.close()
+
+    @property
+    def _probe(self) -> ssl.SSLContext | None:
+        return self._encrypted.probe if self._encrypted else None
 
     def freeze(self) -> None:
         """Its processes stop answering; connections stay open."""
@@ -68,6 +106,8 @@ class PostgresServer:
             "max_wal_size": "2GB",
             "fsync": "on" if self._sync else "off",
         }
+        if self._encrypted:
+            options |= {name: text.format(folder=self._folder) for name, text in self._encrypted.options.items()}
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "postgres.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -135,7 +175,7 @@ class PostgresServer:
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             with contextlib.suppress(OSError, asyncpg.PostgresError):
-                asyncio.run(_ask(self.url))
+                asyncio.run(_ask(self.url, self._probe))
                 return
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -143,20 +183,25 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def running_postgres(*, sync: bool = False) -> Iterator[PostgresServer]:
+def running_postgres(*, sync: bool = False, encrypted: Encrypted | None = None) -> Iterator[PostgresServer]:
     """A server for the time of some tests."""
     # Not pytest's own folder: the unprivileged user may not enter that.
     with tempfile.TemporaryDirectory(prefix="iot-postgres-", ignore_cleanup_errors=True) as folder:
-        server = PostgresServer(Path(folder), sync=sync)
+        server = PostgresServer(Path(folder), sync=sync, encrypted=encrypted)
         try:
             yield server.start()
         finally:
             server.stop()
 
 
-async def _ask(url: str) -> None:
-    connection = await asyncpg.connect(url, timeout=2)
+async def _ask(url: str, probe: ssl.SSLContext | None) -> None:
+    connection = await asyncpg.connect(url, timeout=2, ssl=probe)
     await connection.close()
+
+
+def debian_binaries() -> Path | None:
+    """Of Debian's newest Postgres, where it is installed: the embedded one is built without TLS."""
+    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 
 
 def _binaries(folder: Path) -> Path:

@@ -16,10 +16,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
+from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from iot_system.commands.installation import OURS, make_folder
 from iot_system.commands.processes import descendants
 
-from tests.harness.nats import NatsServer, free_port
+from tests.harness.nats import PASSWORD, NatsServer, free_port
 from tests.harness.postgres import PostgresServer, running_postgres
 from tests.harness.waiting import wait_until
 
@@ -120,7 +121,9 @@ class Plant:
             "IOT_ADMIN_TOKEN": self.admin_token,
         }
         port = free_port()
-        self.actors = Program("actor-system", folder, self._environment | {"ACTOR_SYSTEM_PORT": str(port)}, port)
+        self.actors = Program(
+            "actor-system", folder, self._environment | _user(ACTOR_SYSTEM) | {"ACTOR_SYSTEM_PORT": str(port)}, port
+        )
         self.mqtt_ports = [free_port() for _ in range(PODS)]
         self.pods = [self._pod(folder, mqtt_port) for mqtt_port in self.mqtt_ports]
 
@@ -169,7 +172,7 @@ class Plant:
     def _pod(self, folder: Path, mqtt_port: int) -> Program:
         port = free_port()
         ports = {"IOT_HTTP_PORT": str(port), "IOT_MQTT_PORT": str(mqtt_port)}
-        return Program("api", folder, self._environment | ports, port)
+        return Program("api", folder, self._environment | _user(API) | ports, port)
 
 
 @contextlib.contextmanager
@@ -213,3 +216,7 @@ def _sockets_to(port: int) -> set[str]:
     """Open connections of this machine to a port of loopback, named as a process's file descriptors name them."""
     rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
     return {f"socket:[{row[9]}]" for row in rows if row[3] == "01" and row[2] == f"0100007F:{port:04X}"}
+
+
+def _user(service: str) -> dict[str, str]:
+    return {"NATS_USER": service, "NATS_PASSWORD": PASSWORD}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 from iot_system.adapters.http.server import HttpServer
+from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from iot_system.ports.gateway import Gateway
 from iot_system.services.api import Api
 from iot_system.services.hosting import RunningShard, start_shard
-from iot_system.settings import ApiSettings, BrokerSettings, JwtSettings, ListenSettings, ShardSettings, StreamSettings
+from iot_system.settings import ApiSettings, JwtSettings, ListenSettings, ShardSettings, StreamSettings
 
 from tests.harness.nats import NatsServer, running_nats
 
@@ -21,11 +24,15 @@ STOP_S = 5.0
 
 
 class Pod:
-    """An API pod: REST on ``url``, MQTT on ``mqtt_port``. ``admin`` sends the administrator's token."""
+    """An API pod: REST on ``url``, MQTT on ``mqtt_port``. ``admin`` sends the administrator's token.
 
-    def __init__(self, api: Api, http: HttpServer) -> None:
+    ``trust`` is what its clients by HTTPS trust.
+    """
+
+    def __init__(self, api: Api, http: HttpServer, trust: ssl.SSLContext | None) -> None:
         self._api = api
-        self.url = f"http://127.0.0.1:{http.port}"
+        self._trust = trust
+        self.url = f"https://localhost:{http.port}" if trust else f"http://127.0.0.1:{http.port}"
         self.admin = self.client(ADMIN_TOKEN)
         self.clients = [self.admin]
 
@@ -35,15 +42,21 @@ class Pod:
         return self._api._mqtt.port
 
     @property
+    def mqtt_tls_port(self) -> int:
+        assert self._api._mqtt is not None
+        return self._api._mqtt.tls_port
+
+    @property
     def gateway(self) -> Gateway:
         """What stands behind both doors."""
         assert self._api._gateway is not None
         return self._api._gateway
 
-    def client(self, token: str | None) -> httpx.AsyncClient:
-        """A client with ``token``; the caller closes it."""
+    def client(self, token: str | None, *, shows: ssl.SSLContext | None = None) -> httpx.AsyncClient:
+        """A client with ``token``, and with the certificate of ``shows``; the caller closes it."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30)
+        verify = shows or self._trust or True
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, verify=verify, trust_env=False)
 
     async def token_of(self, device: str) -> str:
         """A new token of a registered device."""
@@ -72,33 +85,42 @@ class System:
 
 
 @asynccontextmanager
-async def running_system(folder: Path, *, pods: int = 1, jwt: JwtSettings | None = None) -> AsyncIterator[System]:
-    """Start everything in ``folder``, and stop it."""
+async def running_system(
+    folder: Path,
+    *,
+    pods: int = 1,
+    jwt: JwtSettings | None = None,
+    tls: Mapping[str, Any] | None = None,
+    trust: ssl.SSLContext | None = None,
+) -> AsyncIterator[System]:
+    """Start everything in ``folder``, and stop it. ``tls`` are further fields of the API's settings."""
     stream = StreamSettings(partitions=PARTITIONS)
     async with AsyncExitStack() as opened:
         nats = await opened.enter_async_context(running_nats(folder))
-        broker = BrokerSettings(urls=nats.url)
         database = f"sqlite:///{folder / 'iot.db'}"
-        shard = await start_shard(ShardSettings(broker=broker, stream=stream, database_url=database), "shard", "node")
+        shard = await start_shard(
+            ShardSettings(broker=nats.settings(ACTOR_SYSTEM), stream=stream, database_url=database), "shard", "node"
+        )
         opened.push_async_callback(shard.stop)
         await shard.claim(range(PARTITIONS))
         settings = ApiSettings(
-            broker=broker,
+            broker=nats.settings(API),
             stream=stream,
             listen=ListenSettings(host="127.0.0.1", http_port=0, mqtt_port=0),
             admin_token=ADMIN_TOKEN,
             jwt=jwt or JwtSettings(),
+            **(tls or {}),
         )
-        started = [await opened.enter_async_context(_running_pod(settings)) for _ in range(pods)]
+        started = [await opened.enter_async_context(_running_pod(settings, trust)) for _ in range(pods)]
         yield System(nats, shard, started)
 
 
 @asynccontextmanager
-async def _running_pod(settings: ApiSettings) -> AsyncIterator[Pod]:
+async def _running_pod(settings: ApiSettings, trust: ssl.SSLContext | None) -> AsyncIterator[Pod]:
     api = Api(settings)
-    http = HttpServer(api.app, "127.0.0.1", 0, websockets=api.websockets)
+    http = HttpServer(api.app, "127.0.0.1", 0, websockets=api.websockets, tls=api.http_tls)
     await http.start()
-    pod = Pod(api, http)
+    pod = Pod(api, http, trust)
     try:
         await api.start()
         yield pod

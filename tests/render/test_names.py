@@ -15,7 +15,14 @@ CONTRACT = {
     "HorizontalPodAutoscaler": {"api", "actor-system"},
     "ConfigMap": {"api-config", "actor-system-config", "nats-config", "postgres-config"},
 }
-SECRETS = {"database-credentials", "api-credentials", "nats-credentials", "ray-credentials"}
+SECRETS = {
+    "database-credentials",
+    "api-credentials",
+    "nats-credentials",
+    "nats-api-credentials",
+    "nats-actor-system-credentials",
+    "ray-credentials",
+}
 
 
 def names(installation: Installation, kind: str) -> set[str]:

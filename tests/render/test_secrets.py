@@ -11,6 +11,8 @@ GIVEN_KEYS = {
     "my-database": {"url", "username", "password"},
     "my-api": {"admin-token"},
     "my-nats": {"username", "password"},
+    "my-nats-api": {"password"},
+    "my-nats-actors": {"password"},
     "my-ray": {"token"},
 }
 

@@ -105,6 +105,77 @@ def test_keys_come_from_a_file_or_by_http(jwks: str) -> None:
     assert "secret" not in str(refused.value)
 
 
+PAIR = {"CERTIFICATE": "/tls/tls.crt", "KEY": "/tls/tls.key"}
+
+
+def with_prefix(prefix: str, **more: str) -> dict[str, str]:
+    return {f"{prefix}_{name}": value for name, value in (PAIR | more).items()}
+
+
+def test_tls_of_each_connection_is_read() -> None:
+    api = read_settings(
+        ApiSettings,
+        {"NATS_URL": "tls://a:1", "IOT_DEVICE_CA": "/ca", "IOT_DEVICE_CERTIFICATES_REVOKED": "/revoked"}
+        | with_prefix("NATS_TLS", CA="/ca")
+        | with_prefix("IOT_HTTP_TLS", CLIENT_CERTIFICATES="optional")
+        | with_prefix("IOT_MQTT_TLS", CLIENT_CERTIFICATES="required", PORT="8884")
+        | {"IOT_MQTT_PLAIN": "off"},
+    )
+    assert (api.broker.tls.ca, api.broker.tls.certificate, api.broker.tls.key) == ("/ca", *PAIR.values())
+    assert (api.http_tls.certificate, api.http_tls.key, api.http_tls.client_certificates) == (
+        *PAIR.values(),
+        "optional",
+    )
+    assert (api.mqtt_tls.certificate, api.mqtt_tls.key, api.mqtt_tls.client_certificates) == (
+        *PAIR.values(),
+        "required",
+    )
+    assert (api.mqtt_tls.port, api.mqtt_tls.plain) == (8884, "off")
+    assert (api.devices.ca, api.devices.revoked) == ("/ca", "/revoked")
+    actors = read_settings(ActorSystemSettings, MEMORY | with_prefix("DATABASE_TLS", CA="/ca"))
+    tls = actors.shard.database_tls
+    assert (tls.ca, tls.certificate, tls.key) == ("/ca", *PAIR.values())
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        (
+            {"NATS_URL": "tls://a:1", "NATS_TLS_KEY": "/k"},
+            "NATS_TLS_CERTIFICATE and NATS_TLS_KEY belong together: set both, or none",
+        ),
+        (
+            {"NATS_TLS_CA": "/ca"},
+            "NATS_TLS_… is set, and NATS_URL is 'nats://127.0.0.1:4222': encrypted servers are tls://…",
+        ),
+        (
+            {"NATS_URL": "nats://a:1,tls://b:1"},
+            "NATS_URL is 'nats://a:1,tls://b:1'; all of its servers are nats://, or all are tls://",
+        ),
+        (
+            {"IOT_MQTT_TLS_CLIENT_CERTIFICATES": "required"},
+            "IOT_MQTT_TLS_CLIENT_CERTIFICATES is 'required' without IOT_MQTT_TLS_CERTIFICATE: only TLS carries them",
+        ),
+        (
+            with_prefix("IOT_HTTP_TLS", CLIENT_CERTIFICATES="optional"),
+            "client certificates are asked for, and IOT_DEVICE_CA does not say who signs them",
+        ),
+        (
+            {"IOT_MQTT_PLAIN": "off"},
+            "IOT_MQTT_PLAIN is off without IOT_MQTT_TLS_CERTIFICATE: nobody could speak MQTT",
+        ),
+    ],
+)
+def test_half_of_tls_stops_the_start(environ: dict[str, str], sentence: str) -> None:
+    with pytest.raises(InvalidSetting) as refused:
+        read_settings(ApiSettings, environ)
+    assert str(refused.value) == sentence
+
+
+def test_a_certificate_for_the_database_needs_its_ca() -> None:
+    assert refusal(**with_prefix("DATABASE_TLS")).startswith("DATABASE_TLS_CERTIFICATE needs DATABASE_TLS_CA")
+
+
 def test_the_process_s_own_environment_is_the_default() -> None:
     with mock.patch.dict(os.environ, {"IOT_HTTP_PORT": "1234"}):
         assert read_settings(ApiSettings).listen.http_port == 1234
@@ -116,7 +187,7 @@ def test_an_empty_variable_is_the_default() -> None:
 
 
 def test_a_broker_may_have_names_addresses_and_tls() -> None:
-    urls = "nats://nats-0.nats-headless:4222,tls://10.0.0.7:4223,nats://[::1]:4224"
+    urls = "tls://nats-0.nats-headless:4222,tls://10.0.0.7:4223,tls://[::1]:4224"
     assert read_settings(ApiSettings, {"NATS_URL": urls}).broker.urls == urls
 
 

@@ -19,7 +19,7 @@ from iot_system.commands.parser import Parser
 from iot_system.errors import InvalidSetting
 
 if TYPE_CHECKING:
-    from iot_system.adapters.http.server import ASGIApp, WebSocketFactory
+    from iot_system.adapters.http.server import ASGIApp, HttpTls, WebSocketFactory
     from iot_system.services.runner import Service
     from iot_system.settings import ProcessSettings
 
@@ -35,7 +35,7 @@ def _api(arguments: Sequence[str]) -> int:
     set_up_logs(settings.process.log_level, service="api")
     api = Api(settings)
     host, port = settings.listen.host, settings.listen.http_port
-    return _run(api, api.app, host, port, settings.process, api.websockets)
+    return _run(api, api.app, host, port, settings.process, api.websockets, api.http_tls)
 
 
 def _actor_system(arguments: Sequence[str]) -> int:
@@ -85,7 +85,8 @@ def _migrate(arguments: Sequence[str]) -> int:
         sys.stdout.write("nothing to migrate: DATABASE_URL is sqlite:///:memory:, which begins empty in each process\n")
         return 0
     # The log says what is missing; nobody else asks.
-    asyncio.run(wait_for(lambda: migrate_store(settings.shard.database_url), missing=lambda _: None))
+    shard = settings.shard
+    asyncio.run(wait_for(lambda: migrate_store(shard.database_url, shard.database_tls), missing=lambda _: None))
     return 0
 
 
@@ -171,13 +172,15 @@ def _run(
     port: int,
     process: ProcessSettings,
     websockets: Mapping[str, WebSocketFactory] | None = None,
+    tls: HttpTls | None = None,
 ) -> int:
     import uvloop
 
     from iot_system.services.runner import run
 
     timeout_s = process.requests_timeout_s
-    serving = run(service, app, host=host, port=port, requests_timeout_s=timeout_s, websockets=websockets or {})
+    websockets = websockets or {}
+    serving = run(service, app, host=host, port=port, requests_timeout_s=timeout_s, websockets=websockets, tls=tls)
     return uvloop.run(serving)
 
 

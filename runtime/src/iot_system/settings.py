@@ -17,6 +17,8 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Partitions = Annotated[int, Meta(ge=1, le=PARTITION_LIMIT)]
 LogLevel = Literal["debug", "info", "warning", "error"]
+ClientCertificates = Literal["off", "optional", "required"]
+"""What a TLS port wants of its clients: not asked for, good where it is shown, or nobody without one."""
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -55,12 +57,61 @@ def _check_jwks(text: str) -> None:
         raise InvalidSetting(f"IOT_JWT_JWKS is {text!r}; it is a file, or an address with http:// or https://")
 
 
+def _check_clients(prefix: str, certificate: str | None, clients: ClientCertificates) -> None:
+    if clients != "off" and certificate is None:
+        raise InvalidSetting(
+            f"{prefix}_CLIENT_CERTIFICATES is {clients!r} without {prefix}_CERTIFICATE: only TLS carries them"
+        )
+
+
+def _check_pair(prefix: str, certificate: str | None, key: str | None) -> None:
+    if (certificate is None) != (key is None):
+        raise InvalidSetting(f"{prefix}_CERTIFICATE and {prefix}_KEY belong together: set both, or none")
+
+
+class BrokerTlsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Files (PEM) of TLS with NATS: who signed its certificate, and what this service shows of itself."""
+
+    ca: Annotated[str | None, _env("NATS_TLS_CA")] = None
+    certificate: Annotated[str | None, _env("NATS_TLS_CERTIFICATE")] = None
+    key: Annotated[str | None, _env("NATS_TLS_KEY")] = None
+
+    def __post_init__(self) -> None:
+        _check_pair("NATS_TLS", self.certificate, self.key)
+
+
 class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach NATS; ``urls`` are separated by commas. Secrets never stand in ``urls``."""
 
     urls: Annotated[str, _env("NATS_URL", check=_check_broker)] = "nats://127.0.0.1:4222"
     user: Annotated[str | None, _env("NATS_USER")] = None
     password: Annotated[str | None, _env("NATS_PASSWORD")] = None
+    tls: BrokerTlsSettings = BrokerTlsSettings()
+
+    def __post_init__(self) -> None:
+        schemes = {url.partition("://")[0] for url in self.urls.split(",")}
+        if len(schemes) > 1:
+            raise InvalidSetting(f"NATS_URL is {self.urls!r}; all of its servers are nats://, or all are tls://")
+        if self.tls != BrokerTlsSettings() and not self.is_encrypted:
+            raise InvalidSetting(f"NATS_TLS_… is set, and NATS_URL is {self.urls!r}: encrypted servers are tls://…")
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether nothing may be said to a server that offers no TLS."""
+        return self.urls.startswith("tls://")
+
+
+class DatabaseTlsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Files (PEM) of TLS with Postgres: with ``ca`` its certificate and name are verified, or nothing is sent."""
+
+    ca: Annotated[str | None, _env("DATABASE_TLS_CA")] = None
+    certificate: Annotated[str | None, _env("DATABASE_TLS_CERTIFICATE")] = None
+    key: Annotated[str | None, _env("DATABASE_TLS_KEY")] = None
+
+    def __post_init__(self) -> None:
+        _check_pair("DATABASE_TLS", self.certificate, self.key)
+        if self.certificate is not None and self.ca is None:
+            raise InvalidSetting("DATABASE_TLS_CERTIFICATE needs DATABASE_TLS_CA: who signed the server's certificate")
 
 
 class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +129,41 @@ class ListenSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: Annotated[str, _env("IOT_LISTEN_HOST")] = "0.0.0.0"  # noqa: S104 - a pod serves its whole network
     http_port: Annotated[Port, _env("IOT_HTTP_PORT")] = 8000
     mqtt_port: Annotated[Port, _env("IOT_MQTT_PORT")] = 1883
+
+
+class HttpTlsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Files (PEM) of the REST interface's own certificate; with them its port speaks TLS alone."""
+
+    certificate: Annotated[str | None, _env("IOT_HTTP_TLS_CERTIFICATE")] = None
+    key: Annotated[str | None, _env("IOT_HTTP_TLS_KEY")] = None
+    client_certificates: Annotated[ClientCertificates, _env("IOT_HTTP_TLS_CLIENT_CERTIFICATES")] = "off"
+
+    def __post_init__(self) -> None:
+        _check_pair("IOT_HTTP_TLS", self.certificate, self.key)
+        _check_clients("IOT_HTTP_TLS", self.certificate, self.client_certificates)
+
+
+class MqttTlsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Files (PEM) of MQTT's own certificate, which ``port`` serves beside the plain one; ``plain`` off closes that."""
+
+    port: Annotated[Port, _env("IOT_MQTT_TLS_PORT")] = 8883
+    certificate: Annotated[str | None, _env("IOT_MQTT_TLS_CERTIFICATE")] = None
+    key: Annotated[str | None, _env("IOT_MQTT_TLS_KEY")] = None
+    client_certificates: Annotated[ClientCertificates, _env("IOT_MQTT_TLS_CLIENT_CERTIFICATES")] = "off"
+    plain: Annotated[Literal["on", "off"], _env("IOT_MQTT_PLAIN")] = "on"
+
+    def __post_init__(self) -> None:
+        _check_pair("IOT_MQTT_TLS", self.certificate, self.key)
+        _check_clients("IOT_MQTT_TLS", self.certificate, self.client_certificates)
+        if self.plain == "off" and self.certificate is None:
+            raise InvalidSetting("IOT_MQTT_PLAIN is off without IOT_MQTT_TLS_CERTIFICATE: nobody could speak MQTT")
+
+
+class DeviceCertificateSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``ca`` (PEM) signs the certificates that clients show; ``revoked`` lists the serial numbers of those not good."""
+
+    ca: Annotated[str | None, _env("IOT_DEVICE_CA")] = None
+    revoked: Annotated[str | None, _env("IOT_DEVICE_CERTIFICATES_REVOKED")] = None
 
 
 class JwtSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,8 +199,16 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     stream: StreamSettings = StreamSettings()
     listen: ListenSettings = ListenSettings()
     process: ProcessSettings = ProcessSettings()
+    http_tls: HttpTlsSettings = HttpTlsSettings()
+    mqtt_tls: MqttTlsSettings = MqttTlsSettings()
+    devices: DeviceCertificateSettings = DeviceCertificateSettings()
     admin_token: Annotated[str | None, _env("IOT_ADMIN_TOKEN")] = None
     jwt: JwtSettings = JwtSettings()
+
+    def __post_init__(self) -> None:
+        wanted = {self.http_tls.client_certificates, self.mqtt_tls.client_certificates} != {"off"}
+        if wanted and self.devices.ca is None:
+            raise InvalidSetting("client certificates are asked for, and IOT_DEVICE_CA does not say who signs them")
 
 
 class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +219,7 @@ class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: Annotated[
         str, _env("DATABASE_URL", missing="give postgresql://…, sqlite:///FILE, or sqlite:///:memory: to keep nothing")
     ]
+    database_tls: DatabaseTlsSettings = DatabaseTlsSettings()
     passivate_after_s: Annotated[Seconds, _env("IOT_PASSIVATE_AFTER_S")] = 300.0
     handler_timeout_s: Annotated[float, Meta(gt=0, le=10), _env("IOT_HANDLER_TIMEOUT_S")] = 1.0
     retention_days: Annotated[int, Meta(ge=0, le=36_500), _env("IOT_HISTORY_RETENTION_DAYS")] = 0

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from iot_system.adapters.nats.broker import NatsBroker
 from iot_system.adapters.nats.connection import connect
+from iot_system.adapters.nats.permissions import API
 from iot_system.ports.clock import SystemClock
-from iot_system.settings import BrokerSettings
 
 from tests.contract.broker.pods import Pods, pods_on
 from tests.harness.nats import NatsServer, running_nats
@@ -21,7 +21,7 @@ async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
 
 @pytest.fixture
 async def broker(server: NatsServer) -> AsyncIterator[NatsBroker]:
-    client = await connect(BrokerSettings(urls=server.url), name="test")
+    client = await connect(server.settings(API), name="test")
     broker = NatsBroker(client, SystemClock(), replicas=1)
     await broker.start()
     yield broker

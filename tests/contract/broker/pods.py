@@ -14,10 +14,11 @@ from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.session import Delivery
 from iot_system.adapters.nats.broker import NatsBroker
 from iot_system.adapters.nats.connection import Client, connect
+from iot_system.adapters.nats.permissions import API
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.ports.broker import NEVER_EXPIRES, Message, Subscription, Will
 from iot_system.ports.clock import SystemClock
-from iot_system.settings import BrokerSettings
+from nats.js import JetStreamContext
 
 from tests.harness.nats import NatsServer
 
@@ -181,12 +182,13 @@ class Pods:
 
     def __init__(self, server: NatsServer) -> None:
         self._server = server
+        self._administrator: Client | None = None
         self._stack = contextlib.AsyncExitStack()
         self._crashed: set[str] = set()
 
     async def start(self, name: str, limits: MqttLimits | None = None, *, answers: bool = True) -> Pod:
         """One that does not answer leaves the requests of the others alone."""
-        client = await connect(BrokerSettings(urls=self._server.url), name=name)
+        client = await connect(self._server.settings(API), name=name)
         self._stack.push_async_callback(client.close)
         pod = Pod(name, client, limits or MqttLimits())
         await pod.backend.start()
@@ -195,6 +197,13 @@ class Pods:
         await pod.requests.alive(name)
         self._stack.push_async_callback(self.stop, pod)
         return pod
+
+    async def administrator(self) -> JetStreamContext:
+        """Streams, as somebody who may do everything with them."""
+        if self._administrator is None:
+            self._administrator = await connect(self._server.settings(), name="administrator")
+            self._stack.push_async_callback(self._administrator.close)
+        return self._administrator.jetstream()
 
     async def crash(self, pod: Pod) -> None:
         """End it without a word to the others: nothing of it reaches the broker any more."""

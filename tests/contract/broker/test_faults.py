@@ -57,7 +57,7 @@ async def test_a_log_that_was_lost_is_made_anew_and_goes_on_behind_the_old_one(p
     await offline.get(b"1")
     offline.leave()
     before = await pod.backend.messages.last()
-    await pod.client.jetstream().delete_stream(MESSAGES)
+    await (await pods.administrator()).delete_stream(MESSAGES)
     outcomes = await pod.router.publish(client.member, [Message("app/a", b"lost", 1)])
     assert isinstance(outcomes[0], IotError)
     pod.clock.ahead_s += 6
@@ -75,7 +75,7 @@ async def test_a_log_that_lost_its_end_goes_on_from_there(pods: Pods) -> None:
     await client.subscribe(Subscription("app/a", 1))
     await client.publish(Message("app/a", b"1", 1), Message("app/a", b"2", 1))
     await client.get(b"1", b"2")
-    jetstream = pod.client.jetstream()
+    jetstream = await pods.administrator()
     config = (await jetstream.stream_info(MESSAGES)).config
     await jetstream.delete_stream(MESSAGES)
     await jetstream.add_stream(config, first_seq=1)

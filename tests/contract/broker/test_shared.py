@@ -12,7 +12,7 @@ from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.nats.broker.streams import MESSAGES
 from iot_system.ports.broker import GROUP_LIMIT, Message, Subscription, group_key
 
-from tests.contract.broker.pods import DEADLINE_S, Pod, PodClient, Pods
+from tests.contract.broker.pods import DEADLINE_S, PodClient, Pods
 
 SHARED = Subscription("app/#", 1, group="g")
 
@@ -35,9 +35,10 @@ async def until_total(clients: list[PodClient], count: int) -> list[int]:
     return sorted(int(payload) for one in clients for payload in one.payloads())
 
 
-async def groups(pod: Pod) -> set[str]:
+async def groups(pods: Pods) -> set[str]:
     """The shared subscriptions that the broker keeps."""
-    return {one.name for one in await pod.client.jetstream().consumers_info(MESSAGES)}
+    administrator = await pods.administrator()
+    return {one.name for one in await administrator.consumers_info(MESSAGES)}
 
 
 async def test_each_message_goes_to_exactly_one_member_over_all_pods(pods: Pods) -> None:
@@ -87,7 +88,7 @@ async def test_a_group_without_any_member_left_is_forgotten(pods: Pods) -> None:
     client.leave()
     assert await other.router.unsubscribe(last.member, ["$share/g/app/#"]) == [True]
     async with asyncio.timeout(DEADLINE_S):
-        while group_key("g", "app/#") in await groups(other):
+        while group_key("g", "app/#") in await groups(pods):
             pass
     await publisher.publish(*numbered(1))
     await last.subscribe(SHARED)

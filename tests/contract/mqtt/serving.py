@@ -22,13 +22,13 @@ from iot_system.adapters.mqtt.protocol import MqttProtocol
 from iot_system.adapters.mqtt.server import MqttServer
 from iot_system.adapters.nats.broker import NatsBroker
 from iot_system.adapters.nats.connection import connect, disconnect
+from iot_system.adapters.nats.permissions import API
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Device
 from iot_system.domain.signals import Connected, Disconnected, Signal
 from iot_system.ports.clock import SystemClock
 from iot_system.ports.gateway import Principal
-from iot_system.settings import BrokerSettings
 
 from tests.harness.nats import NatsServer
 from tests.unit.http.memory_gateway import ADMIN_TOKEN, MemoryGateway
@@ -207,7 +207,7 @@ async def serving(limits: MqttLimits | None = None, *, before: Served | None = N
         tokens, gateway.tokens = before.tokens, before.gateway.tokens
     gateway.name = f"pod-{next(_numbers)}"
     limits = limits or MqttLimits()
-    nats = await connect(BrokerSettings(urls=_broker().url), name=gateway.name)
+    nats = await connect(_broker().settings(API), name=gateway.name)
     backend = NatsBroker(nats, SystemClock(), replicas=1)
     await backend.start()
     broker = Broker(gateway.name, backend, NatsRequests(nats), SystemClock(), limits)

@@ -10,12 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 from iot_system.adapters.http.server import HttpServer
+from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from iot_system.services.actor_system import ActorSystem
 from iot_system.services.api import Api
 from iot_system.settings import (
     ActorSystemSettings,
     ApiSettings,
-    BrokerSettings,
     ListenSettings,
     ProcessSettings,
     ShardSettings,
@@ -42,7 +42,7 @@ async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
 def api_of(server: NatsServer) -> Api:
     return Api(
         ApiSettings(
-            broker=BrokerSettings(urls=server.url),
+            broker=server.settings(API),
             stream=STREAM,
             listen=ListenSettings(host="127.0.0.1", http_port=0, mqtt_port=0),
             admin_token=TOKEN,
@@ -54,7 +54,7 @@ def actor_system_of(server: NatsServer, database: Path) -> ActorSystem:
     return ActorSystem(
         ActorSystemSettings(
             shard=ShardSettings(
-                broker=BrokerSettings(urls=server.url), stream=STREAM, database_url=f"sqlite:///{database}"
+                broker=server.settings(ACTOR_SYSTEM), stream=STREAM, database_url=f"sqlite:///{database}"
             ),
             process=ProcessSettings(drain_timeout_s=10.0),
             placement="local",

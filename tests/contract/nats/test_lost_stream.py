@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from iot_system.adapters.nats.connection import connect
 from iot_system.adapters.nats.events import EVENTS, READINGS, NatsLog
+from iot_system.adapters.nats.permissions import ACTOR_SYSTEM
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.adapters.nats.stream import STREAM, NatsStream
 from iot_system.adapters.sqlite.store import SqliteStore
@@ -20,7 +21,7 @@ from iot_system.ports.clock import SystemClock
 from iot_system.ports.gateway import Principal
 from iot_system.services.gateway import ActorGateway
 from iot_system.services.hosting import RunningShard, start_shard
-from iot_system.settings import BrokerSettings, ShardSettings, StreamSettings
+from iot_system.settings import ShardSettings, StreamSettings
 
 from tests.harness.nats import NatsServer, running_nats
 from tests.harness.waiting import until
@@ -37,7 +38,7 @@ class Installation:
         self.server = server
         self.folder = folder
         self.settings = ShardSettings(
-            broker=BrokerSettings(urls=server.url),
+            broker=server.settings(ACTOR_SYSTEM),
             stream=SETTINGS,
             database_url=f"sqlite:///{folder / 'iot.db'}",
             passivate_after_s=1.0,  # housekeeping as often: what is applied is trimmed soon
@@ -63,7 +64,7 @@ async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
         one = Installation(server, tmp_path)
         one.shard = await start_shard(one.settings, "shard", "node")
         await one.shard.claim(range(SETTINGS.partitions))
-        client = await connect(one.settings.broker, name="test")
+        client = await connect(server.settings(), name="test")
         one.stream = NatsStream(client, SETTINGS)
         one.gateway = ActorGateway(
             one.stream,

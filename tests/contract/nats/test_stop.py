@@ -12,11 +12,11 @@ import pytest
 from iot_system.adapters.http.server import HttpServer
 from iot_system.adapters.mqtt.encoding import encode
 from iot_system.adapters.mqtt.packets import Connect, Publish
+from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from iot_system.services.api import Api
 from iot_system.services.hosting import start_shard
 from iot_system.settings import (
     ApiSettings,
-    BrokerSettings,
     ListenSettings,
     ProcessSettings,
     ShardSettings,
@@ -38,12 +38,15 @@ async def test_an_api_stops_in_time_while_the_broker_is_away_and_work_waits_for_
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with running_nats(tmp_path) as server:
-        broker = BrokerSettings(urls=server.url)
         database_url = f"sqlite:///{tmp_path / 'iot.db'}"
-        shard = await start_shard(ShardSettings(broker=broker, stream=STREAM, database_url=database_url), "a", "node")
+        shard = await start_shard(
+            ShardSettings(broker=server.settings(ACTOR_SYSTEM), stream=STREAM, database_url=database_url), "a", "node"
+        )
         await shard.claim(range(STREAM.partitions))
         listen = ListenSettings(host="127.0.0.1", http_port=0, mqtt_port=0)
-        api = Api(ApiSettings(broker=broker, stream=STREAM, listen=listen, process=PROCESS, admin_token=TOKEN))
+        api = Api(
+            ApiSettings(broker=server.settings(API), stream=STREAM, listen=listen, process=PROCESS, admin_token=TOKEN)
+        )
         await asyncio.wait_for(api.start(), DEADLINE_S)
         http = HttpServer(api.app, "127.0.0.1", 0)
         await http.start()

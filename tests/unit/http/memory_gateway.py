@@ -8,6 +8,7 @@ from typing import Any, TypeGuard
 
 import msgspec
 from iot_system.domain.access import Scope
+from iot_system.domain.certificates import ClientCertificate
 from iot_system.domain.deliveries import Delivery
 from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.ids import partition_of
@@ -77,7 +78,14 @@ class MemoryGateway:
     def now_us(self) -> int:
         return self._clock.now_us()
 
-    async def authenticate(self, token: str, *, device: str | None = None, client: str = "") -> Principal:
+    async def authenticate(
+        self,
+        token: str,
+        *,
+        device: str | None = None,
+        client: str = "",
+        certificate: ClientCertificate | None = None,
+    ) -> Principal:
         if token == ADMIN_TOKEN and device is None:
             return Principal("admin", "admin")
         if device is None and token in self.principals:
@@ -86,6 +94,11 @@ class MemoryGateway:
         if owner is None or device not in (None, owner):
             raise Unauthenticated("the token is not valid")
         return Principal("device", owner)
+
+    async def authenticate_certificate(self, certificate: ClientCertificate) -> Principal:
+        if certificate.device not in self.devices:
+            raise Unauthenticated("the device is not registered")
+        return Principal("device", certificate.device or "")
 
     async def registered(self, device: str) -> Device | None:
         self._fail()

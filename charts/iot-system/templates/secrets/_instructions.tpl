@@ -12,6 +12,11 @@ and {braces} in a value refer to another key of the same secret. Secrets given b
 {{- if not .nats.existingSecret -}}
 {{- $_ := set $secrets (include "common.secretName" (list $ "nats")) (dict "username" "iot" "password" $generated) -}}
 {{- end -}}
+{{- range $part := list "natsApi" "natsActorSystem" -}}
+{{- if not (index $.Values.global $part).existingSecret -}}
+{{- $_ := set $secrets (include "common.secretName" (list $ $part)) (dict "password" $generated) -}}
+{{- end -}}
+{{- end -}}
 {{- if not .ray.existingSecret -}}
 {{- $_ := set $secrets (include "common.secretName" (list $ "ray")) (dict "token" $generated) -}}
 {{- end -}}

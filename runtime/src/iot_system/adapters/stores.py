@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from iot_system.adapters.postgres import schema
-from iot_system.adapters.postgres.database import Database
+from iot_system.adapters.postgres.database import NO_TLS, Database
 from iot_system.adapters.postgres.store import PostgresStore
 from iot_system.adapters.sqlite.database import MEMORY
 from iot_system.adapters.sqlite.store import SqliteStore
 from iot_system.errors import InvalidSetting
 from iot_system.ports.store import Store
+from iot_system.settings import DatabaseTlsSettings
 
 _SQLITE = "sqlite:///"
 _POSTGRES = ("postgresql://", "postgres://")
 
 
-def open_store(url: str) -> Store:
-    """Return the store, not started yet. Raises `InvalidSetting` for a URL that names none."""
+def open_store(url: str, tls: DatabaseTlsSettings = NO_TLS) -> Store:
+    """Return the store, not started yet. Raises `InvalidSetting` for a URL that names none, and for bad files."""
     if url.startswith(_POSTGRES):
-        return PostgresStore(url)
+        return PostgresStore(url, tls)
     return SqliteStore(_path(url))
 
 
-async def migrate_store(url: str) -> None:
+async def migrate_store(url: str, tls: DatabaseTlsSettings = NO_TLS) -> None:
     """Bring the schema up to date, once. Raises `Unavailable` where the database does not answer.
 
     SQLite brings its own whenever it starts.
     """
     if url.startswith(_POSTGRES):
-        await schema.migrate(Database(url))
+        await schema.migrate(Database(url, tls))
     else:
         _path(url)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API, PERMISSIONS, permissions_file, variable_of
 from iot_system.commands.output import say
 from iot_system.commands.processes import Child, Children
 from iot_system.errors import InvalidInput, Unavailable
@@ -61,32 +62,43 @@ class Installation:
         """
         began_s = time.monotonic()
         broker_port, actor_port = free_port(), free_port()
-        user, password = "demo", secrets.token_urlsafe(24)
+        passwords = {service: secrets.token_urlsafe(24) for service in PERMISSIONS}
+        users = "".join(
+            f'{{user: "{service}", password: "{password}", permissions: ${variable_of(service)}}}\n'
+            for service, password in passwords.items()
+        )
+        (self.folder / "permissions.conf").write_text(permissions_file())
         config = self.folder / "nats.conf"
         config.touch(mode=0o600)
         config.write_text(
             f'listen: "{HOST}:{broker_port}"\nmax_payload: 8MB\n'
-            f'authorization {{ user: "{user}", password: "{password}" }}\n'
+            f"include permissions.conf\nauthorization {{ users: [\n{users}] }}\n"
             f'jetstream {{ store_dir: "{self.folder}", max_file_store: 4GB }}\n'
         )
         base = {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | {
             "TMPDIR": str(self.folder),
             "RAY_TMPDIR": str(self.folder),
             "NATS_URL": f"nats://{HOST}:{broker_port}",
-            "NATS_USER": user,
-            "NATS_PASSWORD": password,
             "IOT_LISTEN_HOST": HOST,
             "IOT_DRAIN_TIMEOUT_S": "2",
         }
         broker = self._children.start("nats-server", [nats_server(), "-c", config], base)
         actors = self._start_service(
             "actor-system",
-            base | {"DATABASE_URL": f"sqlite:///{self.folder}/iot.db", "ACTOR_SYSTEM_PORT": str(actor_port)},
+            base
+            | {
+                "NATS_USER": ACTOR_SYSTEM,
+                "NATS_PASSWORD": passwords[ACTOR_SYSTEM],
+                "DATABASE_URL": f"sqlite:///{self.folder}/iot.db",
+                "ACTOR_SYSTEM_PORT": str(actor_port),
+            },
         )
         api = self._start_service(
             "api",
             base
             | {
+                "NATS_USER": API,
+                "NATS_PASSWORD": passwords[API],
                 "IOT_ADMIN_TOKEN": self.admin_token,
                 "IOT_HTTP_PORT": str(self.http_port),
                 "IOT_MQTT_PORT": str(self.mqtt_port),

@@ -42,8 +42,9 @@ class Principal(msgspec.Struct, frozen=True):
     """Who is asking: a person or program with a role, or the device ``id`` for itself and those assigned to it.
 
     Several ``scopes`` widen: it is enough to be in one. None at all means everything. ``credential`` is the id of the
-    device's credential or of the API token that let it in, ``expires_us`` the end of that token (µs since 1970): what
-    stays open for long ends with them.
+    device's credential or of the API token that let it in, ``certificate`` the serial number of the client certificate
+    that did, or that came with the token, and ``expires_us`` the end of the first of them to expire (µs since 1970):
+    what stays open for long ends with them.
     """
 
     role: Role
@@ -51,6 +52,7 @@ class Principal(msgspec.Struct, frozen=True):
     scopes: tuple[Scope, ...] = ()
     credential: str | None = None
     expires_us: int | None = None
+    certificate: str | None = None
 
     @property
     def owner(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from iot_system.domain.access import Principal, Scope
+from iot_system.domain.certificates import ClientCertificate
 from iot_system.domain.deliveries import Delivery
 from iot_system.domain.history import Bucket, HistoryQuery, Reading, Stretch
 from iot_system.domain.ids import ME
@@ -84,12 +85,25 @@ class Gateway(Protocol):
         """The time that telemetry without a timestamp gets: unique and growing."""
         ...
 
-    async def authenticate(self, token: str, *, device: str | None = None, client: str = "") -> Principal:
+    async def authenticate(
+        self,
+        token: str,
+        *,
+        device: str | None = None,
+        client: str = "",
+        certificate: ClientCertificate | None = None,
+    ) -> Principal:
         """Whose token this is; with ``device``, it must be that device's. ``client`` is the address it came from.
+
+        A ``certificate`` that comes with it must be good too, and of the same device where the token is a device's.
 
         Raises `Unauthenticated`, `Forbidden` where the token is right and allows nothing, and `Overloaded` where this
         client has given too many wrong ones.
         """
+        ...
+
+    async def authenticate_certificate(self, certificate: ClientCertificate) -> Principal:
+        """The device that a client's certificate names: it needs no token. Raises `Unauthenticated`, `Forbidden`."""
         ...
 
     def watch(self, principal: Principal, on_revoked: Callable[[str], None]) -> Callable[[], None]:

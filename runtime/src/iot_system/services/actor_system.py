@@ -142,7 +142,7 @@ def why_not_serving(overview: Overview, node: str) -> str | None:
 
 async def check_dependencies(settings: ShardSettings) -> None:
     """Raises `Unavailable` with what is missing: the database, its schema, or the broker."""
-    store = open_store(settings.database_url)
+    store = open_store(settings.database_url, settings.database_tls)
     try:
         await store.start()
     finally:

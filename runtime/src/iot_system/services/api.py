@@ -11,30 +11,41 @@ import structlog
 
 from iot_system.adapters.http.app import ASGIApp, Receive, Scope, Send, create_app
 from iot_system.adapters.http.monitoring import create_monitoring_app
-from iot_system.adapters.http.server import WebSocketFactory
+from iot_system.adapters.http.server import HttpTls, WebSocketFactory
 from iot_system.adapters.jwt.verifier import jwt_verifier
 from iot_system.adapters.mqtt.broker import Broker
 from iot_system.adapters.mqtt.limits import MqttLimits
-from iot_system.adapters.mqtt.server import MqttServer
+from iot_system.adapters.mqtt.server import MqttServer, MqttTls
 from iot_system.adapters.mqtt.websocket import WebSocketProtocol, unavailable
 from iot_system.adapters.nats.broker import NatsBroker
 from iot_system.adapters.nats.connection import Client, connect, disconnect
 from iot_system.adapters.nats.events import EVENTS, READINGS, NatsLog
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.adapters.nats.stream import NatsStream
+from iot_system.adapters.tls.contexts import file_of, pair_of, server_contexts
+from iot_system.adapters.tls.revoked import RevokedFile
+from iot_system.ports.certificates import RevokedCertificates
 from iot_system.ports.clock import SystemClock
 from iot_system.services.gateway import ActorGateway
 from iot_system.services.waiting import wait_for
-from iot_system.settings import ApiSettings
+from iot_system.settings import ApiSettings, ClientCertificates
 
 log = structlog.get_logger()
 
 
 class Api:
-    """Implements `iot_system.ports.health.Health`; start returns when ready, stop drains."""
+    """Implements `iot_system.ports.health.Health`; start returns when ready, stop drains.
+
+    ``http_tls`` is what its application is to be served with. Raises `InvalidSetting` for files that cannot be used.
+    """
 
     def __init__(self, settings: ApiSettings) -> None:
         self._settings = settings
+        self.http_tls = http_tls(settings)
+        self._mqtt_tls = mqtt_tls(settings)
+        self._revoked: RevokedCertificates = (
+            RevokedFile(settings.devices.revoked) if settings.devices.revoked else frozenset()
+        )
         self._missing: str | None = "starting"
         self._client: Client | None = None
         self._gateway: ActorGateway | None = None
@@ -78,6 +89,7 @@ class Api:
             partitions=settings.stream.partitions,
             admin_token=settings.admin_token,
             jwt=jwt_verifier(settings.jwt, clock.monotonic_s),
+            revoked=self._revoked,
         )
         backend = NatsBroker(client, clock, replicas=settings.stream.replicas)
         await wait_for(backend.start, missing=self._say)
@@ -87,7 +99,10 @@ class Api:
         await gateway.start()
         self._app = create_app(gateway, self)
         listen = settings.listen
-        self._mqtt = MqttServer(gateway, self._broker.router, host=listen.host, port=listen.mqtt_port, limits=limits)
+        port = listen.mqtt_port if settings.mqtt_tls.plain == "on" else None
+        self._mqtt = MqttServer(
+            gateway, self._broker.router, host=listen.host, port=port, tls=self._mqtt_tls, limits=limits
+        )
         await self._mqtt.start()
         self._missing = None
 
@@ -119,3 +134,20 @@ class Api:
 
     def _say(self, missing: str) -> None:
         self._missing = missing
+
+
+def http_tls(settings: ApiSettings) -> HttpTls | None:
+    """None where REST has no certificate of its own. Raises `InvalidSetting`."""
+    tls, ca = settings.http_tls, file_of("IOT_DEVICE_CA", settings.devices.ca)
+    pair = pair_of("IOT_HTTP_TLS", tls.certificate, tls.key)
+    if pair is None:
+        return None
+    clients: ClientCertificates = "off" if tls.client_certificates == "off" else "optional"
+    return HttpTls(server_contexts(pair, ca, clients), requires_certificate=tls.client_certificates == "required")
+
+
+def mqtt_tls(settings: ApiSettings) -> MqttTls | None:
+    """None where MQTT has no certificate of its own. Raises `InvalidSetting`."""
+    tls, ca = settings.mqtt_tls, file_of("IOT_DEVICE_CA", settings.devices.ca)
+    pair = pair_of("IOT_MQTT_TLS", tls.certificate, tls.key)
+    return None if pair is None else MqttTls(tls.port, server_contexts(pair, ca, tls.client_certificates))

@@ -1,18 +1,22 @@
-"""Whose token it is: the first administrator's, a device's, an API token, or one that an identity provider signed."""
+"""Whose token it is: the first administrator's, a device's, an API token, or a JWT; and whose certificate."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import re
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
 from prometheus_client import Counter
 
 from iot_system.domain.access import BOOTSTRAP_ADMIN, Principal
+from iot_system.domain.certificates import ClientCertificate
 from iot_system.domain.ids import is_id
 from iot_system.errors import Forbidden, Overloaded, Unauthenticated
+from iot_system.ports.certificates import RevokedCertificates
 from iot_system.ports.clock import Clock
 from iot_system.ports.jwt import JwtVerifier
 from iot_system.services.api_tokens import ApiTokens
@@ -21,7 +25,7 @@ from iot_system.services.intake import DISABLED
 from iot_system.services.throttle import Throttle
 
 INVALID = "the token is not valid"
-REFUSED = Counter("iot_authentication_refused_total", "Tokens refused", ["why"])
+REFUSED = Counter("iot_authentication_refused_total", "Tokens and certificates refused", ["why"])
 _API_TOKEN = re.compile(r"api\.([0-9a-f]{16})\.[A-Za-z0-9_-]{43}", re.ASCII)
 _JWT_START = "eyJ"
 """Base64 of ``{"``."""
@@ -35,7 +39,7 @@ class _Claim(msgspec.Struct, frozen=True):
 
 
 class Authenticator:
-    """One call for all kinds of tokens. Secrets are compared by their hashes, in constant time."""
+    """One call for all kinds of tokens, one for certificates. Secrets are compared by hash, in constant time."""
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Authenticator:
         *,
         admin_token: str | None,
         jwt: JwtVerifier | None,
+        revoked: RevokedCertificates = frozenset(),
     ) -> None:
         self._directory = directory
         self._tokens = tokens
@@ -53,9 +58,44 @@ class Authenticator:
         self._clock = clock
         self._admin_sha256 = sha256_of(admin_token) if admin_token else None
         self._jwt = jwt
+        self._revoked = revoked
 
-    async def authenticate(self, token: str, *, device: str | None = None, client: str = "") -> Principal:
+    async def authenticate(
+        self,
+        token: str,
+        *,
+        device: str | None = None,
+        client: str = "",
+        certificate: ClientCertificate | None = None,
+    ) -> Principal:
         """See `iot_system.ports.gateway.Gateway.authenticate`."""
+        if certificate is not None:
+            with _counted():
+                self._check_certificate(certificate)
+        principal = await self._authenticate(token, device, client)
+        return principal if certificate is None else _with(principal, certificate)
+
+    async def authenticate_certificate(self, certificate: ClientCertificate) -> Principal:
+        """See `iot_system.ports.gateway.Gateway.authenticate_certificate`."""
+        with _counted():
+            self._check_certificate(certificate)
+            if certificate.device is None:
+                raise Unauthenticated("the certificate names no device, and no token says who this is")
+            access = await self._directory.recent(certificate.device)
+            if access is None:
+                raise Unauthenticated(f"device {certificate.device!r} of the certificate is not registered")
+            if not access.device.enabled:
+                raise Forbidden(DISABLED.format(id=certificate.device))
+        return _with(Principal("device", certificate.device), certificate)
+
+    def _check_certificate(self, certificate: ClientCertificate) -> None:
+        """Raises `Unauthenticated` for what a handshake does not see, or saw some time ago."""
+        if certificate.serial in self._revoked:
+            raise Unauthenticated("the certificate was revoked")
+        if certificate.expires_us <= self._clock.now_us():
+            raise Unauthenticated("the certificate has expired")
+
+    async def _authenticate(self, token: str, device: str | None, client: str) -> Principal:
         claim = self._claim(token, device)
         hashed = sha256_of(token)
         try:
@@ -120,6 +160,28 @@ class Authenticator:
         if found.expires_us is not None and found.expires_us <= self._clock.now_us():
             raise Unauthenticated(f"the API token {found.id!r} has expired")
         return Principal(found.role, f"api.{found.id}", found.scopes, found.id, found.expires_us)
+
+
+def _with(principal: Principal, certificate: ClientCertificate) -> Principal:
+    """As long as both are good. Raises `Forbidden` where the certificate is another device's than the token."""
+    if principal.role == "device" and certificate.device not in (None, principal.id):
+        REFUSED.labels("forbidden").inc()
+        raise Forbidden(f"the certificate is of device {certificate.device!r}, the token of device {principal.id!r}")
+    ends = [certificate.expires_us, *([] if principal.expires_us is None else [principal.expires_us])]
+    return msgspec.structs.replace(principal, certificate=certificate.serial, expires_us=min(ends))
+
+
+@contextlib.contextmanager
+def _counted() -> Iterator[None]:
+    """Nobody is slowed down: a certificate cannot be guessed."""
+    try:
+        yield
+    except Unauthenticated:
+        REFUSED.labels("invalid").inc()
+        raise
+    except Forbidden:
+        REFUSED.labels("forbidden").inc()
+        raise
 
 
 def sha256_of(token: str) -> bytes:

@@ -20,6 +20,7 @@ from iot_system.domain.readings import Telemetry
 from iot_system.domain.registry import Credential, Device, DeviceAccess, Page
 from iot_system.domain.signals import Signal
 from iot_system.errors import Conflict, IotError, NotFound
+from iot_system.ports.certificates import RevokedCertificates
 from iot_system.ports.clock import Clock
 from iot_system.ports.events import Log
 from iot_system.ports.gateway import Imported, IssuedToken, Principal
@@ -59,6 +60,7 @@ class ActorGateway:
         partitions: int,
         admin_token: str | None,
         jwt: JwtVerifier | None = None,
+        revoked: RevokedCertificates = frozenset(),
     ) -> None:
         self.name = f"{socket.gethostname().partition('.')[0]}-{secrets.token_hex(8)}"
         self._requests = requests
@@ -79,9 +81,17 @@ class ActorGateway:
         self.administration = ActorAdministration(self._asking, requests, clock, self._must_exist)
         self._tokens = ApiTokens(self._asking, clock)
         self._authenticator = Authenticator(
-            self._directory, self._tokens, Throttle(clock.monotonic_s), clock, admin_token=admin_token, jwt=jwt
+            self._directory,
+            self._tokens,
+            Throttle(clock.monotonic_s),
+            clock,
+            admin_token=admin_token,
+            jwt=jwt,
+            revoked=revoked,
         )
-        self._revocations = Revocations(self._asking, clock)
+        self.authenticate = self._authenticator.authenticate
+        self.authenticate_certificate = self._authenticator.authenticate_certificate
+        self._revocations = Revocations(self._asking, clock, revoked)
         self.watch = self._revocations.watch
         self._on_delivery: list[Callable[[Delivery], None]] = []
         self._on_registration: list[Callable[[str], None]] = []
@@ -112,10 +122,6 @@ class ActorGateway:
     def on_registration(self, callback: Callable[[str], None]) -> None:
         """See `iot_system.ports.gateway.Gateway.on_registration`."""
         self._on_registration.append(callback)
-
-    async def authenticate(self, token: str, *, device: str | None = None, client: str = "") -> Principal:
-        """See `iot_system.ports.gateway.Gateway.authenticate`."""
-        return await self._authenticator.authenticate(token, device=device, client=client)
 
     async def registered(self, device: str) -> Device | None:
         """See `iot_system.ports.gateway.Gateway.registered`."""

@@ -35,7 +35,7 @@ async def start_shard(settings: ShardSettings, name: str, node: str) -> RunningS
     """Connect and start a shard. Raises `Unavailable` where the broker or the store does not answer."""
     HANDLERS.limit_s = settings.handler_timeout_s
     async with contextlib.AsyncExitStack() as opened:
-        store = open_store(settings.database_url)
+        store = open_store(settings.database_url, settings.database_tls)
         opened.push_async_callback(store.stop)
         await store.start()
         client = await connect(settings.broker, name=name)

@@ -13,6 +13,7 @@ from iot_system.domain.access import Principal
 from iot_system.domain.questions import GetTokens
 from iot_system.domain.registry import ApiToken, DeviceAccess
 from iot_system.errors import IotError
+from iot_system.ports.certificates import RevokedCertificates
 from iot_system.ports.clock import Clock
 from iot_system.services.administration import ANNOUNCED
 from iot_system.services.asking import Asking
@@ -35,8 +36,9 @@ class Watch:
 class Revocations:
     """Watches what is open. A credential that nobody can tell of at present stands."""
 
-    def __init__(self, asking: Asking, clock: Clock) -> None:
+    def __init__(self, asking: Asking, clock: Clock, revoked: RevokedCertificates = frozenset()) -> None:
         self._asking = asking
+        self._revoked = revoked
         self._clock = clock
         self._watched: dict[str, set[Watch]] = {}
         self._changed: set[str] = set()
@@ -96,7 +98,7 @@ class Revocations:
         tokens: list[str] = []
         devices: dict[int, list[str]] = {}
         for key in keys:
-            if self._end_expired(key):
+            if self._end_by_itself(key):
                 continue
             if key.startswith(ANNOUNCED):
                 tokens.append(key.removeprefix(ANNOUNCED))
@@ -132,12 +134,14 @@ class Revocations:
                 if token is None or (token.role, token.scopes) != (principal.role, principal.scopes):
                     self._revoke(ANNOUNCED + id_, watch, "the API token was revoked")
 
-    def _end_expired(self, key: str) -> bool:
-        """End what has expired; returns whether nothing is left to ask for."""
+    def _end_by_itself(self, key: str) -> bool:
+        """End what has expired and what a revoked certificate let in; returns whether nothing is left to ask for."""
         for watch in self._watches(key):
-            expires_us = watch.principal.expires_us
-            if expires_us is not None and expires_us <= self._clock.now_us():
-                self._revoke(key, watch, "the token has expired")
+            principal = watch.principal
+            if principal.certificate is not None and principal.certificate in self._revoked:
+                self._revoke(key, watch, "the certificate was revoked")
+            elif principal.expires_us is not None and principal.expires_us <= self._clock.now_us():
+                self._revoke(key, watch, f"the {'certificate' if principal.certificate else 'token'} has expired")
         return key.startswith(_SIGNED) or key not in self._watched
 
     def _revoke(self, key: str, watch: Watch, why: str) -> None:
@@ -160,7 +164,7 @@ class Revocations:
 
 
 _SIGNED = "signed:"
-"""Before the subject of a JWT: it ends when it expires, and not before."""
+"""Before the subject of a JWT, and of who else is let in without what could be asked for: it ends when it expires."""
 
 
 def _key(principal: Principal) -> str | None:
@@ -177,6 +181,8 @@ def _why_not_device(principal: Principal, access: DeviceAccess | None) -> str | 
         return "the device was removed"
     if not access.device.enabled:
         return "the device was disabled"
+    if principal.credential is None and principal.certificate is not None:
+        return None
     if principal.credential not in {credential.id for credential in access.credentials}:
         return "the credential was revoked"
     return None

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from iot_system.adapters.http.server import NO_WEBSOCKETS, ASGIApp, HttpServer, WebSocketFactory
+from iot_system.adapters.http.server import NO_WEBSOCKETS, ASGIApp, HttpServer, HttpTls, WebSocketFactory
 from iot_system.garbage import collect_seldom
 from iot_system.ports.health import Health
 
@@ -40,16 +40,18 @@ async def run(
     port: int,
     requests_timeout_s: float,
     websockets: Mapping[str, WebSocketFactory] = NO_WEBSOCKETS,
+    tls: HttpTls | None = None,
 ) -> int:
     """Run ``service`` until SIGTERM or SIGINT, or until it cannot go on; returns the exit code.
 
-    ``app`` answers probes on ``host:port``, before the service is ready too; ``websockets`` as `HttpServer` has it. At
-    the end, requests under way have ``requests_timeout_s``, then the service stops. Raises what `Service.start` raises.
+    ``app`` answers probes on ``host:port``, before the service is ready too; ``websockets`` and ``tls`` as `HttpServer`
+    has them. At the end, requests under way have ``requests_timeout_s``, then the service stops. Raises what
+    `Service.start` raises.
     """
     told_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
-    http = HttpServer(app, host=host, port=port, websockets=websockets)
+    http = HttpServer(app, host=host, port=port, websockets=websockets, tls=tls)
     await http.start()
     starting = asyncio.create_task(service.start())
     stopping = asyncio.create_task(told_to_stop.wait())

@@ -12,6 +12,7 @@ The one list of Kubernetes names. An installation owns its namespace, so names c
       "actor-system" "actor-system-config" "actor-system-behaviours" "actor-system-service"
       "ray-head" "ray-credentials"
       "nats" "nats-config" "nats-service" "nats-headless" "nats-credentials"
+      "nats-api-credentials" "nats-actor-system-credentials"
       "postgres" "postgres-config" "database-service" "database-credentials"
       "secrets" "migrate" "sample" "check" "default-deny" -}}
 {{- if not (has $name $names) }}{{ fail (printf "%s is not a name of this chart: add it to common/_names.tpl" $name) }}{{ end -}}
@@ -19,7 +20,7 @@ The one list of Kubernetes names. An installation owns its namespace, so names c
 {{- end -}}
 
 {{/*
-The secret of one part (database, api, nats, ray): the one given as global.<part>.existingSecret, or the one that the
+The secret of one part (database, api, nats, natsApi, natsActorSystem, ray): the one given as global.<part>.existingSecret, or the one that the
 secrets job makes.
 
   include "common.secretName" (list $ "database")
@@ -28,5 +29,5 @@ secrets job makes.
 {{- $root := index . 0 -}}
 {{- $part := index . 1 -}}
 {{- $given := (index $root.Values.global $part).existingSecret -}}
-{{- $given | default (include "common.name" (list $root (printf "%s-credentials" $part))) -}}
+{{- $given | default (include "common.name" (list $root (printf "%s-credentials" (kebabcase $part)))) -}}
 {{- end -}}

@@ -3,6 +3,13 @@
 {{- end -}}
 
 {{/*
+Made from the runtime's list; a test compares the two.
+*/}}
+{{- define "nats.permissions" -}}
+{{ .Files.Get "files/permissions.conf" }}
+{{- end -}}
+
+{{/*
 Four fifths of the volume, in bytes: the rest is for indexes and for what waits to be compacted.
 */}}
 {{- define "nats.maxFileStore" -}}

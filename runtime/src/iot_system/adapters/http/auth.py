@@ -14,6 +14,7 @@ from litestar.params import PathParameter
 
 from iot_system.adapters.http.openapi import ID_SCHEMA
 from iot_system.domain.access import Action
+from iot_system.domain.certificates import ClientCertificate
 from iot_system.domain.ids import ME, check_id, is_id
 from iot_system.domain.merge import merge_patch
 from iot_system.domain.permissions import (
@@ -35,13 +36,24 @@ DevicePath: TypeAlias = Annotated[
 
 
 async def authenticated(connection: Connection, _handler: BaseRouteHandler) -> None:
-    """Guard: the request bears a valid token, whose `Principal` becomes its user. Raises `Unauthenticated`."""
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    """Guard: the request bears a valid token, whose `Principal` becomes its user, or comes with a device's certificate.
+
+    Raises `Unauthenticated`.
+    """
+    gateway = gateway_of(connection)
+    certificate: ClientCertificate | None = connection.scope["state"].get("certificate")
+    header = connection.headers.get("authorization")
+    if header is None and certificate is not None:
+        connection.scope["user"] = await gateway.authenticate_certificate(certificate)
+        return
+    scheme, _, token = (header or "").partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token or not token.isascii():
         raise Unauthenticated("this needs the header 'Authorization: Bearer TOKEN'")
     client = connection.scope["client"]
-    connection.scope["user"] = await gateway_of(connection).authenticate(token, client=client[0] if client else "")
+    connection.scope["user"] = await gateway.authenticate(
+        token, client=client[0] if client else "", certificate=certificate
+    )
 
 
 def needs(action: Action, *, unscoped: bool = False) -> Guard:

@@ -34,6 +34,9 @@ class Status(msgspec.Struct):
 _NOT = {503: ResponseSpec(Status, generate_examples=False, description="Not so, with the reason")}
 
 
+PATHS = frozenset({"/health", "/ready", "/metrics"})
+
+
 def monitoring_routes(health: Health) -> list[HTTPRouteHandler]:
     """The three routes over ``health``."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from types import MappingProxyType
@@ -22,13 +21,16 @@ from litestar.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from iot_system.errors import InvalidSetting
+from iot_system.adapters.http.certified import certified
+from iot_system.adapters.listening import BACKLOG, listen
+from iot_system.adapters.tls.certificates import certificate_of
+from iot_system.adapters.tls.contexts import TlsContexts
+from iot_system.adapters.tls.door import TlsDoor
 
 __all__ = ["ASGIApp", "HttpServer"]
 
 WebSocketFactory: TypeAlias = Callable[[], asyncio.Protocol]
 NO_WEBSOCKETS: Mapping[str, WebSocketFactory] = MappingProxyType({})
-_BACKLOG = 1024
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\n"
     b"content-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s"
@@ -51,11 +53,18 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 _STANDARD = Bounds()
 
 
+class HttpTls(msgspec.Struct, frozen=True):
+    """Where a certificate of the client is required, a handshake still goes without: probes have none to show."""
+
+    contexts: TlsContexts
+    requires_certificate: bool
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. A request must arrive whole in time and within its limits; so must its headers, and sooner.
 
     What is answered must be read in time. ``stopping`` is done when the server stops: an answer without an end ends
-    then; it is in the state of each request's scope.
+    then; it is in the state of each request's scope, and so is the client's ``certificate``, or None.
     """
 
     def __init__(
@@ -66,9 +75,12 @@ class BoundedProtocol(HttpToolsProtocol):
         on_last_lost: Callable[[], None],
         stopping: asyncio.Future[None],
         websockets: Mapping[bytes, WebSocketFactory],
+        *,
+        requires_certificate: bool,
     ) -> None:
-        super().__init__(config, state, app_state={"stopping": stopping})
+        super().__init__(config, state, app_state={"stopping": stopping, "certificate": None})
         self._websockets = websockets
+        self._requires_certificate = requires_certificate
         self._bounds = bounds
         self._on_last_lost = on_last_lost
         self._timer: asyncio.TimerHandle | None = None
@@ -78,6 +90,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        self.app_state["certificate"] = certificate_of(transport)
         if len(self.connections) > self._bounds.connections:
             detail = f"the server has {self._bounds.connections} connections, its limit"
             body = b'{"type":"/problems/unavailable","title":"Unavailable","status":503,"detail":"%s"}\n'
@@ -124,6 +137,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _should_upgrade(self) -> bool:
         """In the place of uvicorn's, which knows one WebSocket application for all paths."""
+        if self._requires_certificate and self.app_state["certificate"] is None:
+            return False  # then it is a request like others, which are refused
         return self._get_upgrade() == b"websocket" and self.url.partition(b"?")[0] in self._websockets
 
     def handle_websocket_upgrade(self) -> None:
@@ -167,7 +182,8 @@ class BoundedProtocol(HttpToolsProtocol):
 class HttpServer:
     """Serves ``app`` on ``host``:``port`` (0 takes a free one) in the current event loop.
 
-    ``websockets`` make, by path, what takes a connection over that is to be a WebSocket, and answers its request.
+    ``websockets`` make, by path, what takes a connection over that is to be a WebSocket, and answers its request. With
+    ``tls`` the port speaks TLS alone.
     """
 
     def __init__(
@@ -178,14 +194,16 @@ class HttpServer:
         bounds: Bounds = _STANDARD,
         *,
         websockets: Mapping[str, WebSocketFactory] = NO_WEBSOCKETS,
+        tls: HttpTls | None = None,
     ) -> None:
         self._app = app
+        self._tls = tls
         self._websockets = {path.encode(): factory for path, factory in websockets.items()}
         self._host = host
         self._port = port
         self._bounds = bounds
         self._state = ServerState()
-        self._listening: asyncio.Server | None = None
+        self._listening: asyncio.Server | TlsDoor | None = None
         self._clock: asyncio.TimerHandle | None = None
         self._drained = asyncio.Event()
         self._stopping: asyncio.Future[None] | None = None
@@ -197,10 +215,11 @@ class HttpServer:
 
     async def start(self) -> None:
         """Returns when connections are accepted. Raises `InvalidSetting` where the address cannot be used."""
-        listener = _listener(self._host, self._port)
+        listener = listen(self._host, self._port)
         self._port = listener.getsockname()[1]
+        requires_certificate = self._tls is not None and self._tls.requires_certificate
         config = uvicorn.Config(
-            self._app,
+            certified(self._app) if requires_certificate else self._app,
             http="httptools",
             ws="none",
             interface="asgi3",  # what uvicorn guesses is wrong for a bound method
@@ -212,11 +231,23 @@ class HttpServer:
         )
         config.load()
         self._stopping = stopping = asyncio.get_running_loop().create_future()
-        self._listening = await asyncio.get_running_loop().create_server(
-            lambda: BoundedProtocol(config, self._state, self._bounds, self._drained.set, stopping, self._websockets),
-            sock=listener,
-            backlog=_BACKLOG,
-        )
+
+        def protocol() -> asyncio.Protocol:
+            return BoundedProtocol(
+                config,
+                self._state,
+                self._bounds,
+                self._drained.set,
+                stopping,
+                self._websockets,
+                requires_certificate=requires_certificate,
+            )
+
+        if self._tls is not None:
+            self._listening = TlsDoor("http", listener, self._tls.contexts, protocol)
+        else:
+            loop = asyncio.get_running_loop()
+            self._listening = await loop.create_server(protocol, sock=listener, backlog=BACKLOG)
         self._tell_date()
 
     async def stop(self, deadline_s: float) -> None:
@@ -253,11 +284,3 @@ class HttpServer:
         """The Date header of answers (RFC 9110, section 6.6.1), good for a second."""
         self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
         self._clock = asyncio.get_running_loop().call_later(1.0, self._tell_date)
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise InvalidSetting(f"cannot listen on {host}:{port}: {error.strerror}") from error

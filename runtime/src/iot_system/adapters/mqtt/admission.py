@@ -10,6 +10,7 @@ from iot_system.adapters.mqtt.common import Common
 from iot_system.adapters.mqtt.handshake import agree
 from iot_system.adapters.mqtt.packets import MQTT_3_1_1, MQTT_5, Connect
 from iot_system.adapters.mqtt.reasons import ReasonCode
+from iot_system.domain.certificates import ClientCertificate
 from iot_system.domain.ids import check_id
 from iot_system.errors import Forbidden, InvalidInput, Overloaded, Retry, Unauthenticated
 from iot_system.ports.broker import SessionTaken, session_key
@@ -42,20 +43,28 @@ def check_connect(connect: Connect) -> None:
         raise NotAdmitted(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, "client_id", why)
 
 
-async def authenticate(gateway: Gateway, connect: Connect, client: str) -> Principal:
+async def authenticate(
+    gateway: Gateway, connect: Connect, client: str, certificate: ClientCertificate | None
+) -> Principal:
     """The device that ``username`` names, by its token in ``password``, or one of `PERSONS`, from address ``client``.
 
-    Raises `NotAdmitted`.
+    Without a password, the device that the ``certificate`` names. Raises `NotAdmitted`.
     """
-    if connect.username is None or not connect.password:
-        why = "CONNECT needs the device's id as user name and its token as password; 'api' is a program's user name"
-        raise NotAdmitted(ReasonCode.BAD_USER_NAME_OR_PASSWORD, "unauthenticated", why)
     try:
+        if certificate is not None and not connect.password:
+            if connect.username not in (None, "", certificate.device):
+                named = connect.username[:128]
+                raise Forbidden(f"the user name is {named!r}, and the certificate is of device {certificate.device!r}")
+            return await gateway.authenticate_certificate(certificate)
+        if connect.username is None or not connect.password:
+            raise InvalidInput(
+                "CONNECT needs the device's id as user name and its token as password; 'api' is a program's user name"
+            )
         token = connect.password.decode()
         if connect.username not in PERSONS:
             device = check_id(connect.username, field="user name")
-            return await gateway.authenticate(token, device=device, client=client)
-        principal = await gateway.authenticate(token, client=client)
+            return await gateway.authenticate(token, device=device, client=client, certificate=certificate)
+        principal = await gateway.authenticate(token, client=client, certificate=certificate)
     except UnicodeDecodeError:
         why = "the password is not valid UTF-8"
         raise NotAdmitted(ReasonCode.BAD_USER_NAME_OR_PASSWORD, "unauthenticated", why) from None

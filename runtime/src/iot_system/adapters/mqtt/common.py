@@ -15,7 +15,7 @@ from iot_system.adapters.mqtt.clients import Clients
 from iot_system.adapters.mqtt.downlink import Downlink
 from iot_system.adapters.mqtt.intake import Intake
 from iot_system.adapters.mqtt.limits import MqttLimits
-from iot_system.adapters.mqtt.observing import Refusals
+from iot_system.adapters.mqtt.observing import MqttRefusals
 from iot_system.domain.deliveries import Delivery
 from iot_system.errors import Retry
 from iot_system.ports.gateway import Gateway
@@ -39,7 +39,7 @@ class Common:
         self.router = router
         self.limits = limits
         self.clients = Clients()
-        self.refusals = Refusals(asyncio.get_running_loop().time)
+        self.refusals = MqttRefusals(asyncio.get_running_loop().time)
         self.budget = Budget(limits.process_bytes)
         self.intake = Intake(gateway, limits.refusal_pause_s)
         self.applications = Applications(gateway, router, limits.refusal_pause_s)

@@ -18,6 +18,7 @@ from iot_system.adapters.mqtt.observing import BYTES, DROPPED, MESSAGES
 from iot_system.adapters.mqtt.packets import Connect, Subscribe, Unsubscribe
 from iot_system.adapters.mqtt.reasons import ReasonCode
 from iot_system.adapters.mqtt.session import Delivery
+from iot_system.adapters.tls.certificates import certificate_of
 from iot_system.ports.gateway import Principal
 
 _QOS_0, _QOS_1, _QOS_2 = (MESSAGES.labels(qos) for qos in "012")
@@ -154,7 +155,7 @@ class MqttProtocol(asyncio.Protocol):
         common = self._common
         try:
             check_connect(connect)
-            principal = await authenticate(common.gateway, connect, self._host)
+            principal = await authenticate(common.gateway, connect, self._host, certificate_of(self._transport))
             if self._transport.is_closing():
                 return
             self._principal = principal

@@ -1,4 +1,4 @@
-"""The MQTT server on TCP: what devices say to the gateway, applications' topics to the broker, and back.
+"""The MQTT server on TCP and TLS: what devices say to the gateway, applications' topics to the broker, and back.
 
 What becomes of a message that cannot be stored
 -----------------------------------------------
@@ -29,59 +29,73 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import structlog
 
+from iot_system.adapters.listening import BACKLOG, listen
 from iot_system.adapters.mqtt.broker.router import Router
 from iot_system.adapters.mqtt.common import Common
 from iot_system.adapters.mqtt.events import Ended
 from iot_system.adapters.mqtt.limits import MqttLimits
 from iot_system.adapters.mqtt.protocol import MqttProtocol
 from iot_system.adapters.mqtt.reasons import ReasonCode
-from iot_system.errors import InvalidSetting
+from iot_system.adapters.tls.contexts import TlsContexts
+from iot_system.adapters.tls.door import TlsDoor
 from iot_system.ports.gateway import Gateway
 
-_BACKLOG = 1024
 _CHECK_TIME_EVERY_S = 0.5
 RECHECK_EVERY_S = 30.0
 """A change of a device's registration may be announced to nobody: its shard died, the broker was away."""
 log = structlog.get_logger()
 
 
+class MqttTls(msgspec.Struct, frozen=True):
+    """The port that speaks TLS alone."""
+
+    port: int
+    contexts: TlsContexts
+
+
 class MqttServer:
-    """Serves ``gateway`` on ``host``:``port`` (0 takes a free one) in the current event loop."""
+    """Serves ``gateway`` on ``host``:``port`` (0 takes a free one, None none) in the current event loop, and by TLS."""
 
     def __init__(
-        self, gateway: Gateway, router: Router, *, host: str, port: int, limits: MqttLimits | None = None
+        self,
+        gateway: Gateway,
+        router: Router,
+        *,
+        host: str,
+        port: int | None,
+        tls: MqttTls | None = None,
+        limits: MqttLimits | None = None,
     ) -> None:
         self._gateway = gateway
         self._router = router
         self._host = host
-        self._port = port
+        self._wanted_port = port
+        self._tls = tls
         self._limits = limits or MqttLimits()
         self._common: Common | None = None
-        self._server: asyncio.Server | None = None
+        self._listening: list[asyncio.Server | TlsDoor] = []
         self._timer: asyncio.TimerHandle | None = None
         self._recheck_s = 0.0
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on, from `start` on."""
-        return self._port
+        self.port = port or 0
+        """Of the plain one, from `start` on."""
+        self.tls_port = tls.port if tls else 0
+        """Of the one with TLS, from `start` on."""
 
     async def start(self) -> None:
         """Returns when connections are accepted. Raises `InvalidSetting` where the address cannot be used."""
-        loop = asyncio.get_running_loop()
         self._common = Common(self._gateway, self._router, self._limits)
-        try:
-            self._server = await loop.create_server(
-                self.protocol,
-                self._host,
-                self._port,
-                backlog=_BACKLOG,
-            )
-        except OSError as error:
-            raise InvalidSetting(f"cannot listen on {self._host}:{self._port}: {error.strerror}") from error
-        self._port = self._server.sockets[0].getsockname()[1]
+        if self._wanted_port is not None:
+            listener = listen(self._host, self._wanted_port)
+            self.port = int(listener.getsockname()[1])
+            loop = asyncio.get_running_loop()
+            self._listening.append(await loop.create_server(self.protocol, sock=listener, backlog=BACKLOG))
+        if self._tls is not None:
+            listener = listen(self._host, self._tls.port)
+            self.tls_port = int(listener.getsockname()[1])
+            self._listening.append(TlsDoor("mqtt", listener, self._tls.contexts, self.protocol))
         self._check_time()
 
     def protocol(self) -> MqttProtocol:
@@ -91,11 +105,12 @@ class MqttServer:
 
     async def stop(self, deadline_s: float) -> None:
         """Accept no more, acknowledge what was accepted, close; cut what takes longer. May be called again."""
-        if self._server is None or self._common is None:
+        if not self._listening or self._common is None:
             return
         clients, tasks = self._common.clients, self._common.tasks
-        self._server.close()
-        self._server = None
+        closed, self._listening = self._listening, []
+        for one in closed:
+            one.close()
         for client in clients:
             client.finish(Ended("shutdown", code=ReasonCode.SERVER_SHUTTING_DOWN))
         try:
@@ -110,7 +125,8 @@ class MqttServer:
         await clients.gone()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        doors = [one.wait_closed() for one in closed if isinstance(one, TlsDoor)]
+        await asyncio.gather(*tasks, *doors, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
 

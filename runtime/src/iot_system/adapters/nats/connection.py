@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import ssl
+from typing import Any
 
 import nats.errors
 import structlog
 from nats.aio.client import Client
 
+from iot_system.adapters.tls.contexts import TlsContexts, client_contexts, file_of, pair_of
 from iot_system.errors import Unavailable
 from iot_system.settings import BrokerSettings
 
@@ -20,8 +24,47 @@ PENDING_BYTES = 32 * 1024 * 1024
 """The bound of what waits for the socket while the broker is away; over it, publishing fails."""
 
 
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def inbox_of(user: str | None) -> str:
+    """Where replies for a user go: below it no other may listen, see `iot_system.adapters.nats.permissions`."""
+    return f"_INBOX.{user}" if user and _TOKEN.fullmatch(user) else "_INBOX"
+
+
+class _EncryptedClient(Client):
+    """Each connection has the newest certificates, and says nothing to a server that offers no TLS.
+
+    nats-py itself would go on without, password and all, where whoever answers does not ask for it.
+    """
+
+    def __init__(self, contexts: TlsContexts) -> None:
+        super().__init__()
+        self._contexts = contexts
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        return self._contexts.current
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        if initial_connection and not info.get("tls_required"):
+            raise nats.errors.Error("it offers no TLS, and NATS_URL asks for it")
+        await super()._process_info(info, initial_connection)
+
+
+def _client(settings: BrokerSettings) -> Client:
+    if not settings.is_encrypted:
+        return Client()
+    tls = settings.tls
+    pair = pair_of("NATS_TLS", tls.certificate, tls.key)
+    return _EncryptedClient(client_contexts(file_of("NATS_TLS_CA", tls.ca), pair))
+
+
 async def connect(settings: BrokerSettings, *, name: str) -> Client:
-    """Connect, and reconnect for ever afterwards. Raises `Unavailable` where no server answers now."""
+    """Connect, and reconnect for ever afterwards.
+
+    Raises `Unavailable` where no server answers now, `InvalidSetting` for certificates that cannot be used.
+    """
 
     async def on_disconnect() -> None:
         log.warning("broker connection lost", broker=settings.urls)
@@ -30,9 +73,10 @@ async def connect(settings: BrokerSettings, *, name: str) -> Client:
         log.info("broker connection is back", broker=settings.urls)
 
     async def on_error(error: Exception) -> None:
-        log.debug("broker error", error=repr(error))
+        tell = log.error if "permissions violation" in str(error).lower() else log.debug
+        tell("broker error", error=repr(error))
 
-    client = Client()
+    client = _client(settings)
     try:
         # The client itself would try for ever, the first time too, and say nothing.
         async with asyncio.timeout(FIRST_CONNECTION_TIMEOUT_S):
@@ -41,6 +85,7 @@ async def connect(settings: BrokerSettings, *, name: str) -> Client:
                 name=name,
                 user=settings.user,
                 password=settings.password,
+                inbox_prefix=inbox_of(settings.user),
                 connect_timeout=2,
                 ping_interval=5,
                 max_outstanding_pings=2,

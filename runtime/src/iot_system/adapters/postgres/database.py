@@ -9,10 +9,13 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from iot_system.adapters.postgres.server import server_of
+from iot_system.adapters.tls.contexts import client_contexts, file_of, pair_of
 from iot_system.errors import InvalidSetting, Unavailable
+from iot_system.settings import DatabaseTlsSettings
 
 Connection: TypeAlias = Any
 """An `asyncpg.Connection`, of the pool or not."""
+NO_TLS = DatabaseTlsSettings()
 CONNECTIONS = 4
 CONNECT_TIMEOUT_S = 5.0
 ACQUIRE_TIMEOUT_S = 10.0
@@ -33,11 +36,15 @@ _TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Inte
 
 
 class Database:
-    """A pool of connections to the server that ``url`` names."""
+    """A pool of connections to the server that ``url`` names. Raises `InvalidSetting` for files that cannot be used."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tls: DatabaseTlsSettings = NO_TLS) -> None:
         self.server = server_of(url)
         self._url = url
+        self._tls = None
+        if tls.ca is not None:
+            pair = pair_of("DATABASE_TLS", tls.certificate, tls.key)
+            self._tls = client_contexts(file_of("DATABASE_TLS_CA", tls.ca), pair)
         self._pool: Any = None
 
     async def start(self) -> None:
@@ -51,6 +58,7 @@ class Database:
                 command_timeout=COMMAND_TIMEOUT_S,
                 server_settings=SESSION,
                 reset=_keep_session,
+                connect=self._connect,
             )
 
     async def stop(self) -> None:
@@ -97,13 +105,19 @@ class Database:
     async def alone(self) -> AsyncIterator[Connection]:
         """A connection outside the pool, before `start`."""
         with self._telling():
-            connection = await asyncpg.connect(
+            connection = await self._connect(
                 self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S, server_settings=SESSION
             )
             try:
                 yield connection
             finally:
                 connection.terminate()
+
+    async def _connect(self, *arguments: Any, **options: Any) -> Connection:
+        """Each connection has the newest certificates; with them, what the URL says of TLS does not count."""
+        if self._tls is not None:
+            options["ssl"] = self._tls.current
+        return await asyncpg.connect(*arguments, **options)
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:

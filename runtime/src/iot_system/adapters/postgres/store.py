@@ -20,6 +20,7 @@ from iot_system.domain.questions import Failure
 from iot_system.domain.registry import ApiToken, AuditEntry, Credential, Device, DeviceAccess, Page, Room
 from iot_system.domain.twin import DeviceState, RoomState
 from iot_system.ports.store import AUDIT_KEPT_DAYS, COMMANDS_KEPT_DAYS, Claim, Guard, PartitionCommit
+from iot_system.settings import DatabaseTlsSettings
 
 FORGET_AT_ONCE = 5_000
 """Rows that go in one transaction, so that none takes long."""
@@ -28,8 +29,8 @@ FORGET_AT_ONCE = 5_000
 class PostgresStore:
     """Implements `iot_system.ports.store.Store`; each method is described there."""
 
-    def __init__(self, url: str) -> None:
-        self._database = Database(url)
+    def __init__(self, url: str, tls: DatabaseTlsSettings) -> None:
+        self._database = Database(url, tls)
         self._metrics = Metrics(self._database)
         self._days = Days(self._database)
         self._small = SmallCommits()
