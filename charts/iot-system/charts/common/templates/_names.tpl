@@ -12,7 +12,7 @@ The one list of Kubernetes names. An installation owns its namespace, so names c
       "actor-system" "actor-system-config" "actor-system-behaviours" "actor-system-service"
       "ray-head" "ray-credentials"
       "nats" "nats-config" "nats-service" "nats-headless" "nats-credentials"
-      "postgres" "postgres-config" "database-service" "database-credentials"
+      "postgres" "postgres-config" "database" "database-service" "database-credentials"
       "secrets" "migrate" "sample" "check" -}}
 {{- if not (has $name $names) }}{{ fail (printf "%s is not a name of this chart: add it to common/_names.tpl" $name) }}{{ end -}}
 {{- printf "%s%s" $root.Values.global.namePrefix $name -}}
