@@ -48,7 +48,7 @@ def test_no_password_or_token_stands_in_a_manifest(installation: Installation) -
 def test_passwords_and_tokens_are_generated_long_enough(installation: Installation) -> None:
     for name, keys in installation.made_secrets.items():
         for key, value in keys.items():
-            if key in ("password", "token", "admin-token"):
+            if key in ("password", "replication-password", "token", "admin-token"):
                 assert value["generate"] >= 32, (name, key)
             else:
                 assert isinstance(value, str), (name, key)

@@ -87,13 +87,15 @@ def test_every_writable_folder_of_a_pod_is_bounded(installation: Installation) -
                 assert "sizeLimit" in volume["emptyDir"], (workload, volume["name"])
 
 
-def test_only_the_secrets_job_gets_a_token_for_kubernetes(installation: Installation) -> None:
+def test_only_the_secrets_job_and_patroni_get_a_token_for_kubernetes(installation: Installation) -> None:
     with_token = {
         workload.labels["app.kubernetes.io/name"]
         for workload in installation.workloads
         if workload.pod["automountServiceAccountToken"]
     }
-    assert with_token == ({"secrets"} if installation.made_secrets else set())
+    kept_by_patroni = any(port == 8008 for one in installation.containers for port in one.ports.values())
+    expected = ({"secrets"} if installation.made_secrets else set()) | ({"postgres"} if kept_by_patroni else set())
+    assert with_token == expected
     assert not any(account["automountServiceAccountToken"] for account in installation.of_kind("ServiceAccount"))
 
 

@@ -20,9 +20,10 @@ and {braces} in a value refer to another key of the same secret. Secrets given b
 {{- if not .ray.existingSecret -}}
 {{- $_ := set $secrets (include "common.secretName" (list $ "ray")) (dict "token" $generated) -}}
 {{- end -}}
-{{- if and (eq .database.mode "single") (not .database.existingSecret) -}}
-{{- $url := include "common.databaseUrlPattern" $ -}}
-{{- $_ := set $secrets (include "common.secretName" (list $ "database")) (dict "username" "iot" "password" $generated "url" $url) -}}
+{{- if and (include "common.ownDatabase" $) (not .database.existingSecret) -}}
+{{- $keys := dict "username" "iot" "password" $generated "url" (include "common.databaseUrlPattern" $) -}}
+{{- if eq .database.mode "replicated" }}{{ $_ := set $keys "replication-password" $generated }}{{ end -}}
+{{- $_ := set $secrets (include "common.secretName" (list $ "database")) $keys -}}
 {{- end -}}
 {{- end -}}
 {{ $secrets | toJson }}

@@ -1,6 +1,18 @@
+{{- define "postgres.isReplicated" -}}
+{{- if eq .Values.global.database.mode "replicated" }}yes{{ end -}}
+{{- end -}}
+
+{{- define "postgres.replicas" -}}
+{{ include "postgres.isReplicated" . | empty | ternary 1 .Values.replicas }}
+{{- end -}}
+
 {{- define "postgres.config" -}}
 postgresql.conf: |
   {{- tpl (.Files.Get "files/postgresql.conf") . | nindent 2 }}
 pg_hba.conf: |
   {{- .Files.Get "files/pg_hba.conf" | nindent 2 }}
+{{- if include "postgres.isReplicated" . }}
+patroni.yml: |
+  {{- tpl (.Files.Get "files/patroni.yml") . | nindent 2 }}
+{{- end }}
 {{- end -}}

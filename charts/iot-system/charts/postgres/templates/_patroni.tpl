@@ -1,0 +1,45 @@
+{{- define "postgres.patroniEnv" -}}
+{{ include "common.fieldEnv" (list "PATRONI_NAME" "metadata.name") }}
+{{ include "common.fieldEnv" (list "PATRONI_KUBERNETES_NAMESPACE" "metadata.namespace") }}
+{{ include "common.fieldEnv" (list "PATRONI_KUBERNETES_POD_IP" "status.podIP") }}
+- name: PATRONI_POSTGRESQL_CONNECT_ADDRESS
+  value: $(PATRONI_KUBERNETES_POD_IP):5432
+- name: PATRONI_RESTAPI_CONNECT_ADDRESS
+  value: $(PATRONI_KUBERNETES_POD_IP):8008
+{{ include "common.secretEnv" (list $ "PATRONI_SUPERUSER_USERNAME" "database" "username") }}
+{{ include "common.secretEnv" (list $ "PATRONI_SUPERUSER_PASSWORD" "database" "password") }}
+- name: PATRONI_REPLICATION_USERNAME
+  value: replication
+{{ include "common.secretEnv" (list $ "PATRONI_REPLICATION_PASSWORD" "database" "replication-password") }}
+# What changes something by Patroni's REST interface needs the same password; health is open.
+- name: PATRONI_RESTAPI_USERNAME
+  value: replication
+{{ include "common.secretEnv" (list $ "PATRONI_RESTAPI_PASSWORD" "database" "replication-password") }}
+{{- end -}}
+
+{{/*
+Liveness is that Patroni's loop runs; readiness that the server is primary, or follows one.
+*/}}
+{{- define "postgres.patroniProbes" -}}
+startupProbe:
+  httpGet:
+    path: /liveness
+    port: patroni
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: 90
+livenessProbe:
+  httpGet:
+    path: /liveness
+    port: patroni
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
+readinessProbe:
+  httpGet:
+    path: /readiness
+    port: patroni
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 2
+{{- end -}}

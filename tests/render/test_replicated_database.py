@@ -1,0 +1,75 @@
+"""Several Postgres servers, one of them primary: what Patroni is given, and what it may do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.render.rendered import PRODUCTION, TESTING, Installation
+
+
+@pytest.fixture(scope="module")
+def replicated() -> Installation:
+    return Installation("replicated", (PRODUCTION,))
+
+
+def patroni(installation: Installation) -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load(installation.one("ConfigMap", "postgres-config")["data"]["patroni.yml"])
+    return config
+
+
+def test_a_primary_is_replaced_before_its_lease_could_be_kept_without_the_others_knowing(
+    replicated: Installation,
+) -> None:
+    shared = patroni(replicated)["bootstrap"]["dcs"]
+    assert shared["loop_wait"] + 2 * shared["retry_timeout"] <= shared["ttl"]  # Patroni's own rule
+
+
+def test_a_transaction_is_on_two_disks_before_it_is_committed(replicated: Installation) -> None:
+    shared = patroni(replicated)["bootstrap"]["dcs"]
+    assert (shared["synchronous_mode"], shared["synchronous_mode_strict"]) == ("on", False)
+    strict = Installation("strict", (PRODUCTION,), {"postgres.synchronous.strict": True})
+    assert patroni(strict)["bootstrap"]["dcs"]["synchronous_mode_strict"] is True
+
+
+def test_the_service_leads_to_the_primary_alone(replicated: Installation) -> None:
+    label = patroni(replicated)["kubernetes"]
+    selector = replicated.one("Service", "database-service")["spec"]["selector"]
+    assert selector[label["role_label"]] == label["leader_label_value"]
+    assert selector.items() - {(label["role_label"], "primary")} <= replicated.workload("postgres").labels.items()
+
+
+def test_patroni_finds_its_pods_by_the_labels_that_they_bear(replicated: Installation) -> None:
+    config = patroni(replicated)
+    wanted = {**config["kubernetes"]["labels"], config["kubernetes"]["scope_label"]: config["scope"]}
+    assert wanted.items() <= replicated.workload("postgres").labels.items()
+
+
+def test_its_account_may_change_its_own_config_maps_and_no_others(replicated: Installation) -> None:
+    scope = patroni(replicated)["scope"]
+    named, unnamed, pods = replicated.one("Role", "postgres")["rules"]
+    assert named["resourceNames"] == [f"{scope}-{one}" for one in ("config", "leader", "failover", "sync")]
+    assert unnamed["verbs"] == ["create", "list", "watch"]
+    assert pods["resources"] == ["pods"]
+    assert set(pods["verbs"]) == {"get", "list", "watch", "patch"}
+    ours = {one["metadata"]["name"] for one in replicated.of_kind("ConfigMap")}
+    assert not ours & set(named["resourceNames"])
+
+
+def test_two_installations_in_a_namespace_have_two_scopes() -> None:
+    prefixed = Installation("prefixed", (PRODUCTION,), {"global.namePrefix": "b-"})
+    config: dict[str, Any] = yaml.safe_load(prefixed.one("ConfigMap", "b-postgres-config")["data"]["patroni.yml"])
+    assert config["scope"] == "b-database"
+
+
+def test_only_a_replicated_database_speaks_to_kubernetes(replicated: Installation) -> None:
+    single = Installation("single", (TESTING,))
+    assert replicated.workload("postgres").pod["automountServiceAccountToken"] is True
+    assert single.workload("postgres").pod["automountServiceAccountToken"] is False
+    assert not any(one["metadata"]["name"] == "postgres" for one in single.of_kind("Role"))
+
+
+def test_the_last_primary_can_come_up_whichever_it_was(replicated: Installation) -> None:
+    assert replicated.one("StatefulSet", "postgres")["spec"]["podManagementPolicy"] == "Parallel"
