@@ -80,6 +80,20 @@ Ingress rules for who collects metrics, at these ports; nothing where nobody doe
 {{- end -}}
 
 {{/*
+The egress rule for who speaks to the Kubernetes API.
+*/}}
+{{- define "iot-system.network.kubernetesApi" -}}
+- ports:
+    {{- range .Values.networkPolicy.kubernetesApi.ports }}
+    - port: {{ . }}
+    {{- end }}
+  {{- with .Values.networkPolicy.kubernetesApi.to }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
+{{/*
 The port of an address with http:// or https://.
 */}}
 {{- define "iot-system.network.urlPort" -}}
@@ -92,7 +106,7 @@ The port of an address with http:// or https://.
 The egress rule for who uses the database.
 */}}
 {{- define "iot-system.network.database" -}}
-{{- if eq .Values.global.database.mode "single" -}}
+{{- if include "common.ownDatabase" . -}}
 # --> postgres
 - to:
     {{- include "iot-system.network.peers" (list $ "postgres") | nindent 4 }}
