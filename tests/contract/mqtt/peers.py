@@ -70,6 +70,33 @@ async def peer(
     will: aiomqtt.Will | None = None,
     transport: Literal["tcp", "websockets"] = "tcp",
 ) -> AsyncIterator[Peer]:
+    """A client of a pod, see `peer_at`."""
+    port = pod.mqtt_port if transport == "tcp" else int(pod.url.rpartition(":")[2])
+    async with peer_at(
+        port,
+        user,
+        token,
+        version=version,
+        client_id=client_id,
+        keeps_session=keeps_session,
+        will=will,
+        transport=transport,
+    ) as one:
+        yield one
+
+
+@asynccontextmanager
+async def peer_at(
+    port: int,
+    user: str,
+    token: str,
+    *,
+    version: ProtocolVersion,
+    client_id: str | None = None,
+    keeps_session: bool = False,
+    will: aiomqtt.Will | None = None,
+    transport: Literal["tcp", "websockets"] = "tcp",
+) -> AsyncIterator[Peer]:
     """With ``keeps_session`` it goes on with its session, which outlives it."""
     is_v5 = version is ProtocolVersion.V5
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -77,7 +104,7 @@ async def peer(
         properties.SessionExpiryInterval = 600
     client = aiomqtt.Client(
         "127.0.0.1",
-        pod.mqtt_port if transport == "tcp" else int(pod.url.rpartition(":")[2]),
+        port,
         transport=transport,
         websocket_path="/mqtt" if transport == "websockets" else None,
         username=user,

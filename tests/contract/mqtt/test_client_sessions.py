@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 
-import aiomqtt
 import paho.mqtt.client as paho
 import pytest
 from aiomqtt import ProtocolVersion
@@ -17,7 +15,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from tests.contract.mqtt.peers import Peer
+from tests.contract.mqtt.mosquitto import mosquitto, needs_mosquitto
+from tests.contract.mqtt.peers import Peer, peer_at
 from tests.contract.mqtt.serving import DEADLINE_S, Served, serving
 from tests.harness.waiting import until
 
@@ -36,24 +35,10 @@ async def peer(
     served: Served, version: ProtocolVersion, *, client_id: str | None = None, keeps_session: bool = False
 ) -> AsyncIterator[Peer]:
     """aiomqtt, as the administrator."""
-    is_v5 = version is ProtocolVersion.V5
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    if keeps_session:
-        properties.SessionExpiryInterval = 60
-    client = aiomqtt.Client(
-        "127.0.0.1",
-        served.port,
-        username="admin",
-        password=served.tokens["admin"],
-        identifier=client_id,
-        protocol=version,
-        clean_session=None if is_v5 else not keeps_session,
-        clean_start=not keeps_session if is_v5 else 3,
-        properties=properties if is_v5 else None,
-        timeout=DEADLINE_S,
-    )
-    async with client:
-        yield Peer(client)
+    async with peer_at(
+        served.port, "admin", served.tokens["admin"], version=version, client_id=client_id, keeps_session=keeps_session
+    ) as one:
+        yield one
 
 
 @contextmanager
@@ -180,18 +165,14 @@ async def test_aiomqtt_of_3_1_1_without_an_identifier_is_served(served: Served, 
         assert await one.get() == (f"{below}/a", 1)
 
 
-@pytest.mark.skipif(shutil.which("mosquitto_pub") is None, reason="mosquitto_pub is not installed")
+@needs_mosquitto
 @pytest.mark.parametrize("version", ["311", "5"])
 async def test_mosquitto_pub_without_an_identifier_is_served(served: Served, below: str, version: str) -> None:
     async with peer(served, ProtocolVersion.V5) as listener:
         await listener.subscribe(f"{below}/a")
-        process = await asyncio.create_subprocess_exec(
-            *("mosquitto_pub", "-h", "127.0.0.1", "-p", str(served.port), "-u", "admin", "-P", served.tokens["admin"]),
-            *("-V", version, "-q", "1", "-t", f"{below}/a", "-m", "1"),
-        )
+        arguments = ("-V", version, "-q", "1", "-t", f"{below}/a", "-m", "1")
+        assert await mosquitto(served, "mosquitto_pub", *arguments, user="admin") == (0, "")
         assert await listener.get() == (f"{below}/a", 1)
-        async with asyncio.timeout(DEADLINE_S):
-            assert await process.wait() == 0
 
 
 async def test_paho_without_keep_alive_keeps_to_the_server_s() -> None:

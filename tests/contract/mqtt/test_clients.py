@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from tests.contract.mqtt.mosquitto import mosquitto, needs_mosquitto
 from tests.contract.mqtt.serving import DEADLINE_S, TELEMETRY, Served, serving
 from tests.harness.waiting import until
 
@@ -137,28 +137,6 @@ async def test_aiomqtt_is_told_what_it_may_not_subscribe_to(served: Served) -> N
     ) as client:
         (code,) = await client.subscribe("v1/devices/two/commands/+/+")
         assert (code if isinstance(code, int) else code.value) == 0x80
-
-
-needs_mosquitto = pytest.mark.skipif(
-    shutil.which("mosquitto_pub") is None, reason="mosquitto_pub and mosquitto_sub are not installed"
-)
-
-
-async def mosquitto(
-    served: Served, program: str, *arguments: str, stdin: bytes | None = None, user: str = "one"
-) -> tuple[int, str]:
-    """Run one of mosquitto's clients; returns exit code and what it said."""
-    process = await asyncio.create_subprocess_exec(
-        program,
-        *("-h", "127.0.0.1", "-p", str(served.port), "-u", user, "-P", served.tokens[user], *arguments),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(DEADLINE_S):
-        output, _ = await process.communicate(stdin)
-    assert process.returncode is not None
-    return process.returncode, output.decode()
 
 
 @needs_mosquitto

@@ -96,11 +96,11 @@ class Authenticator:
             raise Unauthenticated("the certificate has expired")
 
     async def _authenticate(self, token: str, device: str | None, client: str) -> Principal:
-        claim = self._claim(token, device)
         hashed = sha256_of(token)
+        claim = self._claim(token, hashed, device)
         try:
             self._throttle.check(client, claim.id, hashed)
-            principal = await self._verify(token, claim, client)
+            principal = await self._verify(token, hashed, claim, client)
         except Unauthenticated:
             self._throttle.failed(client, claim.id, hashed)
             REFUSED.labels("invalid").inc()
@@ -114,35 +114,34 @@ class Authenticator:
         self._throttle.succeeded(client, claim.id, hashed)
         return principal
 
-    def _claim(self, token: str, device: str | None) -> _Claim:
+    def _claim(self, token: str, hashed: bytes, device: str | None) -> _Claim:
         if device is not None:
             return _Claim("device", device)
-        if self._admin_sha256 and hmac.compare_digest(sha256_of(token), self._admin_sha256):
+        if self._admin_sha256 and hmac.compare_digest(hashed, self._admin_sha256):
             return _Claim("admin", BOOTSTRAP_ADMIN)
         if api_token := _API_TOKEN.fullmatch(token):
             return _Claim("api", api_token[1])
         if self._jwt is not None and token.startswith(_JWT_START) and token.count(".") == 2:
-            return _Claim("jwt", f"jwt.{sha256_of(token).hex()}")  # nobody's wrong token is counted against another's
+            return _Claim("jwt", f"jwt.{hashed.hex()}")  # nobody's wrong token is counted against another's
         owner, _, secret = token.rpartition(".")
         return _Claim("device", owner) if secret and is_id(owner) else _Claim("unknown", BOOTSTRAP_ADMIN)
 
-    async def _verify(self, token: str, claim: _Claim, client: str) -> Principal:
+    async def _verify(self, token: str, hashed: bytes, claim: _Claim, client: str) -> Principal:
         match claim.kind:
             case "admin":
                 return Principal("admin", BOOTSTRAP_ADMIN)
             case "api":
-                return await self._api_token(token, claim, client)
+                return await self._api_token(hashed, claim, client)
             case "jwt" if self._jwt is not None:
                 return await self._jwt.principal(token)
             case "device":
-                return await self._device(token, claim, client)
+                return await self._device(token, hashed, claim, client)
         raise Unauthenticated(INVALID)
 
-    async def _device(self, token: str, claim: _Claim, client: str) -> Principal:
+    async def _device(self, token: str, hashed: bytes, claim: _Claim, client: str) -> Principal:
         if token.rpartition(".")[0] != claim.id:
             raise Unauthenticated(INVALID)
         access = await self._directory.recent(claim.id)
-        hashed = sha256_of(token)
         self._throttle.check(client, claim.id, hashed)  # again: many may have waited for the same answer
         matching = [one.id for one in access.credentials if hmac.compare_digest(hashed, one.sha256)] if access else []
         if access is None or not matching:
@@ -151,9 +150,8 @@ class Authenticator:
             raise Forbidden(DISABLED.format(id=claim.id))
         return Principal("device", claim.id, credential=matching[0])
 
-    async def _api_token(self, token: str, claim: _Claim, client: str) -> Principal:
+    async def _api_token(self, hashed: bytes, claim: _Claim, client: str) -> Principal:
         found = await self._tokens.get(claim.id)
-        hashed = sha256_of(token)
         self._throttle.check(client, claim.id, hashed)
         if found is None or not hmac.compare_digest(hashed, found.sha256):
             raise Unauthenticated(INVALID)

@@ -61,11 +61,11 @@ class Batch:
 
     @property
     def partitions(self) -> list[int]:
-        """See `Work.partitions`: those that have frames in this batch, or rooms that these bring readings for."""
+        """See `Loaded.partitions`: those that have frames in this batch, or rooms that these bring readings for."""
         return list(self._partitions)
 
     async def load(self, store: Store) -> None:
-        """See `Work.load`."""
+        """See `Loaded.load`."""
         self._late = []
         for number, frames in self._frames.items():
             partition = self._owned[number]
@@ -94,12 +94,6 @@ class Batch:
     async def look_up(self, store: Store) -> None:
         """See `SteppedWork.look_up`."""
         self._stored = Stored(await store.known(self._late))
-
-    def apply(self) -> list[Share]:
-        """See `Work.apply`."""
-        for _ in self.steps():
-            pass
-        return self.shares
 
     def steps(self) -> Iterator[None]:
         """See `SteppedWork.steps`: a partition after the other."""

@@ -165,7 +165,7 @@ class Group:
 
     @property
     def partitions(self) -> list[int]:
-        """See `Work.partitions`."""
+        """See `Loaded.partitions`."""
         return sorted({partition.number for _, partition in self._asked})
 
     @property
@@ -181,7 +181,7 @@ class Group:
         return found
 
     async def load(self, store: Store) -> None:
-        """See `Work.load`."""
+        """See `Loaded.load`."""
         wanted: dict[int, tuple[Partition, set[str], set[str]]] = {}
         for one, partition in self._asked:
             _, devices, rooms = wanted.setdefault(partition.number, (partition, set(), set()))

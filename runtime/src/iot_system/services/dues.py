@@ -35,11 +35,11 @@ class DueActors:
 
     @property
     def partitions(self) -> list[int]:
-        """See `Work.partitions`."""
+        """See `Loaded.partitions`."""
         return [partition.number for partition, _ in self._due]
 
     async def load(self, store: Store) -> None:
-        """See `Work.load`."""
+        """See `Loaded.load`."""
         for partition, due in self._due:
             devices = [address.id for address in due if address.kind == "device"]
             await partition.activate(devices, [address.id for address in due if address.kind == "room"], store)
@@ -68,11 +68,11 @@ class LostConnections:
 
     @property
     def partitions(self) -> list[int]:
-        """See `Work.partitions`."""
+        """See `Loaded.partitions`."""
         return [partition.number for partition, _ in self._lost]
 
     async def load(self, store: Store) -> None:
-        """See `Work.load`."""
+        """See `Loaded.load`."""
         for partition, devices in self._lost:
             await partition.activate(devices, [], store)
 

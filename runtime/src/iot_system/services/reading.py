@@ -70,8 +70,6 @@ class Reading:
                             await shard.apply_on(lambda ahead, claimed=claimed: self._next(claimed, ahead=ahead))  # type: ignore[misc]
                             if self._taken > BUSY_BYTES:
                                 await self._gather()
-                            else:
-                                await asyncio.sleep(0)  # whoever wanted the turn, and may have given up, goes on
                 finally:
                     fetching.cancel()
                     await asyncio.gather(fetching, return_exceptions=True)

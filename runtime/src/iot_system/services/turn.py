@@ -77,8 +77,8 @@ class Share:
         )
 
 
-class Work(Protocol):
-    """Something to do in one turn."""
+class Loaded(Protocol):
+    """Something to do in one turn, once what it needs is in memory."""
 
     @property
     def partitions(self) -> Sequence[int]:
@@ -89,13 +89,17 @@ class Work(Protocol):
         """Bring what it needs into memory; may be called again after `iot_system.errors.Unavailable`."""
         ...
 
+
+class Work(Loaded, Protocol):
+    """What is little, and done in one go."""
+
     def apply(self) -> list[Share]:
         """Let the actors change; nothing here waits."""
         ...
 
 
-class SteppedWork(Work, Protocol):
-    """`Work` that is much, so that the event loop has its turn between its steps; `load` is called first."""
+class SteppedWork(Loaded, Protocol):
+    """What is much, so that the event loop has its turn between its steps; `load` is called first."""
 
     @property
     def asks_history(self) -> bool:

@@ -206,10 +206,9 @@ async def patch_room_desired(
 
     Who may not see one of them may not change it by way of its room either.
     """
-    await _check_members(request, check_id(room, field="room"))
-    view = await request.gateway.rooms.patch_desired(
-        check_id(room, field="room"), data, if_version=version_of(if_match), by=request.by
-    )
+    room_id = check_id(room, field="room")
+    await _check_members(request, room_id)
+    view = await request.gateway.rooms.patch_desired(room_id, data, if_version=version_of(if_match), by=request.by)
     return Response(DesiredState(view.desired, view.version), headers=etag(view.version))
 
 
