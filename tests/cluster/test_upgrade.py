@@ -18,6 +18,7 @@ from tests.harness.traffic import BY_MQTT, BY_REST, Traffic, room_of
 
 SEED = 20261126
 ROOM_OF = {device: room_of(device) for device in (*BY_MQTT, *BY_REST)}
+COMPONENTS = ("api", "actor-system", "ray-head", "nats", "postgres")
 SETS = {
     # The sample is loaded by an installation alone, and the kind of database stays what it was.
     "sample.enabled": False,
@@ -27,7 +28,7 @@ SETS = {
 
 @pytest.fixture(scope="module")
 def installation(previous_chart: Path, installations: Installations) -> Iterator[Installation]:
-    """The previous release, installed as it told its users to."""
+    """The previous release, installed with its own values."""
     values = previous.tree() / "values" / "testing.yaml"
     installation = installations.new(values, name="upgrade", sets=SETS, chart=previous_chart)
     installation.install()
@@ -46,12 +47,6 @@ def traffic(installation: Installation) -> Iterator[Traffic]:
         running.stop()
 
 
-@pytest.fixture(scope="module")
-def volumes(installation: Installation, traffic: Traffic) -> dict[str, str]:
-    """Those of the previous release."""
-    return claims(installation.namespace)
-
-
 def claims(namespace: Namespace) -> dict[str, str]:
     """Claim → the volume that it is bound to."""
     found = namespace.read("persistentvolumeclaims")["items"]
@@ -60,56 +55,44 @@ def claims(namespace: Namespace) -> dict[str, str]:
 
 def versions(namespace: Namespace) -> set[str]:
     """The images' tags of all pods that serve."""
-    pods = [
-        pod
-        for component in ("api", "actor-system", "ray-head", "nats", "postgres")
-        for pod in namespace.pods(component)
-    ]
+    pods = [pod for component in COMPONENTS for pod in namespace.pods(component)]
     return {one["image"].rpartition(":")[2] for pod in pods for one in pod["spec"]["containers"]}
 
 
-def change(
-    installation: Installation, traffic: Traffic, what: str, act: Callable[[], None], figures: list[str]
-) -> None:
-    """Do it under load; return when everything that was acknowledged meanwhile is applied."""
+def under_load(installation: Installation, traffic: Traffic, act: Callable[[], None]) -> str:
+    """Return when everything that was acknowledged meanwhile is applied; says what it cost."""
     traffic.ledger.watch()
     began_s = time.monotonic()
     act()
-    ready_s = time.monotonic()
+    took_s = time.monotonic() - began_s
     traffic.check()
     settle(installation.rest, ROOM_OF)
-    longest = (
-        f"a device waits {traffic.ledger.gap_s(BY_MQTT):.1f} s by MQTT, {traffic.ledger.gap_s(BY_REST):.1f} s by REST"
-    )
-    figures.append(f"{what}: ready after {ready_s - began_s:.0f} s; {longest}")
+    mqtt_s, rest_s = traffic.ledger.gap_s(BY_MQTT), traffic.ledger.gap_s(BY_REST)
+    return f"ready after {took_s:.0f} s, the longest wait of a device {mqtt_s:.1f} s by MQTT, {rest_s:.1f} s by REST"
 
 
 def test_an_upgrade_replaces_every_pod_and_keeps_every_volume(
-    installation: Installation,
-    installations: Installations,
-    traffic: Traffic,
-    volumes: dict[str, str],
-    figures: list[str],
+    installation: Installation, installations: Installations, traffic: Traffic, figures: list[str]
 ) -> None:
-    old = versions(installation.namespace)
-
-    def upgrade() -> None:
-        installation.upgrade_to(installations.chart, values_file("testing"))
-
-    change(installation, traffic, f"upgrade from {previous.read().version}", upgrade, figures)
+    volumes, old = claims(installation.namespace), versions(installation.namespace)
+    cost = under_load(
+        installation, traffic, lambda: installation.upgrade_to(installations.chart, values_file("testing"))
+    )
+    figures.append(f"upgrade from {previous.read().version}: {cost}")
     assert installation.namespace.not_ready() == []
-    assert old.isdisjoint(versions(installation.namespace))
+    assert versions(installation.namespace).isdisjoint(old)
     assert claims(installation.namespace).items() >= volumes.items()
 
 
 def test_the_way_back_replaces_every_pod_and_keeps_every_volume(
-    installation: Installation, traffic: Traffic, volumes: dict[str, str], figures: list[str]
+    installation: Installation, traffic: Traffic, figures: list[str]
 ) -> None:
-    new = versions(installation.namespace)
-    change(installation, traffic, f"rollback to {previous.read().version}", installation.roll_back, figures)
+    volumes, new = claims(installation.namespace), versions(installation.namespace)
+    cost = under_load(installation, traffic, installation.roll_back)
+    figures.append(f"rollback to {previous.read().version}: {cost}")
     assert installation.namespace.not_ready() == []
     assert versions(installation.namespace) == {previous.read().tag}
-    assert new.isdisjoint({previous.read().tag})
+    assert previous.read().tag not in new
     assert claims(installation.namespace).items() >= volumes.items()
 
 
@@ -120,7 +103,9 @@ def test_no_acknowledged_reading_is_lost_doubled_or_out_of_order_after_both(
     settle(installation.rest, ROOM_OF)
     findings = traffic.ledger.compare(history(installation.rest, ROOM_OF))
     assert findings.clean, findings
-    figures.append(f"{len(traffic.ledger.acknowledged):,} readings acknowledged from before the upgrade until after it")
+    figures.append(
+        f"{len(traffic.ledger.acknowledged):,} readings acknowledged, from before the upgrade until after the rollback"
+    )
     newest: dict[tuple[str, str], Entry] = {}
     for entry in sorted(traffic.ledger.acknowledged, key=lambda entry: entry.ts):
         newest[entry.device, entry.metric] = entry
