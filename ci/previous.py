@@ -5,16 +5,13 @@ from __future__ import annotations
 import functools
 import re
 import sys
-import tarfile
-import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci import folders, stamp
-from ci.command import run, works
+from ci import folders, git, stamp
+from ci.command import run
 from ci.errors import CiError
-from ci.folders import ROOT
 from ci.progress import step
 
 FILE = Path(__file__).with_name("previous.toml")
@@ -55,7 +52,7 @@ def tree() -> Path:
     Raises PreviousError where this clone has not got the commit.
     """
     release = read()
-    if not works("git", "-C", ROOT, "cat-file", "-e", f"{release.commit}^{{commit}}"):
+    if not git.has(release.commit):
         raise PreviousError(
             f"release {release.version} is not in this clone: fetch the whole history (git fetch --unshallow) to have "
             f"commit {release.commit[:12]}"
@@ -63,7 +60,7 @@ def tree() -> Path:
 
     def make(target: Path) -> None:
         with step(f"release {release.version} taken from commit {release.commit[:12]}"):
-            _unpack(release.commit, target)
+            git.export(release.commit, target)
             _name_images(target / CHART / "Chart.yaml", release.tag)
 
     return stamp.folder(folders.cache() / "previous" / f"{release.tag}-{stamp.of(Path(__file__))}", make)
@@ -82,14 +79,6 @@ def images() -> list[str]:
     with step(f"images of release {read().version}") as current:
         run(sys.executable, "-m", "ci", "images", "build", cwd=tree(), step=current)
     return run(sys.executable, "-c", NAMES, cwd=tree()).split()
-
-
-def _unpack(commit: str, target: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        archive = Path(scratch) / "tree.tar"
-        run("git", "-C", ROOT, "archive", "--output", archive, commit)
-        with tarfile.open(archive) as content:
-            content.extractall(target, filter="data")
 
 
 def _name_images(chart: Path, tag: str) -> None:

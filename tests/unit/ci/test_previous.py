@@ -10,7 +10,7 @@ from pathlib import Path
 import iot_system
 import pytest
 
-from ci import previous
+from ci import git, previous
 
 PINNED = previous.read()
 
@@ -42,7 +42,7 @@ def test_a_clone_without_its_history_is_told_what_to_fetch(
     fresh: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
-    monkeypatch.setattr(previous, "ROOT", tmp_path)
+    monkeypatch.setattr(git, "ROOT", tmp_path)
     with pytest.raises(previous.PreviousError, match=r"release .* is not in this clone: fetch .* --unshallow"):
         previous.tree()
 
