@@ -3,6 +3,7 @@ A pod that runs one `iot-system` command to its end: migration, secrets, sample,
 
   include "common.commandPod" (dict "root" $ "account" "actor-system" "component" "migrate"
     "args" (list "migrate") "env" $yaml "restartPolicy" "OnFailure")
+  with "ca" (list "database") for the file of a server's CA
 */}}
 {{- define "common.commandPod" -}}
 restartPolicy: {{ .restartPolicy }}
@@ -29,6 +30,12 @@ containers:
     {{- include "common.containerSecurity" . | nindent 4 }}
     volumeMounts:
       {{- include "common.scratchMounts" (dict) | nindent 6 }}
+      {{- with include "common.caMounts" (prepend (.ca | default list) .root) }}
+      {{- . | indent 6 }}
+      {{- end }}
 volumes:
   {{- include "common.scratchVolumes" (dict "tmp" "64Mi") | nindent 2 }}
+  {{- with include "common.caVolumes" (prepend (.ca | default list) .root) }}
+  {{- . | indent 2 }}
+  {{- end }}
 {{- end -}}

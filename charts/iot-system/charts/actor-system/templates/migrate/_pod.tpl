@@ -1,8 +1,8 @@
 {{- define "actor-system.migrate.pod" -}}
-{{- $env := include "common.secretEnv" (list $ "DATABASE_URL" "database" "url") -}}
+{{- $env := include "common.databaseEnv" . -}}
 metadata:
   labels:
     {{- include "common.podLabels" (list $ "migrate") | nindent 4 }}
 spec:
-  {{- include "common.commandPod" (dict "root" $ "account" "actor-system" "component" "migrate" "args" (list "migrate") "env" $env "restartPolicy" "OnFailure") | nindent 2 }}
+  {{- include "common.commandPod" (dict "root" $ "account" "actor-system" "component" "migrate" "args" (list "migrate") "env" $env "ca" (list "database") "restartPolicy" "OnFailure") | nindent 2 }}
 {{- end -}}
