@@ -106,7 +106,7 @@ def test_certificates_of_two_cas_accept_each_other_where_both_cas_are_trusted(tm
 @pytest.mark.parametrize("age", [LIFE + DAY, -2 * DAY])
 def test_a_certificate_that_has_ended_or_not_begun_is_refused(age: timedelta, tmp_path: Path) -> None:
     ca = new_ca("test", NOW - LIFE - 2 * DAY)
-    with pytest.raises(ssl.SSLCertVerificationError, match="expired|not yet valid"):
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"expired|not yet valid"):
         meet(sign(ca, "nats", HOSTS, NOW - age), sign(ca, "api", ["a"], NOW), [ca], "localhost", tmp_path)
 
 

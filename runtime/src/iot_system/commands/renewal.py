@@ -1,8 +1,8 @@
 """When certificates and their CA are made anew: rules over what secrets hold, without Kubernetes.
 
 What is signed has ``tls.crt``, ``tls.key``, and ``ca.crt`` with every CA that is to be trusted. The CA is replaced
-without a moment in which two sides distrust each other, one step a run, and none before what the last one wrote has been
-there for `OVERLAP`: first the new CA is trusted beside the old one, then it signs, then the old one goes.
+without a moment in which two sides distrust each other, one step a run, and none before what the last one wrote has
+been there for `OVERLAP`: first the new CA is trusted beside the old one, then it signs, then the old one goes.
 """
 
 from __future__ import annotations
