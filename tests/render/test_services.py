@@ -6,7 +6,6 @@ from tests.harness.helm import Manifest
 from tests.harness.policies import Place, Policies
 from tests.render.rendered import EXPOSED, PRODUCTION, Installation, Workload
 
-
 ROLE = "iot-system/database-role"
 """Of all labels of pods the one that comes at run time, from Patroni."""
 

@@ -127,7 +127,7 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     (
         PRODUCTION,
         {"networkPolicy.externalDatabase.to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
-        "networkPolicy.externalDatabase.to is given, but global.database.mode is single: leave it out.",
+        "networkPolicy.externalDatabase.to is given, but global.database.mode is replicated: leave it out.",
     ),
     (
         DEVELOPMENT,
