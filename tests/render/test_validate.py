@@ -137,14 +137,14 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     (
         DEVELOPMENT,
         {"api.clientCertificates": {"mode": "optional", "existingCaSecret": "device-ca"}},
-        "api.clientCertificates.mode is optional, but with global.tls.mode off nobody can show a certificate: leave one "
-        "of them out.",
+        "api.clientCertificates.mode is optional, but with global.tls.mode off nobody can show a certificate: leave "
+        "one of them out.",
     ),
     (
         PRODUCTION,
         {"api.clientCertificates.mode": "required"},
-        "api.clientCertificates.mode is required, so api.clientCertificates.existingCaSecret must name the secret whose "
-        "key ca.crt is the CA of the devices.",
+        "api.clientCertificates.mode is required, so api.clientCertificates.existingCaSecret must name the secret "
+        "whose key ca.crt is the CA of the devices.",
     ),
     (
         PRODUCTION,
