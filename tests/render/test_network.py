@@ -158,7 +158,7 @@ def test_nobody_outside_comes_in_unless_the_values_name_him(values: Any) -> None
 
 def test_a_hole_in_a_block_stays_closed() -> None:
     policies = Policies(Installation("full", (PRODUCTION,), FULL).manifests)
-    assert policies.allowed(Place("198.51.100.127"), OWN["api"]) == {("TCP", 1883)}
+    assert policies.allowed(Place("198.51.100.127"), OWN["api"]) == {("TCP", 8883)}
     assert policies.allowed(Place("198.51.100.128"), OWN["api"]) == set()
 
 
