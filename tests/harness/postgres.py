@@ -85,6 +85,11 @@ class PostgresServer:
         await migrate_store(self.url_of(RUNTIME), roles=self.roles)
         return self.url_of(RUNTIME)
 
+    @property
+    def log(self) -> str:
+        """What it has written so far."""
+        return (self._folder / "postgres.log").read_text()
+
     def give(self, files: Mapping[str, str]) -> None:
         """Copy files into the folder, under these names, for the server alone to read."""
         for name, source in files.items():
@@ -164,8 +169,10 @@ class PostgresServer:
             await connection.close()
 
     async def clear(self) -> None:
-        """Forget everything in the database."""
-        await self.execute("drop schema public cascade", "create schema public")
+        """Forget everything in the database; everybody may look into the schema, as in one that is new."""
+        await self.execute(
+            "drop schema public cascade", "create schema public", "grant usage on schema public to public"
+        )
 
     def _signal_all(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -199,7 +206,7 @@ class PostgresServer:
                 return
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((self._folder / "postgres.log").read_text()[-2000:])
+                raise RuntimeError(self.log[-2000:])
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
 import structlog
 
 from iot_system.adapters.postgres.database import Connection, Database
@@ -75,13 +74,6 @@ class Days:
             return [(day * DAY_US, (day + 1) * DAY_US) for day in _days(await _tables(session))]
 
     async def _drop(self, day: int) -> None:
-        try:
-            await self._drop_one(day)
-        except asyncpg.InsufficientPrivilegeError as error:
-            # Made by an older version, as another user, while the newer one came.
-            log.error("a day of history stays: run iot-system migrate", table=_table(day), reason=str(error))
-
-    async def _drop_one(self, day: int) -> None:
         async with self._database.transaction() as connection:
             # Whoever reads meanwhile goes on; everybody else waits for us no longer than this.
             await connection.execute("set local lock_timeout = '5s'")

@@ -29,7 +29,8 @@ SETTINGS: dict[Kind, dict[str, str]] = {
 }
 _FOREIGN = """
 select 'table', c.oid::regclass::text from pg_class c, pg_roles r
-where r.rolname = $1 and c.relowner <> r.oid and c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v')
+where r.rolname = $1 and c.relowner <> r.oid
+and c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v')
 and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
 union all
 select 'function', p.oid::regprocedure::text from pg_proc p, pg_roles r
