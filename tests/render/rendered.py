@@ -160,6 +160,12 @@ GIVEN_SECRETS = {
 }
 """Every secret given by the user."""
 
+DEVICE_CERTIFICATES = {
+    "api.mqtt.plain": True,
+    "api.clientCertificates": {"mode": "required", "existingCaSecret": "device-ca", "revoked": ["0A:FF", "1b"]},
+}
+"""Devices that show certificates, and old ones that cannot."""
+
 EXPOSED = {
     "api.ingress": {"host": "iot.example.org", "className": "nginx", "tlsSecret": "iot-tls", "annotations": {"a": "1"}},
     "api.httpRoute": {
@@ -181,9 +187,13 @@ INSTALLATIONS = (
     Installation("identity-provider", (TESTING,), IDENTITY_PROVIDER),
     Installation("behaviours", (TESTING,), BEHAVIOURS),
     Installation("exposed", (PRODUCTION,), EXPOSED),
+    Installation("device-certificates", (PRODUCTION,), DEVICE_CERTIFICATES),
     Installation(
         "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}
     ),
     Installation("external", (PRODUCTION, EXTERNAL)),
 )
 """Every values file, and what they leave out."""
+
+WITH_NATS = tuple(one for one in INSTALLATIONS if one.name != "external")
+"""Those that have servers of NATS."""

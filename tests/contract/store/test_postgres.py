@@ -18,7 +18,7 @@ from iot_system.ports.store import PartitionCommit, Store
 
 from tests.contract.store.owner import STREAM, Owner
 from tests.harness.nats import free_port
-from tests.harness.postgres import PASSWORD, PASSWORD_IN_URL, PostgresServer
+from tests.harness.postgres import PASSWORD, PASSWORD_IN_URL, RUNTIME, PostgresServer
 from tests.harness.waiting import until
 
 DAY_US = 86_400_000_000
@@ -121,7 +121,7 @@ async def test_a_server_that_freezes_is_given_up_in_time(
 ) -> None:
     monkeypatch.setattr(database, "COMMAND_TIMEOUT_S", 2)
     monkeypatch.setattr(database, "CONNECT_TIMEOUT_S", 2)
-    impatient = open_store(postgres.url)
+    impatient = open_store(postgres.url_of(RUNTIME))
     await impatient.start()
     commit = owner.frame([Reading("d", "m", 1, 1.0)])
     postgres.freeze()
@@ -140,7 +140,7 @@ async def test_after_a_read_only_answer_no_old_connection_is_used(postgres: Post
     """As after a failover: the connections of the pool lead to what is a standby now."""
     pids = await _backends(postgres)
     await postgres.execute("alter database postgres set default_transaction_read_only = on")
-    other = open_store(postgres.url)
+    other = open_store(postgres.url_of(RUNTIME))
     await other.start()
     await postgres.execute(
         "set default_transaction_read_only = off", "alter database postgres reset default_transaction_read_only"
@@ -158,7 +158,7 @@ async def test_another_owner_need_not_wait_for_one_that_froze_in_a_transaction(
     postgres: PostgresServer, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(database.SESSION, "idle_in_transaction_session_timeout", "200ms")
-    frozen = await asyncpg.connect(postgres.url, server_settings=database.SESSION)
+    frozen = await asyncpg.connect(postgres.url_of(RUNTIME), server_settings=database.SESSION)
     await frozen.execute("begin; select * from partitions for update")
     async with asyncio.timeout(60):
         assert (await Owner.of(owner.store, name="next")).claim.epoch == 2
@@ -258,7 +258,7 @@ async def test_more_days_than_the_server_can_lock_at_once_are_made_one_after_ano
 
 
 async def test_two_owners_may_meet_the_same_new_day(postgres: PostgresServer, store: Store) -> None:
-    other = open_store(postgres.url)
+    other = open_store(postgres.url_of(RUNTIME))
     await other.start()
     owners = [await Owner.of(one, number) for number, one in enumerate((store, other))]
     for number, one in enumerate(owners):

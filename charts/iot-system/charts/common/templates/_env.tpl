@@ -1,7 +1,8 @@
 {{/*
-An environment variable from one part's secret.
+An environment variable from one part's secret; a fifth argument says that a given secret need not have the key.
 
   include "common.secretEnv" (list $ "DATABASE_URL" "database" "url")
+  include "common.secretEnv" (list $ "DATABASE_OWNER_URL" "database" "owner-url" "optional")
 */}}
 {{- define "common.secretEnv" -}}
 - name: {{ index . 1 }}
@@ -9,6 +10,9 @@ An environment variable from one part's secret.
     secretKeyRef:
       name: {{ include "common.secretName" (list (index . 0) (index . 2)) | quote }}
       key: {{ index . 3 }}
+      {{- if and (gt (len .) 4) (index (index . 0).Values.global (index . 2)).existingSecret }}
+      optional: true
+      {{- end }}
 {{- end -}}
 
 {{/*
@@ -24,8 +28,7 @@ An environment variable from a field of the pod.
 {{- end -}}
 
 {{/*
-A service's own name and password for NATS, and who signs the servers' certificates. What it may do there stands in the chart
-nats, files/permissions.conf.
+A service's own name and password for NATS: what it may do there stands in the chart nats, files/permissions.conf.
 
   include "common.natsUser" (list $ "actor-system" "natsActorSystem")
 */}}
@@ -33,19 +36,4 @@ nats, files/permissions.conf.
 - name: NATS_USER
   value: {{ index . 1 }}
 {{ include "common.secretEnv" (list (index . 0) "NATS_PASSWORD" (index . 2) "password") }}
-{{- if (index . 0).Values.global.nats.caSecret }}
-- name: NATS_TLS_CA
-  value: /etc/iot-system/nats-ca/ca.crt
-{{- end }}
-{{- end -}}
-
-{{/*
-Where the database is, and who signs its certificate.
-*/}}
-{{- define "common.databaseEnv" -}}
-{{ include "common.secretEnv" (list . "DATABASE_URL" "database" "url") }}
-{{- if .Values.global.database.caSecret }}
-- name: DATABASE_TLS_CA
-  value: /etc/iot-system/database-ca/ca.crt
-{{- end }}
 {{- end -}}

@@ -3,37 +3,26 @@
 The rule for a new one: programs of the release before go on reading and writing, because both work with the database
 while pods are replaced, and after a way back. So its first line says whose programs work with it (`_WORKS_WITH`). What
 nobody uses any more, a column or an old form, is taken away one release after the last that used it.
+
+Functions and rights follow each time: they have no version of their own, so an older version may come back.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import AsyncIterator
 from importlib.resources import files
 from typing import NamedTuple
 
 import structlog
 
+from iot_system.adapters.postgres import grants
 from iot_system.adapters.postgres.database import Connection, Database
 from iot_system.errors import InvalidSetting, Unavailable
 
 _LOCK = 0x696F7401
 """Advisory lock: one migration at a time."""
-_LONGEST_S = 3600.0
-"""Of one statement: an index over years of history is not made in a moment."""
-_SESSION = (
-    # Who waits for a table's lock makes everybody else wait behind: rather try again in a moment.
-    "set local lock_timeout = '5s'",
-    # A statement of a job that was killed ends, instead of holding its locks until it is done for nobody.
-    "set local client_connection_check_interval = '5s'",
-)
-_FIRST_RELEASE = 3
-"""The schema of 0.1.0, whose programs want `schema_versions` to say just that, whatever else there is."""
-_STEPS = """
-create table if not exists schema_steps (
-    version integer primary key,
-    oldest integer not null,
-    applied_at timestamptz not null default now()
-)"""
 _WORKS_WITH = re.compile(r"-- Programs of schema (\d+) work with it\.\n")
 log = structlog.get_logger()
 
@@ -49,14 +38,17 @@ class Migration(NamedTuple):
 
 def migrations() -> list[Migration]:
     """All of them, in order."""
-    found = (one for one in files(__package__).joinpath("migrations").iterdir() if one.name.endswith(".sql"))
-    texts = [(one.name, one.read_text()) for one in sorted(found, key=lambda one: one.name)]
-    return [_read(version, file, statements) for version, (file, statements) in enumerate(texts, 1)]
+    return [_read(version, file, statements) for version, (file, statements) in enumerate(_sql("migrations"), 1)]
 
 
 def _read(version: int, file: str, statements: str) -> Migration:
     said = _WORKS_WITH.match(statements)
     return Migration(version, int(said[1]) if said else version, file, statements)
+
+
+def _sql(folder: str) -> list[tuple[str, str]]:
+    found = (one for one in files(__package__).joinpath(folder).iterdir() if one.name.endswith(".sql"))
+    return [(one.name, one.read_text()) for one in sorted(found, key=lambda one: one.name)]
 
 
 VERSION = len(migrations())
@@ -70,26 +62,33 @@ async def check(connection: Connection, server: str) -> None:
         raise Unavailable(f"the database at {server} has {has}, schema {VERSION} is needed: run iot-system migrate")
     if newer := await _too_new(connection, version):
         raise Unavailable(f"the database at {server} {newer}: run the newer version")
+    if not await _has_functions(connection):
+        raise Unavailable(f"the database at {server} lacks functions of this version: run iot-system migrate")
 
 
-async def migrate(database: Database) -> None:
-    """Bring the schema up to date, one file after the other, each in one transaction.
+async def migrate(database: Database, *, runtime: str | None = None, reader: str | None = None) -> None:
+    """Bring the schema up to date, one file after the other, each in one transaction; then what these roles may do.
 
     Killed at any moment, it goes on where it was when it is called again. A newer schema that this version works with
     stays as it is. Raises `Unavailable` where the database does not answer or somebody holds a lock for long,
     `InvalidSetting` where its schema is too new.
     """
-    async with database.alone(command_timeout_s=_LONGEST_S) as connection:
+    async with database.migrating() as connection:
         while await _step(connection, database.server):
             pass
+        async with _one_at_a_time(connection):
+            for _, statements in _sql("functions"):
+                await connection.execute(statements)
+            if runtime is not None:
+                await grants.shut(connection)
+                await grants.grant_runtime(connection, runtime)
+            if reader is not None:
+                await grants.grant_reader(connection, reader)
 
 
 async def _step(connection: Connection, server: str) -> bool:
     """One migration, if one is left."""
-    async with connection.transaction():
-        for setting in _SESSION:
-            await connection.execute(setting)
-        await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
+    async with _one_at_a_time(connection):
         version = await _version(connection)
         if newer := await _too_new(connection, version):
             raise InvalidSetting(f"the database at {server} {newer}")
@@ -97,29 +96,37 @@ async def _step(connection: Connection, server: str) -> bool:
             return False
         migration = migrations()[version]
         await connection.execute(migration.statements)
-        await _write_down(connection, migration)
+        # The runner's own, and no migration: programs that know nothing of it count the versions, too.
+        await connection.execute("alter table schema_versions add column if not exists oldest integer")
+        written = "insert into schema_versions (version, oldest) values ($1, $2)"
+        await connection.execute(written, migration.version, migration.oldest)
         log.info("migrated", database=server, file=migration.file, version=migration.version)
         return True
 
 
-async def _write_down(connection: Connection, migration: Migration) -> None:
-    await connection.execute(_STEPS)
-    step = "insert into schema_steps (version, oldest) values ($1, $2)"
-    await connection.execute(step, migration.version, migration.oldest)
-    if migration.version <= _FIRST_RELEASE or migration.oldest > _FIRST_RELEASE:
-        await connection.execute("insert into schema_versions (version) values ($1)", migration.version)
+@contextlib.asynccontextmanager
+async def _one_at_a_time(connection: Connection) -> AsyncIterator[None]:
+    """A transaction that no other one of these runs beside."""
+    async with connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
+        yield
 
 
 async def _version(connection: Connection) -> int:
     """0 where there is none."""
-    for table in ("schema_steps", "schema_versions"):
-        if await connection.fetchval("select to_regclass($1) is not null", table):
-            return int(await connection.fetchval(f"select coalesce(max(version), 0) from {table}"))  # noqa: S608
-    return 0
+    if not await connection.fetchval("select to_regclass('schema_versions') is not null"):
+        return 0
+    return int(await connection.fetchval("select coalesce(max(version), 0) from schema_versions"))
 
 
 async def _too_new(connection: Connection, version: int) -> str | None:
     """What is wrong with a schema that is newer than ours; None where its steps say that we work with it."""
-    if version <= VERSION or await connection.fetchval("select max(oldest) from schema_steps") <= VERSION:
+    if version <= VERSION:
         return None
-    return f"has schema {version}, which a newer version made; this one knows {VERSION}"
+    oldest = await connection.fetchval("select max(coalesce(oldest, version)) from schema_versions")
+    return None if oldest <= VERSION else f"has schema {version}, which a newer version made; this one knows {VERSION}"
+
+
+async def _has_functions(connection: Connection) -> bool:
+    there = "select count(*) from unnest($1::text[]) f where to_regprocedure(f) is not null"
+    return int(await connection.fetchval(there, list(grants.FUNCTIONS))) == len(grants.FUNCTIONS)
