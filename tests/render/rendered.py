@@ -13,6 +13,8 @@ from tests.harness import helm
 from tests.harness.helm import Manifest, values_file
 
 DEVELOPMENT, TESTING, PRODUCTION = (values_file(name) for name in ("development", "testing", "production"))
+EXTERNAL = values_file("examples/external")
+"""On top of production."""
 HOOK = "helm.sh/hook"
 
 
@@ -189,5 +191,6 @@ INSTALLATIONS = (
     Installation(
         "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}
     ),
+    Installation("external", (PRODUCTION, EXTERNAL)),
 )
 """Every values file, and what they leave out."""
