@@ -177,7 +177,8 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     (
         TESTING,
         {"global.nats.mode": "external", "global.nats.urls": ["nats://a:4222"]},
-        "global.nats.mode is external, so global.natsApi.existingSecret must name the secret with that user's password.",
+        "global.nats.mode is external, so global.natsApi.existingSecret must name the secret with that user's "
+        "password.",
     ),
     (
         TESTING,
@@ -193,8 +194,8 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     (
         TESTING,
         EXTERNAL_NATS | {"global.nats.urls": ["nats://a:4222"], "global.nats.caSecret": "mine"},
-        "global.nats.caSecret is given, but the addresses in global.nats.urls are not encrypted: write tls://, or leave "
-        "it out.",
+        "global.nats.caSecret is given, but the addresses in global.nats.urls are not encrypted: write tls://, or "
+        "leave it out.",
     ),
     (
         TESTING,
