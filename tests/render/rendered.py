@@ -39,7 +39,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Workload:
-    """An object that runs pods: Deployment, StatefulSet, Job, or a Pod itself."""
+    """An object that runs pods: Deployment, StatefulSet, Job, CronJob, or a Pod itself."""
 
     manifest: Manifest
 
@@ -59,7 +59,8 @@ class Workload:
     @property
     def template(self) -> Manifest:
         """Metadata and spec of the pods."""
-        template: Manifest = self.manifest if self.kind == "Pod" else self.manifest["spec"]["template"]
+        jobs = self.manifest["spec"]["jobTemplate"] if self.kind == "CronJob" else self.manifest
+        template: Manifest = jobs if self.kind == "Pod" else jobs["spec"]["template"]
         return template
 
     @property
@@ -116,7 +117,7 @@ class Installation:
 
     @property
     def workloads(self) -> list[Workload]:
-        kinds = ("Deployment", "StatefulSet", "Job", "Pod")
+        kinds = ("Deployment", "StatefulSet", "Job", "CronJob", "Pod")
         return [Workload(manifest) for manifest in self.manifests if manifest["kind"] in kinds]
 
     @property
@@ -169,6 +170,15 @@ EXPOSED = {
 }
 """Every way in."""
 
+STORE = {
+    "postgres.backup.enabled": True,
+    "postgres.backup.repository.type": "s3",
+    "postgres.backup.repository.s3.endpoint": "s3.example.org:9000",
+    "postgres.backup.repository.s3.bucket": "backups",
+    "postgres.backup.repository.s3.existingSecret": "backup-store",
+    "postgres.backup.repository.s3.caSecret": "backup-store-ca",
+}
+"""Backups go to a store that speaks S3."""
 INSTALLATIONS = (
     Installation("defaults"),
     Installation("development", (DEVELOPMENT,)),
@@ -179,6 +189,10 @@ INSTALLATIONS = (
     Installation("identity-provider", (TESTING,), IDENTITY_PROVIDER),
     Installation("behaviours", (TESTING,), BEHAVIOURS),
     Installation("exposed", (PRODUCTION,), EXPOSED),
+    Installation("backed-up", (PRODUCTION,), STORE),
+    Installation("backed-up-by-volume", (TESTING,), {"postgres.backup.enabled": True}),
+    Installation("restored", (TESTING,), {"postgres.backup.enabled": True, "postgres.restore.enabled": True}),
+    Installation("restored-replicated", (PRODUCTION,), {**STORE, "postgres.restore.enabled": True}),
     Installation(
         "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}
     ),
