@@ -147,7 +147,8 @@ class Database:
             if not _is_passing(error):
                 raise
             reason = str(error).partition("\n")[0] or type(error).__name__
-            raise Unavailable(f"the database at {self.server} does not answer: {reason}") from error
+            trouble = "has no space left" if isinstance(error, asyncpg.DiskFullError) else "does not answer"
+            raise Unavailable(f"the database at {self.server} {trouble}: {reason}") from error
 
 
 async def _keep_session(_connection: Connection) -> None:
