@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 from iot_system.adapters.postgres import schema
-from iot_system.adapters.stores import open_store
+from iot_system.adapters.stores import migrate_store, open_store
 from iot_system.domain.history import Reading
 from iot_system.domain.registry import Room
 from iot_system.domain.twin import RoomState
@@ -93,7 +93,7 @@ async def test_an_older_schema_says_what_to_do(postgres: PostgresServer, old: No
 async def test_a_newer_schema_that_is_none_for_this_version_is_left_alone(
     postgres: PostgresServer, postgres_url: str
 ) -> None:
-    await postgres.execute(f"insert into schema_versions (version, oldest) values ({VERSION + 1}, {VERSION + 1})")
+    await postgres.execute(f"insert into schema_steps values ({VERSION + 1}, {VERSION + 1})")
     with pytest.raises(Unavailable, match=f"has schema {VERSION + 1}, which a newer version made"):
         await open_store(postgres_url).start()
     with pytest.raises(InvalidSetting, match=f"has schema {VERSION + 1}, which a newer version made"):
@@ -103,22 +103,41 @@ async def test_a_newer_schema_that_is_none_for_this_version_is_left_alone(
 async def test_a_newer_schema_that_this_version_works_with_is_worked_with(
     postgres: PostgresServer, postgres_url: str
 ) -> None:
-    await postgres.execute(
-        f"insert into schema_versions (version, oldest) values ({VERSION + 1}, {VERSION}), ({VERSION + 2}, {VERSION})"
-    )
+    await postgres.execute(f"insert into schema_steps values ({VERSION + 1}, {VERSION}), ({VERSION + 2}, {VERSION})")
     await postgres.migrate()
     store = open_store(postgres_url)
     await store.start()
     await store.stop()
-    await postgres.execute(f"insert into schema_versions (version, oldest) values ({VERSION + 3}, {VERSION + 1})")
+    await postgres.execute(f"insert into schema_steps values ({VERSION + 3}, {VERSION + 1})")
     with pytest.raises(Unavailable, match=f"has schema {VERSION + 3}, which a newer version made"):
         await open_store(postgres_url).start()
 
 
+async def test_programs_of_the_first_release_find_the_schema_that_they_know_as_long_as_they_work_with_it(
+    postgres: PostgresServer, operator: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = schema.migrations()[:3]
+    await postgres.clear()
+
+    async def brought(*more: str) -> int:
+        """What programs of 0.1.0 read once these steps are there, too."""
+        texts = [schema._read(version, "step.sql", text) for version, text in enumerate(more, 4)]
+        monkeypatch.setattr(schema, "migrations", lambda: [*steps, *texts])
+        monkeypatch.setattr(schema, "VERSION", 3 + len(more))
+        await migrate_store(postgres.url)
+        return int(await operator.fetchval("select max(version) from schema_versions"))
+
+    wider = "-- Programs of schema 3 work with it.\ncreate table wider ()"
+    narrower = "-- Programs of schema 4 work with it.\ndrop table wider"
+    assert await brought() == 3
+    assert await brought(wider) == 3
+    assert await brought(wider, narrower) == 5
+
+
 async def test_migrations_that_run_at_once_or_again_change_nothing_more(postgres: PostgresServer) -> None:
     await postgres.clear()
-    await asyncio.gather(*(postgres.migrate() for _ in range(3)))
-    await postgres.migrate()
+    await asyncio.gather(*(migrate_store(postgres.url) for _ in range(3)))
+    await migrate_store(postgres.url)
     store = open_store(postgres.url)
     await store.start()
     assert await store.applied(STREAM) == {}
@@ -128,7 +147,7 @@ async def test_migrations_that_run_at_once_or_again_change_nothing_more(postgres
 async def test_a_schema_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_has(
     postgres: PostgresServer, old: None
 ) -> None:
-    await postgres.migrate()
+    await migrate_store(postgres.url)
     await assert_up_to_date(postgres.url)
 
 
@@ -139,9 +158,9 @@ async def test_a_migration_that_is_killed_between_its_steps_is_finished_by_the_n
         await operator.execute("lock table history in access share mode")  # as a reader does: the third step waits
         with migrating(postgres.url) as job:
             await until(lambda: is_waiting(operator), within_s=60, why="it does not come to the third step")
-            assert await operator.fetchval("select max(version) from schema_versions") == 2
+            assert await operator.fetchval("select max(version) from schema_steps") == 2
             job.send_signal(signal.SIGKILL)
-    await postgres.migrate()
+    await migrate_store(postgres.url)
     await assert_up_to_date(postgres.url)
     assert await operator.fetch("select version from schema_versions order by version") == [(1,), (2,), (3,)]
 
@@ -152,8 +171,8 @@ async def test_a_migration_that_waits_for_a_lock_gives_way_to_others(
     async with operator.transaction():
         await operator.execute("lock table history in access share mode")
         with pytest.raises(Unavailable, match="lock timeout"):
-            await postgres.migrate()
-    await postgres.migrate()
+            await migrate_store(postgres.url)
+    await migrate_store(postgres.url)
     await assert_up_to_date(postgres.url)
 
 

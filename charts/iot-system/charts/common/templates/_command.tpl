@@ -3,8 +3,8 @@ A pod that runs one `iot-system` command to its end: migration, secrets, sample,
 
   include "common.commandPod" (dict "root" $ "account" "actor-system" "component" "migrate"
     "args" (list "migrate") "env" $yaml "restartPolicy" "OnFailure")
-  with "ca" (list "database") for the file of a server's CA
   with "tls" (list "actor-system") for the certificate of a component, or (list "api" "ca.crt") for a file of it
+  with "ca" (list "database") for the file of a server's CA
 */}}
 {{- define "common.commandPod" -}}
 restartPolicy: {{ .restartPolicy }}

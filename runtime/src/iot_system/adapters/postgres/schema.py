@@ -9,9 +9,7 @@ Functions and rights follow each time: they have no version of their own, so an 
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import AsyncIterator
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -23,6 +21,17 @@ from iot_system.errors import InvalidSetting, Unavailable
 
 _LOCK = 0x696F7401
 """Advisory lock: one migration at a time."""
+_FIRST_RELEASE = 3
+"""The schema of 0.1.0, whose programs want `schema_versions` to say just that, whatever else there is."""
+_STEPS = """
+create table if not exists schema_steps (
+    version integer primary key,
+    oldest integer not null,
+    applied_at timestamptz not null default now()
+);
+insert into schema_steps (version, oldest)
+select version, version from schema_versions where not exists (select from schema_steps)
+"""
 _WORKS_WITH = re.compile(r"-- Programs of schema (\d+) work with it\.\n")
 log = structlog.get_logger()
 
@@ -41,14 +50,15 @@ def migrations() -> list[Migration]:
     return [_read(version, file, statements) for version, (file, statements) in enumerate(_sql("migrations"), 1)]
 
 
+def _sql(folder: str) -> list[tuple[str, str]]:
+    """File and statements, in order."""
+    found = (one for one in files(__package__).joinpath(folder).iterdir() if one.name.endswith(".sql"))
+    return [(one.name, one.read_text()) for one in sorted(found, key=lambda one: one.name)]
+
+
 def _read(version: int, file: str, statements: str) -> Migration:
     said = _WORKS_WITH.match(statements)
     return Migration(version, int(said[1]) if said else version, file, statements)
-
-
-def _sql(folder: str) -> list[tuple[str, str]]:
-    found = (one for one in files(__package__).joinpath(folder).iterdir() if one.name.endswith(".sql"))
-    return [(one.name, one.read_text()) for one in sorted(found, key=lambda one: one.name)]
 
 
 VERSION = len(migrations())
@@ -67,7 +77,7 @@ async def check(connection: Connection, server: str) -> None:
 
 
 async def migrate(database: Database, *, runtime: str | None = None, reader: str | None = None) -> None:
-    """Bring the schema up to date, one file after the other, each in one transaction; then what these roles may do.
+    """Bring the schema up to date, one file after the other, each in one transaction; then what these roles may.
 
     Killed at any moment, it goes on where it was when it is called again. A newer schema that this version works with
     stays as it is. Raises `Unavailable` where the database does not answer or somebody holds a lock for long,
@@ -76,19 +86,13 @@ async def migrate(database: Database, *, runtime: str | None = None, reader: str
     async with database.migrating() as connection:
         while await _step(connection, database.server):
             pass
-        async with _one_at_a_time(connection):
-            for _, statements in _sql("functions"):
-                await connection.execute(statements)
-            if runtime is not None:
-                await grants.shut(connection)
-                await grants.grant_runtime(connection, runtime)
-            if reader is not None:
-                await grants.grant_reader(connection, reader)
+        await _allow(connection, runtime, reader)
 
 
 async def _step(connection: Connection, server: str) -> bool:
     """One migration, if one is left."""
-    async with _one_at_a_time(connection):
+    async with connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
         version = await _version(connection)
         if newer := await _too_new(connection, version):
             raise InvalidSetting(f"the database at {server} {newer}")
@@ -96,35 +100,46 @@ async def _step(connection: Connection, server: str) -> bool:
             return False
         migration = migrations()[version]
         await connection.execute(migration.statements)
-        # The runner's own, and no migration: programs that know nothing of it count the versions, too.
-        await connection.execute("alter table schema_versions add column if not exists oldest integer")
-        written = "insert into schema_versions (version, oldest) values ($1, $2)"
-        await connection.execute(written, migration.version, migration.oldest)
+        await _write_down(connection, migration)
         log.info("migrated", database=server, file=migration.file, version=migration.version)
         return True
 
 
-@contextlib.asynccontextmanager
-async def _one_at_a_time(connection: Connection) -> AsyncIterator[None]:
-    """A transaction that no other one of these runs beside."""
+async def _allow(connection: Connection, runtime: str | None, reader: str | None) -> None:
+    """Bring this version's functions, and what these roles may do."""
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
-        yield
+        await connection.execute(_STEPS)
+        for _, statements in _sql("functions"):
+            await connection.execute(statements)
+        if runtime is not None:
+            await grants.shut(connection)
+            await grants.grant_runtime(connection, runtime)
+        if reader is not None:
+            await grants.grant_reader(connection, reader)
+
+
+async def _write_down(connection: Connection, migration: Migration) -> None:
+    await connection.execute(_STEPS)
+    step = "insert into schema_steps (version, oldest) values ($1, $2)"
+    await connection.execute(step, migration.version, migration.oldest)
+    if migration.version <= _FIRST_RELEASE or migration.oldest > _FIRST_RELEASE:
+        await connection.execute("insert into schema_versions (version) values ($1)", migration.version)
 
 
 async def _version(connection: Connection) -> int:
     """0 where there is none."""
-    if not await connection.fetchval("select to_regclass('schema_versions') is not null"):
-        return 0
-    return int(await connection.fetchval("select coalesce(max(version), 0) from schema_versions"))
+    for table in ("schema_steps", "schema_versions"):
+        if await connection.fetchval("select to_regclass($1) is not null", table):
+            return int(await connection.fetchval(f"select coalesce(max(version), 0) from {table}"))  # noqa: S608
+    return 0
 
 
 async def _too_new(connection: Connection, version: int) -> str | None:
     """What is wrong with a schema that is newer than ours; None where its steps say that we work with it."""
-    if version <= VERSION:
+    if version <= VERSION or await connection.fetchval("select max(oldest) from schema_steps") <= VERSION:
         return None
-    oldest = await connection.fetchval("select max(coalesce(oldest, version)) from schema_versions")
-    return None if oldest <= VERSION else f"has schema {version}, which a newer version made; this one knows {VERSION}"
+    return f"has schema {version}, which a newer version made; this one knows {VERSION}"
 
 
 async def _has_functions(connection: Connection) -> bool:
