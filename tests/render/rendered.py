@@ -177,6 +177,12 @@ ISSUER = {
     "global.tls.certManager.issuer": {"name": "ours", "kind": "ClusterIssuer", "group": "certs.example.org"},
 }
 
+DEVICE_CERTIFICATES = {
+    "api.mqtt.plain": True,
+    "api.clientCertificates": {"mode": "required", "existingCaSecret": "device-ca", "revoked": ["0A:FF", "1b"]},
+}
+"""Devices that show certificates, and old ones that cannot."""
+
 EXPOSED = {
     "api.ingress": {"host": "iot.example.org", "className": "nginx", "tlsSecret": "iot-tls", "annotations": {"a": "1"}},
     "api.httpRoute": {
@@ -201,6 +207,7 @@ INSTALLATIONS = (
     Installation("identity-provider", (TESTING,), IDENTITY_PROVIDER),
     Installation("behaviours", (TESTING,), BEHAVIOURS),
     Installation("exposed", (PRODUCTION,), EXPOSED),
+    Installation("device-certificates", (PRODUCTION,), DEVICE_CERTIFICATES),
     Installation(
         "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}
     ),

@@ -150,7 +150,36 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     (
         PRODUCTION,
         {"networkPolicy.externalDatabase.to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
-        "networkPolicy.externalDatabase.to is given, but global.database.mode is single: leave it out.",
+        "networkPolicy.externalDatabase.to is given, but global.database.mode is replicated: leave it out.",
+    ),
+    (
+        DEVELOPMENT,
+        {"api.mqtt.plain": True},
+        "api.mqtt.plain is true, but with global.tls.mode off MQTT is plain in any case: leave it out.",
+    ),
+    (
+        DEVELOPMENT,
+        {"api.clientCertificates": {"mode": "optional", "existingCaSecret": "device-ca"}},
+        "api.clientCertificates.mode is optional, but with global.tls.mode off nobody can show a certificate: leave "
+        "one of them out.",
+    ),
+    (
+        PRODUCTION,
+        {"api.clientCertificates.mode": "required"},
+        "api.clientCertificates.mode is required, so api.clientCertificates.existingCaSecret must name the secret "
+        "whose key ca.crt is the CA of the devices.",
+    ),
+    (
+        PRODUCTION,
+        {"api.clientCertificates.revoked": ["0A"]},
+        "api.clientCertificates.revoked is given, but with api.clientCertificates.mode off nobody is asked for a "
+        "certificate: choose optional or required, or leave it out.",
+    ),
+    (
+        TESTING,
+        {"api.clientCertificates": {"mode": "required", "existingCaSecret": "device-ca"}},
+        "sample.enabled is true, but api.clientCertificates.mode required lets its job, which has no certificate of "
+        "yours, in nowhere: leave one of them out.",
     ),
     (
         TESTING,

@@ -40,6 +40,15 @@ Pods of components, as peers of a rule.
 {{- end -}}
 
 {{/*
+Ports of MQTT.
+*/}}
+{{- define "iot-system.network.mqttPorts" -}}
+{{- range $name, $port := include "common.mqttPorts" (list $ .Values.api.mqtt.plain) | fromJson }}
+- port: {{ $port }}
+{{- end }}
+{{- end -}}
+
+{{/*
 Every port that Ray uses between its nodes, beside the head's own: FIXED_PORTS of the runtime.
 */}}
 {{- define "iot-system.network.rayPorts" -}}

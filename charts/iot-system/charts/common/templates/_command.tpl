@@ -3,6 +3,7 @@ A pod that runs one `iot-system` command to its end: migration, secrets, sample,
 
   include "common.commandPod" (dict "root" $ "account" "actor-system" "component" "migrate"
     "args" (list "migrate") "env" $yaml "restartPolicy" "OnFailure")
+  with "tls" (list "actor-system") for the certificate of a component, or (list "api" "ca.crt") for a file of it
 */}}
 {{- define "common.commandPod" -}}
 restartPolicy: {{ .restartPolicy }}
@@ -28,7 +29,13 @@ containers:
         ephemeral-storage: 256Mi
     {{- include "common.containerSecurity" . | nindent 4 }}
     volumeMounts:
+      {{- if .tls }}
+      {{- with include "common.tlsMount" .root }}{{ . | nindent 6 }}{{ end }}
+      {{- end }}
       {{- include "common.scratchMounts" (dict) | nindent 6 }}
 volumes:
+  {{- with .tls }}
+  {{- with include "common.tlsVolume" (prepend . $.root) }}{{ . | nindent 2 }}{{ end }}
+  {{- end }}
   {{- include "common.scratchVolumes" (dict "tmp" "64Mi") | nindent 2 }}
 {{- end -}}

@@ -8,7 +8,7 @@ The one list of Kubernetes names. An installation owns its namespace, so names c
 {{- $root := index . 0 -}}
 {{- $name := index . 1 -}}
 {{- $names := list
-      "api" "api-config" "api-jwks" "api-service" "mqtt-service" "api-credentials"
+      "api" "api-config" "api-jwks" "api-revoked" "api-service" "mqtt-service" "api-credentials"
       "actor-system" "actor-system-config" "actor-system-behaviours" "actor-system-service"
       "ray-head" "ray-credentials"
       "nats" "nats-config" "nats-service" "nats-headless" "nats-credentials"
