@@ -38,7 +38,8 @@ def hosts(installation: Installation) -> dict[str, list[str]]:
 
 
 def certificate(installation: Installation, name: str) -> Manifest:
-    return installation.one("Certificate", name)["spec"]
+    spec: Manifest = installation.one("Certificate", name)["spec"]
+    return spec
 
 
 def test_every_component_has_a_certificate_and_ray_a_ca_of_its_own() -> None:
