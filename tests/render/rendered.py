@@ -39,7 +39,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Workload:
-    """An object that runs pods: Deployment, StatefulSet, Job, or a Pod itself."""
+    """An object that runs pods: Deployment, StatefulSet, Job, CronJob, or a Pod itself."""
 
     manifest: Manifest
 
@@ -59,7 +59,10 @@ class Workload:
     @property
     def template(self) -> Manifest:
         """Metadata and spec of the pods."""
-        template: Manifest = self.manifest if self.kind == "Pod" else self.manifest["spec"]["template"]
+        if self.kind == "Pod":
+            return self.manifest
+        spec = self.manifest["spec"]
+        template: Manifest = (spec["jobTemplate"]["spec"] if self.kind == "CronJob" else spec)["template"]
         return template
 
     @property
@@ -116,7 +119,7 @@ class Installation:
 
     @property
     def workloads(self) -> list[Workload]:
-        kinds = ("Deployment", "StatefulSet", "Job", "Pod")
+        kinds = ("Deployment", "StatefulSet", "Job", "CronJob", "Pod")
         return [Workload(manifest) for manifest in self.manifests if manifest["kind"] in kinds]
 
     @property
@@ -140,6 +143,12 @@ class Installation:
         jobs = [one for one in self.containers if "IOT_SECRETS" in one.env]
         return json.loads(jobs[0].env["IOT_SECRETS"]["value"]) if jobs else {}
 
+    @property
+    def made_certificates(self) -> dict[str, Any]:
+        """What it is told of certificates; nothing where it makes none."""
+        jobs = [one for one in self.containers if "IOT_CERTIFICATES" in one.env]
+        return json.loads(jobs[0].env["IOT_CERTIFICATES"]["value"]) if jobs else {}
+
     def __str__(self) -> str:
         return self.name
 
@@ -155,8 +164,18 @@ GIVEN_SECRETS = {
     "global.natsApi.existingSecret": "my-nats-api",
     "global.natsActorSystem.existingSecret": "my-nats-actors",
     "global.ray.existingSecret": "my-ray",
+    "global.tls": {
+        "mode": "existing",
+        "existing": {part: f"my-{part}-tls" for part in ("api", "actor-system", "nats", "postgres", "ray")},
+    },
 }
 """Every secret given by the user."""
+
+CERT_MANAGER = {"global.tls.mode": "certManager"}
+ISSUER = {
+    **CERT_MANAGER,
+    "global.tls.certManager.issuer": {"name": "ours", "kind": "ClusterIssuer", "group": "certs.example.org"},
+}
 
 DEVICE_CERTIFICATES = {
     "api.mqtt.plain": True,
@@ -182,6 +201,9 @@ INSTALLATIONS = (
     Installation("production", (PRODUCTION,)),
     Installation("prefixed", (TESTING,), {"global.namePrefix": "site-a-"}),
     Installation("given-secrets", (TESTING,), GIVEN_SECRETS),
+    Installation("unencrypted", (PRODUCTION,), {"global.tls.mode": "off"}),
+    Installation("cert-manager", (PRODUCTION,), CERT_MANAGER),
+    Installation("issuer", (PRODUCTION,), {**ISSUER, "api.hostNames": ["iot.example.org", "198.51.100.7"]}),
     Installation("identity-provider", (TESTING,), IDENTITY_PROVIDER),
     Installation("behaviours", (TESTING,), BEHAVIOURS),
     Installation("exposed", (PRODUCTION,), EXPOSED),

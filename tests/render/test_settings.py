@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from iot_system.settings import ActorSystemSettings, ApiSettings, RayHeadSettings, read_settings
+from iot_system.settings import ActorSystemSettings, ApiSettings, MigrateSettings, RayHeadSettings, read_settings
 
 from tests.render.rendered import BEHAVIOURS, DEVELOPMENT, TESTING, Container, Installation
 
@@ -34,7 +34,7 @@ def test_each_service_accepts_its_settings(installation: Installation, name: str
 
 @pytest.mark.parametrize("name", ["migrate", "secrets", "sample", "check"])
 def test_commands_get_no_unknown_variable(installation: Installation, name: str) -> None:
-    settings = ActorSystemSettings if name == "migrate" else ApiSettings  # the others need none that are their own
+    settings = MigrateSettings if name == "migrate" else ApiSettings  # the others need none that are their own
     for container in installation.containers:
         if container.spec["name"] == name:
             read_settings(settings, environment(installation, container))

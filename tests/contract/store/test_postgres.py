@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 from iot_system.adapters.postgres import database, days, schema
-from iot_system.adapters.stores import migrate_store, open_store
+from iot_system.adapters.stores import open_store
 from iot_system.domain.addresses import Address
 from iot_system.domain.history import HistoryQuery, Reading
 from iot_system.domain.registry import Room
@@ -19,7 +19,7 @@ from iot_system.ports.store import PartitionCommit, Store
 
 from tests.contract.store.owner import STREAM, Owner
 from tests.harness.nats import free_port
-from tests.harness.postgres import PASSWORD, PASSWORD_IN_URL, PostgresServer
+from tests.harness.postgres import PASSWORD, PASSWORD_IN_URL, RUNTIME, PostgresServer
 from tests.harness.waiting import until
 
 DAY_US = 86_400_000_000
@@ -122,7 +122,7 @@ async def test_a_server_that_freezes_is_given_up_in_time(
 ) -> None:
     monkeypatch.setattr(database, "COMMAND_TIMEOUT_S", 2)
     monkeypatch.setattr(database, "CONNECT_TIMEOUT_S", 2)
-    impatient = open_store(postgres.url)
+    impatient = open_store(postgres.url_of(RUNTIME))
     await impatient.start()
     commit = owner.frame([Reading("d", "m", 1, 1.0)])
     postgres.freeze()
@@ -141,7 +141,7 @@ async def test_after_a_read_only_answer_no_old_connection_is_used(postgres: Post
     """As after a failover: the connections of the pool lead to what is a standby now."""
     pids = await _backends(postgres)
     await postgres.execute("alter database postgres set default_transaction_read_only = on")
-    other = open_store(postgres.url)
+    other = open_store(postgres.url_of(RUNTIME))
     await other.start()
     await postgres.execute(
         "set default_transaction_read_only = off", "alter database postgres reset default_transaction_read_only"
@@ -159,7 +159,7 @@ async def test_another_owner_need_not_wait_for_one_that_froze_in_a_transaction(
     postgres: PostgresServer, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(database.SESSION, "idle_in_transaction_session_timeout", "200ms")
-    frozen = await asyncpg.connect(postgres.url, server_settings=database.SESSION)
+    frozen = await asyncpg.connect(postgres.url_of(RUNTIME), server_settings=database.SESSION)
     await frozen.execute("begin; select * from partitions for update")
     async with asyncio.timeout(60):
         assert (await Owner.of(owner.store, name="next")).claim.epoch == 2
@@ -208,7 +208,7 @@ async def test_an_older_or_newer_schema_says_what_to_do(postgres: PostgresServer
     with pytest.raises(Unavailable, match="has schema 4, which a newer version made"):
         await open_store(postgres_url).start()
     with pytest.raises(InvalidSetting, match="has schema 4, which a newer version made"):
-        await migrate_store(postgres_url)
+        await postgres.migrate()
     await postgres.execute("delete from schema_versions")
     with pytest.raises(Unavailable, match="run iot-system migrate"):
         await open_store(postgres_url).start()
@@ -216,9 +216,8 @@ async def test_an_older_or_newer_schema_says_what_to_do(postgres: PostgresServer
 
 async def test_migrations_that_run_at_once_or_again_change_nothing_more(postgres: PostgresServer) -> None:
     await postgres.clear()
-    await asyncio.gather(*(migrate_store(postgres.url) for _ in range(3)))
-    await migrate_store(postgres.url)
-    store = open_store(postgres.url)
+    await asyncio.gather(*(postgres.migrate() for _ in range(3)))
+    store = open_store(await postgres.migrate())
     await store.start()
     assert await store.applied(STREAM) == {}
     await store.stop()
@@ -237,8 +236,7 @@ async def test_a_schema_of_an_older_version_is_brought_up_to_date_and_keeps_what
         "values ('d', 'lab', 'x:Y', '{}', true, 1, 2)",
         "insert into rooms values ('lab', '\\x80')",
     )
-    await migrate_store(postgres.url)
-    store = open_store(postgres.url)
+    store = open_store(await postgres.migrate())
     await store.start()
     owner = await Owner.of(store)
     assert (owner.claim.epoch, owner.claim.applied, owner.claim.revision) == (5, 9, 0)
@@ -312,7 +310,7 @@ async def test_more_days_than_the_server_can_lock_at_once_are_made_one_after_ano
 
 
 async def test_two_owners_may_meet_the_same_new_day(postgres: PostgresServer, store: Store) -> None:
-    other = open_store(postgres.url)
+    other = open_store(postgres.url_of(RUNTIME))
     await other.start()
     owners = [await Owner.of(one, number) for number, one in enumerate((store, other))]
     for number, one in enumerate(owners):

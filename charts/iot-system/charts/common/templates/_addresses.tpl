@@ -36,8 +36,10 @@ Ports of MQTT by name, as JSON. `plain`: also without TLS, where there is TLS (t
 {{- end -}}
 
 {{/*
-The secrets job fills in the braces.
+The database, as one of its roles uses it: owner, runtime, reader. The secrets job fills in the braces.
+
+  include "common.databaseUrlPattern" (list $ "runtime")
 */}}
 {{- define "common.databaseUrlPattern" -}}
-postgresql://{username}:{password}@{{ include "common.name" (list . "database-service") }}:5432/iot
+postgresql://iot_{{ index . 1 }}:{{ printf "{%s-password}" (index . 1) }}@{{ include "common.name" (list (index . 0) "database-service") }}:5432/iot
 {{- end -}}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import asyncpg
 
-from iot_system.adapters.postgres.server import server_of
+from iot_system.adapters.postgres.server import DATABASE_URL, server_of
 from iot_system.adapters.tls.contexts import client_contexts, file_of, pair_of
 from iot_system.errors import InvalidSetting, Unavailable
 from iot_system.settings import DatabaseTlsSettings
@@ -16,6 +17,7 @@ from iot_system.settings import DatabaseTlsSettings
 Connection: TypeAlias = Any
 """An `asyncpg.Connection`, of the pool or not."""
 NO_TLS = DatabaseTlsSettings()
+NO_LOGIN: Mapping[str, str] = MappingProxyType({})
 CONNECTIONS = 4
 CONNECT_TIMEOUT_S = 5.0
 ACQUIRE_TIMEOUT_S = 10.0
@@ -36,11 +38,23 @@ _TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Inte
 
 
 class Database:
-    """A pool of connections to the server that ``url`` names. Raises `InvalidSetting` for files that cannot be used."""
+    """A pool of connections to the server that ``url`` names, which ``setting`` gave; ``login``: as another user.
 
-    def __init__(self, url: str, tls: DatabaseTlsSettings = NO_TLS) -> None:
-        self.server = server_of(url)
+    Raises `InvalidSetting` for files that cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        tls: DatabaseTlsSettings = NO_TLS,
+        *,
+        setting: str = DATABASE_URL,
+        login: Mapping[str, str] = NO_LOGIN,
+    ) -> None:
+        self.server = server_of(url, setting)
         self._url = url
+        self._setting = setting
+        self._login = login
         self._tls = None
         if tls.ca is not None:
             pair = pair_of("DATABASE_TLS", tls.certificate, tls.key)
@@ -117,7 +131,7 @@ class Database:
         """Each connection has the newest certificates; with them, what the URL says of TLS does not count."""
         if self._tls is not None:
             options["ssl"] = self._tls.current
-        return await asyncpg.connect(*arguments, **options)
+        return await asyncpg.connect(*arguments, **options, **self._login)
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
@@ -125,7 +139,7 @@ class Database:
             yield
         except asyncpg.ClientConfigurationError as error:
             # The driver quotes parts of the URL, which may be parts of the password.
-            raise InvalidSetting(f"DATABASE_URL for {self.server} cannot be used: {type(error).__name__}") from None
+            raise InvalidSetting(f"{self._setting} for {self.server} cannot be used: {type(error).__name__}") from None
         except _TROUBLE as error:
             if not _is_passing(error):
                 raise

@@ -1,5 +1,20 @@
+{{/*
+Who migrates: the owner, and before him, in a database of this chart, the administrator who makes the roles.
+*/}}
+{{- define "actor-system.migrate.env" -}}
+{{- with include "common.databaseTlsEnv" . }}{{ . }}
+{{ end -}}
+{{ include "common.secretEnv" (list $ "DATABASE_URL" "database" "url") }}
+{{ include "common.secretEnv" (list $ "DATABASE_OWNER_URL" "database" "owner-url" "optional") }}
+{{ include "common.secretEnv" (list $ "DATABASE_READER_URL" "database" "reader-url" "optional") }}
+{{- if include "common.ownDatabase" . }}
+{{ include "common.secretEnv" (list $ "DATABASE_ADMIN_USER" "database" "username") }}
+{{ include "common.secretEnv" (list $ "DATABASE_ADMIN_PASSWORD" "database" "password") }}
+{{- end }}
+{{- end -}}
+
 {{- define "actor-system.migrate.pod" -}}
-{{- $env := printf "%s\n%s" (include "common.secretEnv" (list $ "DATABASE_URL" "database" "url")) (include "common.databaseTlsEnv" .) -}}
+{{- $env := include "actor-system.migrate.env" . -}}
 metadata:
   labels:
     {{- include "common.podLabels" (list $ "migrate") | nindent 4 }}
