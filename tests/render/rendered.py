@@ -13,6 +13,8 @@ from tests.harness import helm
 from tests.harness.helm import Manifest, values_file
 
 DEVELOPMENT, TESTING, PRODUCTION = (values_file(name) for name in ("development", "testing", "production"))
+EXTERNAL = values_file("examples/external")
+"""On top of production."""
 HOOK = "helm.sh/hook"
 
 
@@ -59,10 +61,8 @@ class Workload:
     @property
     def template(self) -> Manifest:
         """Metadata and spec of the pods."""
-        if self.kind == "Pod":
-            return self.manifest
-        spec = self.manifest["spec"]
-        template: Manifest = (spec["jobTemplate"]["spec"] if self.kind == "CronJob" else spec)["template"]
+        jobs = self.manifest["spec"]["jobTemplate"] if self.kind == "CronJob" else self.manifest
+        template: Manifest = jobs if self.kind == "Pod" else jobs["spec"]["template"]
         return template
 
     @property
@@ -194,6 +194,15 @@ EXPOSED = {
 }
 """Every way in."""
 
+STORE = {
+    "postgres.backup.enabled": True,
+    "postgres.backup.repository.type": "s3",
+    "postgres.backup.repository.s3.endpoint": "s3.example.org:9000",
+    "postgres.backup.repository.s3.bucket": "backups",
+    "postgres.backup.repository.s3.existingSecret": "backup-store",
+    "postgres.backup.repository.s3.caSecret": "backup-store-ca",
+}
+"""Backups go to a store that speaks S3."""
 INSTALLATIONS = (
     Installation("defaults"),
     Installation("development", (DEVELOPMENT,)),
@@ -208,8 +217,13 @@ INSTALLATIONS = (
     Installation("behaviours", (TESTING,), BEHAVIOURS),
     Installation("exposed", (PRODUCTION,), EXPOSED),
     Installation("device-certificates", (PRODUCTION,), DEVICE_CERTIFICATES),
+    Installation("backed-up", (PRODUCTION,), STORE),
+    Installation("backed-up-by-volume", (TESTING,), {"postgres.backup.enabled": True}),
+    Installation("restored", (TESTING,), {"postgres.backup.enabled": True, "postgres.restore.enabled": True}),
+    Installation("restored-replicated", (PRODUCTION,), {**STORE, "postgres.restore.enabled": True}),
     Installation(
         "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}
     ),
+    Installation("external", (PRODUCTION, EXTERNAL)),
 )
 """Every values file, and what they leave out."""

@@ -2,7 +2,11 @@
 Where the parts find each other.
 */}}
 {{- define "common.natsUrl" -}}
+{{- if include "common.ownNats" . -}}
 {{ include "common.natsScheme" . }}://{{ include "common.name" (list . "nats-service") }}:4222
+{{- else -}}
+{{- join "," .Values.global.nats.urls -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "common.natsScheme" -}}

@@ -47,10 +47,22 @@ Variables by which a client of NATS or DATABASE finds them.
 {{- end -}}
 
 {{/*
-The same for the database, which has certificates of this installation only where it is its own.
+The same for both: certificates of this installation where the servers are its own, else whose certificates to trust.
 */}}
+{{- define "common.natsTlsEnv" -}}
+{{- if include "common.ownNats" . }}{{ include "common.tlsEnv" (list . "NATS") }}
+{{- else if .Values.global.nats.caSecret -}}
+- name: NATS_TLS_CA
+  value: /etc/iot-system/nats-ca/ca.crt
+{{- end -}}
+{{- end -}}
+
 {{- define "common.databaseTlsEnv" -}}
-{{- if include "common.ownDatabase" . }}{{ include "common.tlsEnv" (list . "DATABASE") }}{{ end -}}
+{{- if include "common.ownDatabase" . }}{{ include "common.tlsEnv" (list . "DATABASE") }}
+{{- else if .Values.global.database.caSecret -}}
+- name: DATABASE_TLS_CA
+  value: /etc/iot-system/database-ca/ca.crt
+{{- end -}}
 {{- end -}}
 
 {{/*

@@ -19,5 +19,5 @@ metadata:
   labels:
     {{- include "common.podLabels" (list $ "migrate") | nindent 4 }}
 spec:
-  {{- include "common.commandPod" (dict "root" $ "account" "actor-system" "component" "migrate" "args" (list "migrate") "tls" (list "actor-system") "env" $env "restartPolicy" "OnFailure") | nindent 2 }}
+  {{- include "common.commandPod" (dict "root" $ "account" "actor-system" "component" "migrate" "args" (list "migrate") "tls" (list "actor-system") "ca" (list "database") "env" $env "restartPolicy" "OnFailure") | nindent 2 }}
 {{- end -}}
