@@ -31,6 +31,7 @@ ORDER = (
     "test_development",
     "test_upgrade",
     "test_testing",
+    "test_encryption",
     "test_commands",
     "test_faults",
     "test_uninstall",
