@@ -125,7 +125,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "tokens": _command("tokens", "Make, list and delete tokens of people and programs."),
     "replay": _command("replay", "Send the readings of a CSV file in the sample's form."),
     "check": _command("check", "Send a reading through an installation and read it back."),
-    "secrets": _command("secrets", "Make the Kubernetes secrets that do not exist yet."),
+    "secrets": _command("secrets", "Make the Kubernetes secrets that are missing, and renew certificates."),
 }
 
 

@@ -1,4 +1,4 @@
-"""What only Postgres does: crashes and standbys, schema versions, partitions on disk."""
+"""What only Postgres does: crashes and standbys, partitions on disk."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from iot_system.adapters.postgres import database, days, schema
+from iot_system.adapters.postgres import database, days
 from iot_system.adapters.stores import open_store
 from iot_system.domain.addresses import Address
 from iot_system.domain.history import HistoryQuery, Reading
-from iot_system.domain.registry import Room
 from iot_system.domain.twin import DeviceState, RoomState
-from iot_system.errors import InvalidSetting, Unavailable
+from iot_system.errors import Unavailable
 from iot_system.ports.store import PartitionCommit, Store
 
 from tests.contract.store.owner import STREAM, Owner
@@ -193,57 +192,6 @@ async def test_a_store_that_was_stopped_says_so(store: Store) -> None:
     await store.stop()
     with pytest.raises(Unavailable, match="is not connected"):
         await store.applied(STREAM)
-
-
-async def test_a_database_without_schema_says_what_to_do(postgres: PostgresServer) -> None:
-    await postgres.clear()
-    with pytest.raises(
-        Unavailable, match=r"127\.0\.0\.1:[0-9]+ has no schema, schema 3 is needed: run iot-system migrate"
-    ):
-        await open_store(postgres.url).start()
-
-
-async def test_an_older_or_newer_schema_says_what_to_do(postgres: PostgresServer, postgres_url: str) -> None:
-    await postgres.execute("insert into schema_versions (version) values (4)")
-    with pytest.raises(Unavailable, match="has schema 4, which a newer version made"):
-        await open_store(postgres_url).start()
-    with pytest.raises(InvalidSetting, match="has schema 4, which a newer version made"):
-        await postgres.migrate()
-    await postgres.execute("delete from schema_versions")
-    with pytest.raises(Unavailable, match="run iot-system migrate"):
-        await open_store(postgres_url).start()
-
-
-async def test_migrations_that_run_at_once_or_again_change_nothing_more(postgres: PostgresServer) -> None:
-    await postgres.clear()
-    await asyncio.gather(*(postgres.migrate() for _ in range(3)))
-    store = open_store(await postgres.migrate())
-    await store.start()
-    assert await store.applied(STREAM) == {}
-    await store.stop()
-
-
-async def test_a_schema_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_has(
-    postgres: PostgresServer,
-) -> None:
-    await postgres.clear()
-    (_, first), *_ = schema._migrations()
-    await postgres.execute(
-        first,
-        "insert into schema_versions values (1)",
-        "insert into partitions values (0, 4, 'owner', 'stream-1', 9, '\\x80', '\\x80')",
-        "insert into devices (id, room, behaviour, labels, enabled, created_us, updated_us) "
-        "values ('d', 'lab', 'x:Y', '{}', true, 1, 2)",
-        "insert into rooms values ('lab', '\\x80')",
-    )
-    store = open_store(await postgres.migrate())
-    await store.start()
-    owner = await Owner.of(store)
-    assert (owner.claim.epoch, owner.claim.applied, owner.claim.revision) == (5, 9, 0)
-    await owner.commit([Reading("d", "m", 1, 1.0)])
-    assert (await store.load_devices(["d"]))["d"][0].room == "lab"
-    assert await store.load_rooms(["lab"]) == {"lab": (Room(id="lab"), RoomState())}
-    await store.stop()
 
 
 async def test_each_day_has_its_partition_made_ahead_or_on_demand(postgres: PostgresServer, owner: Owner) -> None:

@@ -9,7 +9,7 @@ and {braces} in a value refer to another key of the same secret. Secrets given b
 {{- if not .api.existingSecret -}}
 {{- $_ := set $secrets (include "common.secretName" (list $ "api")) (dict "admin-token" $generated) -}}
 {{- end -}}
-{{- if not .nats.existingSecret -}}
+{{- if and (include "common.ownNats" $) (not .nats.existingSecret) -}}
 {{- $_ := set $secrets (include "common.secretName" (list $ "nats")) (dict "username" "iot" "password" $generated) -}}
 {{- end -}}
 {{- range $part := list "natsApi" "natsActorSystem" -}}

@@ -2,7 +2,15 @@
 Where the parts find each other.
 */}}
 {{- define "common.natsUrl" -}}
-nats://{{ include "common.name" (list . "nats-service") }}:4222
+{{- if include "common.ownNats" . -}}
+{{ include "common.natsScheme" . }}://{{ include "common.name" (list . "nats-service") }}:4222
+{{- else -}}
+{{- join "," .Values.global.nats.urls -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "common.natsScheme" -}}
+{{ include "common.tls" . | empty | ternary "nats" "tls" }}
 {{- end -}}
 
 {{- define "common.rayAddress" -}}
@@ -10,11 +18,25 @@ nats://{{ include "common.name" (list . "nats-service") }}:4222
 {{- end -}}
 
 {{- define "common.apiUrl" -}}
-http://{{ include "common.name" (list . "api-service") }}:8000
+{{ include "common.tls" . | empty | ternary "http" "https" }}://{{ include "common.name" (list . "api-service") }}:8000
 {{- end -}}
 
 {{- define "common.mqttAddress" -}}
-{{ include "common.name" (list . "api-service") }}:1883
+{{- $host := include "common.name" (list . "api-service") -}}
+{{ include "common.tls" . | empty | ternary (printf "%s:1883" $host) (printf "mqtts://%s:8883" $host) }}
+{{- end -}}
+
+{{/*
+Ports of MQTT by name, as JSON. `plain`: also without TLS, where there is TLS (the value api.mqtt.plain).
+
+  include "common.mqttPorts" (list $ .Values.mqtt.plain) | fromJson
+*/}}
+{{- define "common.mqttPorts" -}}
+{{- $encrypted := include "common.tls" (index . 0) -}}
+{{- $ports := dict -}}
+{{- if $encrypted }}{{ $_ := set $ports "mqtts" 8883 }}{{ end -}}
+{{- if or (not $encrypted) (index . 1) }}{{ $_ := set $ports "mqtt" 1883 }}{{ end -}}
+{{ $ports | toJson }}
 {{- end -}}
 
 {{/*

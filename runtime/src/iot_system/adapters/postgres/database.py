@@ -116,11 +116,11 @@ class Database:
             await transaction.commit()
 
     @contextlib.asynccontextmanager
-    async def alone(self) -> AsyncIterator[Connection]:
-        """A connection outside the pool, before `start`."""
+    async def alone(self, *, command_timeout_s: float = COMMAND_TIMEOUT_S) -> AsyncIterator[Connection]:
+        """A connection outside the pool, before `start`; the time-out is that of each statement."""
         with self._telling():
             connection = await self._connect(
-                self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S, server_settings=SESSION
+                self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=command_timeout_s, server_settings=SESSION
             )
             try:
                 yield connection

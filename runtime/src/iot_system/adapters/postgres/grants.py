@@ -12,6 +12,7 @@ from iot_system.adapters.postgres.database import Connection
 
 RUNTIME: Mapping[str, str] = {
     "schema_versions": "select",
+    "schema_steps": "select",
     "partitions": "select, insert, update (epoch, owner, stream, applied, revision, received, sent)",
     "outbox": "select, insert, delete",
     "devices": "select, insert, delete, update (room, behaviour, labels, enabled, gateway, created_us, updated_us)",
@@ -33,6 +34,7 @@ RUNTIME: Mapping[str, str] = {
 }
 READER: Mapping[str, str] = {
     "schema_versions": "select",
+    "schema_steps": "select",
     "devices": "select",
     "room_registrations": "select",
     "metrics": "select",
