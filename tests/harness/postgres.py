@@ -50,17 +50,22 @@ class PostgresServer:
     Without ``sync`` nothing waits for the disk: all that is lost with a power cut, and nothing with processes.
     """
 
-    def __init__(self, folder: Path, *, sync: bool = False, encrypted: Encrypted | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, sync: bool = False, encrypted: Encrypted | None = None, log: Path | None = None
+    ) -> None:
+        """``log`` is where its log of changes lies, within the data by default."""
         self.port = free_port()
         self._encrypted = encrypted
         self._folder = folder
+        self._log = log
         self._sync = sync
         self._data = folder / "data"
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
         self._binaries = encrypted.binaries if encrypted else _binaries(folder)
         self._process: subprocess.Popen[bytes] | None = None
         if self._user:
-            shutil.chown(folder, self._user)
+            for one in filter(None, (folder, log)):
+                shutil.chown(one, self._user)
         if encrypted:
             self.give(encrypted.files)
 
@@ -146,6 +151,11 @@ class PostgresServer:
         self._wait()
         return self
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is gone, by itself or not."""
+        return self._process is not None and self._process.poll() is not None
+
     def kill(self) -> None:
         """SIGKILL to all its processes, as a crash of the machine would."""
         if self._process is not None:
@@ -191,6 +201,7 @@ class PostgresServer:
             [
                 *(self._binaries / "initdb", "-D", self._data, "-U", USER, "--pwfile", password),
                 *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"),
+                *(["--waldir", self._log / "wal"] if self._log else []),
             ],
             check=True,
             capture_output=True,

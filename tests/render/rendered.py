@@ -41,7 +41,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Workload:
-    """An object that runs pods: Deployment, StatefulSet, Job, or a Pod itself."""
+    """An object that runs pods: Deployment, StatefulSet, Job, CronJob, or a Pod itself."""
 
     manifest: Manifest
 
@@ -61,7 +61,8 @@ class Workload:
     @property
     def template(self) -> Manifest:
         """Metadata and spec of the pods."""
-        template: Manifest = self.manifest if self.kind == "Pod" else self.manifest["spec"]["template"]
+        jobs = self.manifest["spec"]["jobTemplate"] if self.kind == "CronJob" else self.manifest
+        template: Manifest = jobs if self.kind == "Pod" else jobs["spec"]["template"]
         return template
 
     @property
@@ -118,7 +119,7 @@ class Installation:
 
     @property
     def workloads(self) -> list[Workload]:
-        kinds = ("Deployment", "StatefulSet", "Job", "Pod")
+        kinds = ("Deployment", "StatefulSet", "Job", "CronJob", "Pod")
         return [Workload(manifest) for manifest in self.manifests if manifest["kind"] in kinds]
 
     @property
@@ -177,6 +178,15 @@ EXPOSED = {
 }
 """Every way in."""
 
+STORE = {
+    "postgres.backup.enabled": True,
+    "postgres.backup.repository.type": "s3",
+    "postgres.backup.repository.s3.endpoint": "s3.example.org:9000",
+    "postgres.backup.repository.s3.bucket": "backups",
+    "postgres.backup.repository.s3.existingSecret": "backup-store",
+    "postgres.backup.repository.s3.caSecret": "backup-store-ca",
+}
+"""Backups go to a store that speaks S3."""
 INSTALLATIONS = (
     Installation("defaults"),
     Installation("development", (DEVELOPMENT,)),
@@ -188,6 +198,10 @@ INSTALLATIONS = (
     Installation("behaviours", (TESTING,), BEHAVIOURS),
     Installation("exposed", (PRODUCTION,), EXPOSED),
     Installation("device-certificates", (PRODUCTION,), DEVICE_CERTIFICATES),
+    Installation("backed-up", (PRODUCTION,), STORE),
+    Installation("backed-up-by-volume", (TESTING,), {"postgres.backup.enabled": True}),
+    Installation("restored", (TESTING,), {"postgres.backup.enabled": True, "postgres.restore.enabled": True}),
+    Installation("restored-replicated", (PRODUCTION,), {**STORE, "postgres.restore.enabled": True}),
     Installation(
         "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}
     ),

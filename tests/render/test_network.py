@@ -10,11 +10,11 @@ from iot_system.adapters.ray.node import FIXED_PORTS, GCS_PORT
 
 from tests.harness.helm import NAMESPACE, RELEASE, ROOT
 from tests.harness.policies import ALL, Place, Policies, ranges, selects
-from tests.render.rendered import DEVELOPMENT, EXTERNAL, PRODUCTION, TESTING, Installation
+from tests.render.rendered import DEVELOPMENT, EXTERNAL, PRODUCTION, STORE, TESTING, Installation
 
 NAME, INSTANCE = "app.kubernetes.io/name", "app.kubernetes.io/instance"
 SERVICES = ("api", "actor-system", "ray-head", "nats", "postgres")
-JOBS = ("migrate", "secrets", "sample", "check")
+JOBS = ("migrate", "backup", "secrets", "sample", "check")
 OUR_NAMESPACE = {"kubernetes.io/metadata.name": NAMESPACE}
 SYSTEM = {"kubernetes.io/metadata.name": "kube-system"}
 PEERS = {
@@ -23,7 +23,7 @@ PEERS = {
     "networkPolicy.metrics": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}],
     "networkPolicy.sql": [{"podSelector": {"matchLabels": {"app": "grafana"}}}],
 }
-FULL = {"sample.enabled": True, **PEERS}
+FULL = {"sample.enabled": True, **STORE, **PEERS}
 
 
 def component(name: str, number: int) -> Place:
@@ -93,10 +93,11 @@ def test_the_policies_of_production_are_the_table_of_the_documentation(block_mat
 def test_both_ends_of_an_arrow_say_the_same(sets: dict[str, Any]) -> None:
     """A rule that only one end has lets nothing through today, and something once the other end changes."""
     policies = Policies(Installation("full", (PRODUCTION,), sets).manifests)
-    kubernetes_api = {("TCP", 443), ("TCP", 6443)}  # at any address, at these ports, which no pod of ours has
+    # At any address, at these ports, which no pod of ours has: the Kubernetes API, the store of the backups.
+    outside = {("TCP", 443), ("TCP", 6443), ("TCP", 9000)}
     for source in OWN:
         for target in OWN:
-            leaving = policies.opened(OWN[source], OWN[target], "Egress") - kubernetes_api
+            leaving = policies.opened(OWN[source], OWN[target], "Egress") - outside
             assert leaving == policies.opened(OWN[target], OWN[source], "Ingress"), (source, target)
 
 

@@ -37,6 +37,7 @@ def test_ports_are_the_ones_that_others_rely_on(installation: Installation) -> N
         "nats-service": {"client": 4222},
         "nats-headless": {"client": 4222, "cluster": 6222, "monitor": 8222},
         "database-service": {"postgres": 5432},
+        "database-headless": {"postgres": 5432},
     }
     for service in installation.of_kind("Service"):
         name = service["metadata"]["name"].removeprefix("site-a-")

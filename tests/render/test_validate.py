@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness import helm
 from tests.harness.helm import CHART, HelmError
-from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING
+from tests.render.rendered import DEVELOPMENT, PRODUCTION, STORE, TESTING
 
 EXTERNAL_NATS: dict[str, Any] = {
     "global.nats.mode": "external",
@@ -40,6 +40,35 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
         {"global.database.existingSecret": "mine"},
         "global.database.existingSecret is mine, but global.database.mode memory uses no secret: leave one of "
         "them out.",
+    ),
+    (
+        PRODUCTION,
+        {"global.database": {"mode": "external", "existingSecret": "mine"}, "postgres.backup.enabled": True},
+        "postgres.backup.enabled is true, but global.database.mode is external: this chart backs up its own Postgres "
+        "only.",
+    ),
+    (
+        PRODUCTION,
+        {"postgres.backup.enabled": True},
+        "postgres.backup.repository.volume.existingClaim is empty, but with global.database.mode replicated pods of "
+        "several nodes write there: name a claim that they can share (ReadWriteMany), or choose s3.",
+    ),
+    (
+        TESTING,
+        {**STORE, "postgres.backup.repository.s3.bucket": ""},
+        "postgres.backup.repository.s3.bucket is empty, but postgres.backup.repository.type is s3: give it.",
+    ),
+    (
+        TESTING,
+        {"postgres.restore.enabled": True},
+        "postgres.restore.enabled is true, but postgres.backup.enabled is false: postgres.backup.repository says where "
+        "the backups are.",
+    ),
+    (
+        TESTING,
+        {"postgres.restore.target": "2026-11-26 10:00:00+00"},
+        "postgres.restore.target is 2026-11-26 10:00:00+00, but postgres.restore.enabled is false: switch it on, or "
+        "leave the target out.",
     ),
     (
         TESTING,
@@ -177,7 +206,8 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     (
         TESTING,
         {"global.nats.mode": "external", "global.nats.urls": ["nats://a:4222"]},
-        "global.nats.mode is external, so global.natsApi.existingSecret must name the secret with that user's password.",
+        "global.nats.mode is external, so global.natsApi.existingSecret must name the secret with that user's "
+        "password.",
     ),
     (
         TESTING,
@@ -193,8 +223,8 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     (
         TESTING,
         EXTERNAL_NATS | {"global.nats.urls": ["nats://a:4222"], "global.nats.caSecret": "mine"},
-        "global.nats.caSecret is given, but the addresses in global.nats.urls are not encrypted: write tls://, or leave "
-        "it out.",
+        "global.nats.caSecret is given, but the addresses in global.nats.urls are not encrypted: write tls://, or "
+        "leave it out.",
     ),
     (
         TESTING,

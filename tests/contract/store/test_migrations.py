@@ -97,14 +97,14 @@ async def test_a_newer_schema_that_is_none_for_this_version_is_left_alone(
     with pytest.raises(Unavailable, match=f"has schema {VERSION + 1}, which a newer version made"):
         await open_store(postgres_url).start()
     with pytest.raises(InvalidSetting, match=f"has schema {VERSION + 1}, which a newer version made"):
-        await migrate_store(postgres_url)
+        await postgres.migrate()
 
 
 async def test_a_newer_schema_that_this_version_works_with_is_worked_with(
     postgres: PostgresServer, postgres_url: str
 ) -> None:
     await postgres.execute(f"insert into schema_steps values ({VERSION + 1}, {VERSION}), ({VERSION + 2}, {VERSION})")
-    await migrate_store(postgres_url)
+    await postgres.migrate()
     store = open_store(postgres_url)
     await store.start()
     await store.stop()

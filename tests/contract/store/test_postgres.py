@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
@@ -18,7 +18,7 @@ from iot_system.ports.store import PartitionCommit, Store
 
 from tests.contract.store.owner import STREAM, Owner
 from tests.harness.nats import free_port
-from tests.harness.postgres import PASSWORD, PASSWORD_IN_URL, RUNTIME, PostgresServer
+from tests.harness.postgres import PASSWORD, PASSWORD_IN_URL, RUNTIME, PostgresServer, running_postgres
 from tests.harness.waiting import until
 
 DAY_US = 86_400_000_000
@@ -39,6 +39,12 @@ async def owner(store: Store) -> Owner:
     owner = await Owner.of(store)
     await owner.register("d")
     return owner
+
+
+@pytest.fixture
+def another_postgres() -> Iterator[PostgresServer]:
+    with running_postgres() as server:
+        yield server
 
 
 async def tables(postgres: PostgresServer) -> dict[str, int]:
@@ -134,6 +140,41 @@ async def test_a_server_that_freezes_is_given_up_in_time(
     await patiently(impatient, commit)
     assert (await impatient.readings(HistoryQuery(device="d"))).items == [Reading("d", "m", 1, 1.0)]
     await impatient.stop()
+
+
+async def test_of_several_servers_the_one_that_takes_writes_is_found_though_others_freeze(
+    postgres: PostgresServer, another_postgres: PostgresServer, owner: Owner
+) -> None:
+    places = f"127.0.0.1:{another_postgres.port},127.0.0.1:{free_port()},127.0.0.1:{postgres.port}"
+    url = f"postgresql://iot:{PASSWORD_IN_URL}@{places}/postgres?target_session_attrs=read-write"
+    await another_postgres.execute("alter database postgres set default_transaction_read_only = on")
+    await _commits(owner, url, at=1)
+    another_postgres.freeze()
+    try:
+        async with asyncio.timeout(database.CONNECT_TIMEOUT_S / 2):
+            await _commits(owner, url, at=2)
+    finally:
+        another_postgres.thaw()
+    assert [one.time_us for one in (await owner.store.readings(HistoryQuery(device="d"))).items] == [1, 2]
+
+
+async def test_where_no_server_takes_writes_it_is_told_why(postgres: PostgresServer) -> None:
+    await postgres.execute("alter database postgres set default_transaction_read_only = on")
+    url = f"postgresql://iot:{PASSWORD_IN_URL}@127.0.0.1:{postgres.port}/postgres?target_session_attrs=read-write"
+    with pytest.raises(Unavailable, match="None of the hosts match the target attribute requirement"):
+        await open_store(url).start()
+    await postgres.execute(
+        "set default_transaction_read_only = off", "alter database postgres reset default_transaction_read_only"
+    )
+
+
+async def _commits(owner: Owner, url: str, *, at: int) -> None:
+    store = open_store(url)
+    await store.start()
+    commit = owner.frame([Reading("d", "m", at, 1.0)])
+    await store.commit([commit])
+    owner.took(commit)
+    await store.stop()
 
 
 async def test_after_a_read_only_answer_no_old_connection_is_used(postgres: PostgresServer, owner: Owner) -> None:

@@ -40,10 +40,22 @@ Ports of MQTT by name, as JSON. `plain`: also without TLS, where there is TLS (t
 {{- end -}}
 
 {{/*
-The database, as one of its roles uses it: owner, runtime, reader. The secrets job fills in the braces.
+The database, as one of its roles uses it: owner, runtime, reader. The secrets job fills in the braces. Of several servers
+it names each, so that clients ask them all who is primary: the Service alone still leads to a node that froze, for as long
+as Kubernetes waits for it. It comes last, for servers that were added after the secret was made.
 
   include "common.databaseUrlPattern" (list $ "runtime")
 */}}
 {{- define "common.databaseUrlPattern" -}}
-postgresql://iot_{{ index . 1 }}:{{ printf "{%s-password}" (index . 1) }}@{{ include "common.name" (list (index . 0) "database-service") }}:5432/iot
+{{- $root := index . 0 -}}
+{{- $hosts := list (printf "%s:5432" (include "common.name" (list $root "database-service"))) -}}
+{{- $options := "" -}}
+{{- if eq $root.Values.global.database.mode "replicated" -}}
+{{- range $index := until (int $root.Values.postgres.replicas) | reverse -}}
+{{- $member := printf "%s-%d.%s:5432" (include "common.name" (list $root "postgres")) $index (include "common.name" (list $root "database-headless")) -}}
+{{- $hosts = prepend $hosts $member -}}
+{{- end -}}
+{{- $options = "?target_session_attrs=read-write" -}}
+{{- end -}}
+postgresql://iot_{{ index . 1 }}:{{ printf "{%s-password}" (index . 1) }}@{{ join "," $hosts }}/iot{{ $options }}
 {{- end -}}

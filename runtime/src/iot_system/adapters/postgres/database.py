@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
+from iot_system.adapters.postgres.connecting import TROUBLE, connect
 from iot_system.adapters.postgres.server import DATABASE_URL, server_of
 from iot_system.adapters.tls.contexts import client_contexts, file_of, pair_of
 from iot_system.errors import InvalidSetting, Unavailable
@@ -33,12 +34,12 @@ SESSION = {
 _PASSING = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX"})
 """SQLSTATE classes that say nothing about our statement: connection, transaction state (a read-only standby), login,
 unknown database, rolled back, resources, locks, operator, system and internal errors."""
-_TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""The last one is what the driver says when a server's last words (it crashes, it shuts down) cross our statement."""
 
 
 class Database:
-    """A pool of connections to the server that ``url`` names, which ``setting`` gave; ``login``: as another user.
+    """A pool of connections to the server that ``url`` names, or to whichever of several it wants.
+
+    ``setting`` gave the URL; ``login``: as another user.
 
     Raises `InvalidSetting` for files that cannot be used.
     """
@@ -95,8 +96,10 @@ class Database:
                     await self._pool.expire_connections()
                     raise
                 except (TimeoutError, asyncpg.InternalClientError):
-                    # The server may be frozen, or the connection in no state to use: do not wait for a rollback.
+                    # The server may be frozen, or the connection in no state to use: do not wait for a rollback, nor
+                    # once more for each of the others.
                     connection.terminate()
+                    await self._pool.expire_connections()
                     raise
 
     @contextlib.asynccontextmanager
@@ -110,7 +113,7 @@ class Database:
             except (TimeoutError, asyncpg.InternalClientError):
                 raise
             except BaseException:
-                with contextlib.suppress(*_TROUBLE):  # the connection may be gone, and the transaction with it
+                with contextlib.suppress(*TROUBLE):  # the connection may be gone, and the transaction with it
                     await transaction.rollback()
                 raise
             await transaction.commit()
@@ -127,11 +130,11 @@ class Database:
             finally:
                 connection.terminate()
 
-    async def _connect(self, *arguments: Any, **options: Any) -> Connection:
+    async def _connect(self, url: str, **options: Any) -> Connection:
         """Each connection has the newest certificates; with them, what the URL says of TLS does not count."""
         if self._tls is not None:
             options["ssl"] = self._tls.current
-        return await asyncpg.connect(*arguments, **options, **self._login)
+        return await connect(self.server, url, **options, **self._login)
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
@@ -140,11 +143,12 @@ class Database:
         except asyncpg.ClientConfigurationError as error:
             # The driver quotes parts of the URL, which may be parts of the password.
             raise InvalidSetting(f"{self._setting} for {self.server} cannot be used: {type(error).__name__}") from None
-        except _TROUBLE as error:
+        except TROUBLE as error:
             if not _is_passing(error):
                 raise
             reason = str(error).partition("\n")[0] or type(error).__name__
-            raise Unavailable(f"the database at {self.server} does not answer: {reason}") from error
+            trouble = "has no space left" if isinstance(error, asyncpg.DiskFullError) else "does not answer"
+            raise Unavailable(f"the database at {self.server} {trouble}: {reason}") from error
 
 
 async def _keep_session(_connection: Connection) -> None:
