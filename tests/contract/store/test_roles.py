@@ -66,8 +66,8 @@ KEPT = [Reading("d", "m", NOW_US, 2.0), Reading("d", "n", NOW_US, 4.0)]
 async def as_before_there_were_roles(postgres: PostgresServer) -> None:
     """What an older version leaves: all of it is the administrator's, a day of the history, too."""
     await postgres.clear()
-    for number, (_, statements) in enumerate(schema._migrations()[:3], 1):
-        await postgres.execute(statements, f"insert into schema_versions (version) values ({number})")
+    for one in schema.migrations()[:3]:
+        await postgres.execute(one.statements, f"insert into schema_versions (version) values ({one.version})")
     first, end = OLD_DAY * DAY_US, (OLD_DAY + 1) * DAY_US
     await postgres.execute(
         "create table history_20131022 (like history including all)",
