@@ -90,6 +90,17 @@ async def test_an_installation_without_roles_goes_on_with_its_administrator_unti
     assert await use(await postgres.migrate()) == KEPT
 
 
+async def test_a_table_that_somebody_holds_is_handed_over_later(postgres: PostgresServer) -> None:
+    """Whoever uses it waits for a moment only, behind a migration that waits."""
+    await as_before_there_were_roles(postgres)
+    async with connected(postgres.url) as holder:
+        await holder.execute("begin; select * from rooms")
+        with pytest.raises(Unavailable, match="lock timeout"):
+            await postgres.migrate()
+    assert await use(await postgres.migrate()) == KEPT
+    assert await _owners(postgres) == {OWNER}
+
+
 async def test_a_new_installation_and_its_store_work_as_the_administrator_too(postgres: PostgresServer) -> None:
     await postgres.clear()
     await migrate_store(postgres.url, roles=postgres.roles)
