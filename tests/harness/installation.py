@@ -53,9 +53,9 @@ class Installation:
         command = ("install", RELEASE, str(self._chart), *given, *waiting)
         self.printed = self.namespace.helm(*command, timeout_s=2 * READY_WITHIN_S)
 
-    def upgrade_to(self, chart: Path, values: Path, *, sets: Mapping[str, Any] | None = None) -> None:
-        """`helm upgrade` to another chart with its own values file; return when everything is ready."""
-        given = ("--values", str(values), *_single_values({**self._sets, **(sets or {})}))
+    def upgrade_to(self, chart: Path, values: Path, sets: Mapping[str, Any]) -> None:
+        """`helm upgrade` to another chart with values of its own; return when everything is ready."""
+        given = ("--values", str(values), *_single_values(sets))
         self.namespace.helm("upgrade", RELEASE, str(chart), *given, *WAITING, timeout_s=2 * READY_WITHIN_S)
 
     def roll_back(self) -> None:
