@@ -48,8 +48,9 @@ cluster-env: $(ENVIRONMENT) ## kubectl, helm and KUBECONFIG for a shell; see the
 bench: $(ENVIRONMENT) ## side-by-side measurements
 	@$(RUN) bench $(ARGS)
 
-locks: $(ENVIRONMENT) ## resolve the Python dependencies again
+locks: $(ENVIRONMENT) ## resolve the dependencies again: Python's, and the images' Debian packages
 	@$(RUN) ci.locks $(ARGS)
+	@$(RUN) ci.debian
 
 $(ENVIRONMENT): runtime/requirements/development.txt runtime/pyproject.toml ci/environment.py
 	@$(PYTHON) ci/environment.py >&2

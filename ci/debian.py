@@ -26,7 +26,7 @@ SUITE = "trixie"
 SUFFIX = ".debian"
 ARCHITECTURES = ("amd64", "arm64")
 RUNTIME = ROOT / "runtime" / "requirements"
-POSTGRES = ROOT / "images" / "postgres"
+SERVERS = ROOT / "images"
 # For the scripts that install a package.
 SCRIPTS = ("awk", "debconf", "debianutils", "dpkg", "openssl", "tar")
 # For a person at a terminal, and for Python's module for Berkeley databases.
@@ -74,9 +74,20 @@ LOCKS: Mapping[Path, Lock] = {
         [*SCRIPTS, *NEVER_LOADED, LINE_EDITOR],
     ),
     RUNTIME / "bash.debian": Lock(["bash"], [*SCRIPTS, "base-files", "libc6"]),
-    POSTGRES / "postgres.debian": Lock(
+    SERVERS / "nats" / "nats.debian": Lock(["busybox-static"], SCRIPTS),
+    SERVERS / "postgres" / "postgres.debian": Lock(
         # The locale C.UTF-8 is in libc-bin.
-        ["bash", "ca-certificates", "coreutils", "libc-bin", "patroni", "postgresql-17", "postgresql-client-17"],
+        [
+            "bash",
+            "ca-certificates",
+            "coreutils",
+            "libc-bin",
+            "patroni",
+            "pgbackrest",
+            "postgresql-17",
+            "postgresql-client-17",
+            "sed",
+        ],
         [*SCRIPTS, *NEVER_LOADED, *UNUSED_BY_POSTGRES],
     ),
 }

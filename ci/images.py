@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci import base_images, engine, folders, pip_secrets, sbom, stamp, tools
+from ci import base_images, debian, engine, folders, pip_secrets, sbom, stamp, tools
 from ci.cluster import Cluster
 from ci.command import run
 from ci.engine import STAMP_LABEL, Engine
@@ -44,6 +44,11 @@ class Image:
         """Means the same to Docker, to Podman and to a Kubernetes node that reads the chart's short name."""
         return f"docker.io/{self.name}:{version()}"
 
+    def locks(self) -> list[Path]:
+        """Of all packages in it."""
+        files = (path for given in self.ingredients for path in (given.iterdir() if given.is_dir() else [given]))
+        return sorted(path for path in files if path.suffix in (".txt", debian.SUFFIX))
+
     def stamp(self) -> str:
         return stamp.of(self.target, base_images.name(BASE), self.containerfile, *self.ingredients)
 
@@ -62,7 +67,7 @@ def _server(name: str, *ingredients: Path) -> Image:
 IMAGES = (
     _service("api"),
     _service("actor-system"),
-    _server("nats", LOCKS / "nats.txt"),
+    _server("nats", UNPACK, SERVERS / "nats", LOCKS / "nats.txt"),
     _server("postgres", UNPACK, SERVERS / "postgres"),
 )
 
@@ -114,23 +119,28 @@ def bill_file(folder: Path, image: Image) -> Path:
 
 def bill(containers: Engine, image: Image) -> str:
     """The image's bill of materials; see ci/sbom.py."""
-    locks = [sbom.lock_hashes(path) for path in image.ingredients if path.parent == LOCKS]
+    locks = map(sbom.lock_hashes, image.locks())
     identity = _identity(containers, image.full_name)
     return sbom.of_image(containers, image.name, version(), identity, ChainMap(*map(dict, locks)))
 
 
 def load(cluster: Cluster) -> None:
     """Bring all images up to date, and the nodes of the cluster with them."""
+    build(engine.find())
+    bring(cluster, [image.full_name for image in IMAGES])
+
+
+def bring(cluster: Cluster, names: Sequence[str]) -> None:
+    """Bring images of this machine to those nodes that lack one."""
     containers = engine.find()
-    build(containers)
     nodes = run(tools.path("kind"), "get", "nodes", "--name", cluster.name, env=containers.env).split()
     listed = [containers.run("exec", node, "ctr", "--namespace", "k8s.io", "images", "list") for node in nodes]
-    identities = {image.full_name: _identity(containers, image.full_name) for image in IMAGES}
+    identities = {name: _identity(containers, name) for name in names}
     missing = [
         name for name, identity in identities.items() if not all(has(on_node, name, identity) for on_node in listed)
     ]
     if not missing:
-        note(f"the nodes of {cluster.name} have all images")
+        note(f"the nodes of {cluster.name} have {', '.join(names)}")
         return
     with step(f"load {', '.join(missing)} into {cluster.name}") as current, _scratch() as scratch:
         archive = Path(scratch) / "images.tar"

@@ -35,10 +35,10 @@ VERSIONS = {
     "1.36.3": "dcede2063da1d7ad62ecb5af8adb6d7fabd0b52385a7fa0048afb491dac90450",
 }
 KINDS = {
-    ("", "v1"): ("ConfigMap", "Pod", "Secret", "Service", "ServiceAccount"),
+    ("", "v1"): ("ConfigMap", "PersistentVolumeClaim", "Pod", "Secret", "Service", "ServiceAccount"),
     ("apps", "v1"): ("Deployment", "StatefulSet"),
     ("autoscaling", "v2"): ("HorizontalPodAutoscaler",),
-    ("batch", "v1"): ("Job",),
+    ("batch", "v1"): ("CronJob", "Job"),
     ("networking.k8s.io", "v1"): ("Ingress", "NetworkPolicy"),
     ("policy", "v1"): ("PodDisruptionBudget",),
     ("rbac.authorization.k8s.io", "v1"): ("Role", "RoleBinding"),

@@ -25,7 +25,7 @@ INSTALLERS = re.compile(r"pip[\d.]*|uv|easy_install|apt(-.+)?|dpkg(-.+)?|gem|npm
 SHELLS = {
     "iot-system/api": set[str](),
     "iot-system/actor-system": {"bash", "rbash"},  # Ray starts its workers by way of bash
-    "iot-system/nats": set[str](),
+    "iot-system/nats": {"busybox", "sh"},  # it tells the server when its certificates change
     "iot-system/postgres": {"bash", "rbash", "sh"},  # Postgres itself runs commands by sh; the rest is ours
 }
 

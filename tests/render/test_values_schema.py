@@ -41,6 +41,13 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("nats.replicas", 2, "nats:\n- at '/replicas': value must be one of 1, 3, 5"),
     ("nats.storage", "", "nats:\n- at '/storage': '' does not match pattern"),
     ("nats.syncInterval", "never", "nats:\n- at '/syncInterval': 'never' does not match pattern"),
+    (
+        "postgres.restore.target",
+        "2026-11-26 10:00",
+        "postgres:\n- at '/restore/target': '2026-11-26 10:00' does not match",
+    ),
+    ("postgres.backup.schedule.full", "daily", "postgres:\n- at '/backup/schedule/full': 'daily' does not match"),
+    ("postgres.backup.retention.full", 0, "postgres:\n- at '/backup/retention/full': minimum: got 0, want 1"),
     ("postgres.storage", "20", "postgres:\n- at '/storage': '20' does not match pattern"),
     (
         "global.database.mode",
