@@ -30,6 +30,7 @@ ORDER = (
     "test_development",
     "test_upgrade",
     "test_testing",
+    "test_ports",
     "test_commands",
     "test_faults",
     "test_uninstall",
