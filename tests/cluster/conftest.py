@@ -32,6 +32,7 @@ ORDER = (
     "test_upgrade",
     "test_testing",
     "test_encryption",
+    "test_ports",
     "test_commands",
     "test_faults",
     "test_uninstall",
