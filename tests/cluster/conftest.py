@@ -25,8 +25,16 @@ from tests.harness.faults import FaultTable
 from tests.harness.helm import CHART, values_file
 from tests.harness.installation import Installation, Installations
 
-ORDER = ("test_bad_input", "test_development", "test_testing", "test_commands", "test_faults", "test_uninstall")
-"""From the third on they share one installation, which each of them takes as the one before has left it."""
+ORDER = (
+    "test_bad_input",
+    "test_development",
+    "test_backup",
+    "test_testing",
+    "test_commands",
+    "test_faults",
+    "test_uninstall",
+)
+"""From `test_testing` on they share one installation, which each of them takes as the one before has left it."""
 TIMEOUT_S = 1800
 """Of one test: the first one waits for images too. Every wait has a deadline of its own."""
 INSTALLATIONS = pytest.StashKey[Installations]()

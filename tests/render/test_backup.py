@@ -121,9 +121,7 @@ def test_one_backup_is_asked_for_at_once_and_two_kinds_by_the_clock() -> None:
 def test_another_repository_gets_a_backup_at_once() -> None:
     def job(**sets: Any) -> str:
         installation = Installation("backed-up", (TESTING,), {**STORE, **sets})
-        return next(
-            one["metadata"]["name"] for one in installation.of_kind("Job") if "backup" in one["metadata"]["name"]
-        )
+        return next(one.name for one in installation.workloads if one.kind == "Job" and "backup" in one.name)
 
     assert job() == job(**{"postgres.backup.retention.full": 9})
     assert job() != job(**{"postgres.backup.repository.s3.path": "/another"})
