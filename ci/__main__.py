@@ -1,4 +1,4 @@
-"""`python -m ci`: the tools, the cluster and its images, and all checks."""
+"""`python -m ci`: the tools, the cluster and its images, all checks, and releases."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ci import check, cluster, doctor, engine, images, install, lock, tools
+from ci import check, cluster, doctor, engine, images, install, lock, release, tools
 from ci.errors import CiError
 from ci.folders import ROOT
 from ci.progress import note
@@ -54,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(do=_check)
 
+    command = commands.add_parser("release", help="the chart's package, where this commit is a release")
+    command.add_argument("--sign", metavar="KEY", help="of gpg, by its id or its owner's address")
+    command.set_defaults(do=_release)
+
     command = commands.add_parser("doctor", help="what this machine lacks for a cluster")
     command.set_defaults(do=_doctor)
     return parser
@@ -95,6 +99,11 @@ def _images(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     return check.main(options.stages, options.rest)
+
+
+def _release(options: argparse.Namespace) -> int:
+    release.make(options.sign)
+    return 0
 
 
 def _doctor(_: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from ci import cluster, images, locks, packages, schemas, tools, values_table
+from ci import cluster, images, locks, packages, release, schemas, tools, values_table
 from ci.errors import CiError, NoClusterError
 from ci.folders import ROOT
 from ci.go import NoGoError
@@ -67,7 +67,7 @@ def lint(_: Sequence[str]) -> Outcome:
         "helm lint": (tools.path("helm"), "lint", "--strict", "--quiet", *kubernetes, "charts/iot-system"),
     }
     failed = [f"{name} complains" for name, command in commands.items() if not _passes(*command)]
-    failed += locks.outdated() + values_table.outdated()
+    failed += locks.outdated() + values_table.outdated() + release.disagreements()
     return Outcome("; ".join(failed) or None)
 
 

@@ -79,16 +79,21 @@ def build(containers: Engine) -> None:
 
 def load(cluster: Cluster) -> None:
     """Bring all images up to date, and the nodes of the cluster with them."""
+    build(engine.find())
+    bring(cluster, [image.full_name for image in IMAGES])
+
+
+def bring(cluster: Cluster, names: Sequence[str]) -> None:
+    """Bring images of this machine to those nodes that lack one."""
     containers = engine.find()
-    build(containers)
     nodes = run(tools.path("kind"), "get", "nodes", "--name", cluster.name, env=containers.env).split()
     listed = [containers.run("exec", node, "ctr", "--namespace", "k8s.io", "images", "list") for node in nodes]
-    identities = {image.full_name: _identity(containers, image) for image in IMAGES}
+    identities = {name: _identity(containers, name) for name in names}
     missing = [
         name for name, identity in identities.items() if not all(has(on_node, name, identity) for on_node in listed)
     ]
     if not missing:
-        note(f"the nodes of {cluster.name} have all images")
+        note(f"the nodes of {cluster.name} have {', '.join(names)}")
         return
     with step(f"load {', '.join(missing)} into {cluster.name}") as current, _scratch() as scratch:
         archive = Path(scratch) / "images.tar"
@@ -114,8 +119,8 @@ def has(listed: str, name: str, identity: str) -> bool:
     return name in content and content[name] == content.get(identity)
 
 
-def _identity(containers: Engine, image: Image) -> str:
-    found = containers.run("image", "inspect", "--format", "{{.Id}}", image.full_name).strip()
+def _identity(containers: Engine, name: str) -> str:
+    found = containers.run("image", "inspect", "--format", "{{.Id}}", name).strip()
     return f"sha256:{found.removeprefix('sha256:')}"
 
 

@@ -17,7 +17,7 @@ from pytest_helm_charts.clusters import Cluster as PluginCluster
 import ci.cluster
 import ci.images
 import ci.tools
-from ci import folders
+from ci import folders, previous
 from ci.errors import NoClusterError
 from tests.harness import diagnostics
 from tests.harness.cluster import Kubernetes
@@ -29,6 +29,7 @@ ORDER = (
     "test_bad_input",
     "test_development",
     "test_backup",
+    "test_upgrade",
     "test_testing",
     "test_commands",
     "test_faults",
@@ -105,6 +106,20 @@ def installations(kubernetes: Kubernetes, pytestconfig: pytest.Config) -> Iterat
     pytestconfig.stash[INSTALLATIONS] = made
     yield made
     made.remove_all()
+
+
+@pytest.fixture(scope="session")
+def previous_chart(kube_config: str, pytestconfig: pytest.Config) -> Path:
+    """The previous release's chart, whose images are in the cluster; skips where one of them cannot be had."""
+    if pytestconfig.getoption("kubeconfig") or pytestconfig.getoption("cluster_type") == "existing":
+        pytest.skip("the previous release's images are brought to the project's own cluster alone")
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    try:
+        with capture.global_and_fixture_disabled():
+            ci.images.bring(ci.cluster.ensure(), previous.images())
+    except previous.PreviousError as lacking:
+        pytest.skip(str(lacking))
+    return previous.chart()
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from tests.harness.rest import Rest
 
 HTTP, MQTT = 8000, 1883
 READY_WITHIN_S = 300.0
+WAITING = ("--wait", f"--timeout={READY_WITHIN_S:.0f}s")
 HOST = "127.0.0.1"
 
 
@@ -37,7 +38,8 @@ class Installation:
         self.printed = ""
         """What helm printed at the installation."""
         self._chart = chart
-        self._values = ["--values", str(values), *_single_values(sets or {})]
+        self._values = values
+        self._sets = sets or {}
         self._forwards: dict[tuple[str, int], PortForward] = {}
 
     def install(self, *, wait: bool = True, sets: Mapping[str, Any] | None = None) -> None:
@@ -45,9 +47,19 @@ class Installation:
 
         Raises KubernetesError where Helm refuses, or the wait is too long.
         """
-        waiting = ["--wait", f"--timeout={READY_WITHIN_S:.0f}s"] if wait else []
-        command = ("install", RELEASE, str(self._chart), *self._values, *_single_values(sets or {}), *waiting)
+        given = ("--values", str(self._values), *_single_values({**self._sets, **(sets or {})}))
+        waiting = WAITING if wait else ()
+        command = ("install", RELEASE, str(self._chart), *given, *waiting)
         self.printed = self.namespace.helm(*command, timeout_s=2 * READY_WITHIN_S)
+
+    def upgrade_to(self, chart: Path, values: Path) -> None:
+        """`helm upgrade` to another chart with its own values file; return when everything is ready."""
+        given = ("--values", str(values), *_single_values(self._sets))
+        self.namespace.helm("upgrade", RELEASE, str(chart), *given, *WAITING, timeout_s=2 * READY_WITHIN_S)
+
+    def roll_back(self) -> None:
+        """`helm rollback` to what was there before; return when everything is ready."""
+        self.namespace.helm("rollback", RELEASE, *WAITING, timeout_s=2 * READY_WITHIN_S)
 
     def test(self) -> str:
         """Run `helm test`; what it prints, the pod's log included."""
@@ -119,11 +131,13 @@ class Installations:
         self.live: list[Installation] = []
         self._leaving: list[Namespace] = []
         self._cluster = cluster
-        self._chart = chart
+        self.chart = chart
 
-    def new(self, values: Path, *, name: str = "", sets: Mapping[str, Any] | None = None) -> Installation:
-        """A namespace for an installation; nothing is in it yet."""
-        installation = Installation(self._cluster, values, name=name, sets=sets, chart=self._chart)
+    def new(
+        self, values: Path, *, name: str = "", sets: Mapping[str, Any] | None = None, chart: Path | None = None
+    ) -> Installation:
+        """A namespace for an installation, of another ``chart`` where one is given; nothing is in it yet."""
+        installation = Installation(self._cluster, values, name=name, sets=sets, chart=chart or self.chart)
         self.live.append(installation)
         installation.namespace.create()
         return installation

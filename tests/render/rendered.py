@@ -13,6 +13,8 @@ from tests.harness import helm
 from tests.harness.helm import Manifest, values_file
 
 DEVELOPMENT, TESTING, PRODUCTION = (values_file(name) for name in ("development", "testing", "production"))
+EXTERNAL = values_file("examples/external")
+"""On top of production."""
 HOOK = "helm.sh/hook"
 
 
@@ -159,6 +161,12 @@ GIVEN_SECRETS = {
 }
 """Every secret given by the user."""
 
+DEVICE_CERTIFICATES = {
+    "api.mqtt.plain": True,
+    "api.clientCertificates": {"mode": "required", "existingCaSecret": "device-ca", "revoked": ["0A:FF", "1b"]},
+}
+"""Devices that show certificates, and old ones that cannot."""
+
 EXPOSED = {
     "api.ingress": {"host": "iot.example.org", "className": "nginx", "tlsSecret": "iot-tls", "annotations": {"a": "1"}},
     "api.httpRoute": {
@@ -189,6 +197,7 @@ INSTALLATIONS = (
     Installation("identity-provider", (TESTING,), IDENTITY_PROVIDER),
     Installation("behaviours", (TESTING,), BEHAVIOURS),
     Installation("exposed", (PRODUCTION,), EXPOSED),
+    Installation("device-certificates", (PRODUCTION,), DEVICE_CERTIFICATES),
     Installation("backed-up", (PRODUCTION,), STORE),
     Installation("backed-up-by-volume", (TESTING,), {"postgres.backup.enabled": True}),
     Installation("restored", (TESTING,), {"postgres.backup.enabled": True, "postgres.restore.enabled": True}),
@@ -196,5 +205,6 @@ INSTALLATIONS = (
     Installation(
         "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}
     ),
+    Installation("external", (PRODUCTION, EXTERNAL)),
 )
 """Every values file, and what they leave out."""

@@ -29,6 +29,17 @@ def test_spreading_is_a_preference_but_for_the_nodes_of_production(installation:
             assert one["whenUnsatisfiable"] == ("DoNotSchedule" if required else "ScheduleAnyway"), workload
 
 
+def test_only_pods_without_a_volume_leave_a_lost_node_and_they_do_so_soon(installation: Installation) -> None:
+    for workload in installation.services:
+        leaving = {
+            one["key"]: one["tolerationSeconds"]
+            for one in workload.pod.get("tolerations", [])
+            if (one["operator"], one["effect"]) == ("Exists", "NoExecute")
+        }
+        after = dict.fromkeys(("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"), 30)
+        assert leaving == (after if workload.kind == "Deployment" else {}), workload
+
+
 def test_a_priority_class_reaches_the_pods_of_its_component_and_no_others() -> None:
     sets = {f"{name}.priorityClassName": f"{name}-class" for name in ("api", "actor-system", "nats", "postgres")}
     found = {

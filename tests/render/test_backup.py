@@ -131,7 +131,7 @@ def test_who_asks_for_a_backup_has_neither_the_data_nor_a_key_of_the_store() -> 
     installation = Installation("backed-up", (PRODUCTION,), STORE)
     for workload in installation.workloads:
         if workload.labels["app.kubernetes.io/name"] == "backup":
-            assert workload.volumes.keys() == {"tmp"}
+            assert workload.volumes.keys() == {"tls", "tmp"}
             assert "backup-store" not in json.dumps(workload.pod)
 
 

@@ -10,7 +10,7 @@ from iot_system.adapters.ray.node import FIXED_PORTS, GCS_PORT
 
 from tests.harness.helm import NAMESPACE, RELEASE, ROOT
 from tests.harness.policies import ALL, Place, Policies, ranges, selects
-from tests.render.rendered import DEVELOPMENT, PRODUCTION, STORE, TESTING, Installation
+from tests.render.rendered import DEVELOPMENT, EXTERNAL, PRODUCTION, STORE, TESTING, Installation
 
 NAME, INSTANCE = "app.kubernetes.io/name", "app.kubernetes.io/instance"
 SERVICES = ("api", "actor-system", "ray-head", "nats", "postgres")
@@ -159,7 +159,7 @@ def test_nobody_outside_comes_in_unless_the_values_name_him(values: Any) -> None
 
 def test_a_hole_in_a_block_stays_closed() -> None:
     policies = Policies(Installation("full", (PRODUCTION,), FULL).manifests)
-    assert policies.allowed(Place("198.51.100.127"), OWN["api"]) == {("TCP", 1883)}
+    assert policies.allowed(Place("198.51.100.127"), OWN["api"]) == {("TCP", 8883)}
     assert policies.allowed(Place("198.51.100.128"), OWN["api"]) == set()
 
 
@@ -185,6 +185,14 @@ def test_an_external_database_is_reached_where_the_values_say() -> None:
         assert policies.allowed(OWN[name], Place("203.0.113.10")) == {("TCP", 5432), ("TCP", 6432)}
         assert policies.allowed(OWN[name], Place("203.0.113.11")) == set()
     assert policies.allowed(OWN["api"], Place("203.0.113.10")) == set()
+
+
+def test_external_servers_of_nats_are_reached_where_the_values_say() -> None:
+    policies = Policies(Installation("external", (PRODUCTION, EXTERNAL)).manifests)
+    for name in ("api", "actor-system"):
+        assert policies.allowed(OWN[name], Place("203.0.113.10")) == {("TCP", 4222)}
+        assert policies.allowed(OWN[name], Place("203.0.113.16")) == set()
+    assert policies.allowed(OWN["migrate"], Place("203.0.113.10")) == set()
 
 
 def test_the_kubernetes_api_can_be_narrowed_to_its_address() -> None:

@@ -63,5 +63,5 @@ def test_postgres_never_trades_durability_for_speed() -> None:
     config = Installation("testing", (TESTING,)).one("ConfigMap", "postgres-config")["data"]
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         assert f"\n{setting} = on\n" in config["postgresql.conf"]
-    assert re.search(r"^host\s.*\sscram-sha-256$", config["pg_hba.conf"], re.MULTILINE)
-    assert not re.search(r"^host\s.*\strust$", config["pg_hba.conf"], re.MULTILINE)
+    assert re.search(r"^hostssl\s.*\sscram-sha-256\s", config["pg_hba.conf"], re.MULTILINE)
+    assert not re.search(r"^host.*\strust\b", config["pg_hba.conf"], re.MULTILINE)

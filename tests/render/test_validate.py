@@ -12,6 +12,12 @@ from tests.harness import helm
 from tests.harness.helm import CHART, HelmError
 from tests.render.rendered import DEVELOPMENT, PRODUCTION, STORE, TESTING
 
+EXTERNAL_NATS: dict[str, Any] = {
+    "global.nats.mode": "external",
+    "global.nats.urls": ["tls://a:4222"],
+    "global.natsApi.existingSecret": "mine",
+    "global.natsActorSystem.existingSecret": "mine",
+}
 MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     (
         TESTING,
@@ -157,6 +163,78 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
         PRODUCTION,
         {"networkPolicy.externalDatabase.to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
         "networkPolicy.externalDatabase.to is given, but global.database.mode is replicated: leave it out.",
+    ),
+    (
+        DEVELOPMENT,
+        {"api.mqtt.plain": True},
+        "api.mqtt.plain is true, but with global.tls.mode off MQTT is plain in any case: leave it out.",
+    ),
+    (
+        DEVELOPMENT,
+        {"api.clientCertificates": {"mode": "optional", "existingCaSecret": "device-ca"}},
+        "api.clientCertificates.mode is optional, but with global.tls.mode off nobody can show a certificate: leave "
+        "one of them out.",
+    ),
+    (
+        PRODUCTION,
+        {"api.clientCertificates.mode": "required"},
+        "api.clientCertificates.mode is required, so api.clientCertificates.existingCaSecret must name the secret "
+        "whose key ca.crt is the CA of the devices.",
+    ),
+    (
+        PRODUCTION,
+        {"api.clientCertificates.revoked": ["0A"]},
+        "api.clientCertificates.revoked is given, but with api.clientCertificates.mode off nobody is asked for a "
+        "certificate: choose optional or required, or leave it out.",
+    ),
+    (
+        TESTING,
+        {"api.clientCertificates": {"mode": "required", "existingCaSecret": "device-ca"}},
+        "sample.enabled is true, but api.clientCertificates.mode required lets its job, which has no certificate of "
+        "yours, in nowhere: leave one of them out.",
+    ),
+    (
+        TESTING,
+        {"global.database.caSecret": "mine"},
+        "global.database.caSecret is given, but global.database.mode is single: leave it out.",
+    ),
+    (
+        TESTING,
+        {"global.nats.mode": "external"},
+        "global.nats.mode is external, so global.nats.urls must name the servers.",
+    ),
+    (
+        TESTING,
+        {"global.nats.mode": "external", "global.nats.urls": ["nats://a:4222"]},
+        "global.nats.mode is external, so global.natsApi.existingSecret must name the secret with that user's "
+        "password.",
+    ),
+    (
+        TESTING,
+        EXTERNAL_NATS | {"global.nats.existingSecret": "mine"},
+        "global.nats.existingSecret is given, but with global.nats.mode external the chart has no server whose "
+        "administrator that could be: leave it out.",
+    ),
+    (
+        TESTING,
+        EXTERNAL_NATS | {"global.nats.urls": ["tls://a:4222", "nats://b:4222"]},
+        "global.nats.urls has addresses with tls:// and with nats://: all must be of one kind.",
+    ),
+    (
+        TESTING,
+        EXTERNAL_NATS | {"global.nats.urls": ["nats://a:4222"], "global.nats.caSecret": "mine"},
+        "global.nats.caSecret is given, but the addresses in global.nats.urls are not encrypted: write tls://, or "
+        "leave it out.",
+    ),
+    (
+        TESTING,
+        {"global.nats.urls": ["nats://a:4222"]},
+        "global.nats.urls is given, but global.nats.mode is builtin: choose external, or leave it out.",
+    ),
+    (
+        TESTING,
+        {"networkPolicy.externalNats.to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+        "networkPolicy.externalNats.to is given, but global.nats.mode is builtin: leave it out.",
     ),
     (
         TESTING,

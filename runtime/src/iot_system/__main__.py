@@ -77,16 +77,16 @@ def _migrate(arguments: Sequence[str]) -> int:
     from iot_system.adapters.stores import is_in_memory, migrate_store
     from iot_system.logs import set_up_logs
     from iot_system.services.waiting import wait_for
-    from iot_system.settings import ActorSystemSettings, read_settings
+    from iot_system.settings import MigrateSettings, read_settings
 
-    settings = read_settings(ActorSystemSettings)
+    settings = read_settings(MigrateSettings)
     set_up_logs(settings.process.log_level, service="migrate")
-    if is_in_memory(settings.shard.database_url):
+    url, tls, roles = settings.database_url, settings.database_tls, settings.roles
+    if is_in_memory(url):
         sys.stdout.write("nothing to migrate: DATABASE_URL is sqlite:///:memory:, which begins empty in each process\n")
         return 0
     # The log says what is missing; nobody else asks.
-    shard = settings.shard
-    asyncio.run(wait_for(lambda: migrate_store(shard.database_url, shard.database_tls), missing=lambda _: None))
+    asyncio.run(wait_for(lambda: migrate_store(url, tls, roles), missing=lambda _: None))
     return 0
 
 
@@ -125,7 +125,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "tokens": _command("tokens", "Make, list and delete tokens of people and programs."),
     "replay": _command("replay", "Send the readings of a CSV file in the sample's form."),
     "check": _command("check", "Send a reading through an installation and read it back."),
-    "secrets": _command("secrets", "Make the Kubernetes secrets that do not exist yet."),
+    "secrets": _command("secrets", "Make the Kubernetes secrets that are missing, and renew certificates."),
 }
 
 

@@ -114,6 +114,22 @@ class DatabaseTlsSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidSetting("DATABASE_TLS_CERTIFICATE needs DATABASE_TLS_CA: who signed the server's certificate")
 
 
+class DatabaseRoleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who migrates, beside the user of `DATABASE_URL`: without ``owner_url`` that one does everything.
+
+    The administrator makes the roles, where there is one; otherwise the owner does.
+    """
+
+    owner_url: Annotated[str | None, _env("DATABASE_OWNER_URL")] = None
+    reader_url: Annotated[str | None, _env("DATABASE_READER_URL")] = None
+    admin_user: Annotated[str | None, _env("DATABASE_ADMIN_USER")] = None
+    admin_password: Annotated[str | None, _env("DATABASE_ADMIN_PASSWORD")] = None
+
+    def __post_init__(self) -> None:
+        if (self.admin_user is None) != (self.admin_password is None):
+            raise InvalidSetting("DATABASE_ADMIN_USER and DATABASE_ADMIN_PASSWORD belong together: set both, or none")
+
+
 class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The frame stream; ``partitions`` is fixed when it is first created."""
 
@@ -211,14 +227,17 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidSetting("client certificates are asked for, and IOT_DEVICE_CA does not say who signs them")
 
 
+DatabaseUrl = Annotated[
+    str, _env("DATABASE_URL", missing="give postgresql://…, sqlite:///FILE, or sqlite:///:memory: to keep nothing")
+]
+
+
 class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a shard process needs. Memory that ends with it must be asked for by name."""
 
     broker: BrokerSettings = BrokerSettings()
     stream: StreamSettings = StreamSettings()
-    database_url: Annotated[
-        str, _env("DATABASE_URL", missing="give postgresql://…, sqlite:///FILE, or sqlite:///:memory: to keep nothing")
-    ]
+    database_url: DatabaseUrl
     database_tls: DatabaseTlsSettings = DatabaseTlsSettings()
     passivate_after_s: Annotated[Seconds, _env("IOT_PASSIVATE_AFTER_S")] = 300.0
     handler_timeout_s: Annotated[float, Meta(gt=0, le=10), _env("IOT_HANDLER_TIMEOUT_S")] = 1.0
@@ -239,6 +258,15 @@ class ActorSystemSettings(msgspec.Struct, frozen=True, kw_only=True):
     shards_per_node: Annotated[int, Meta(ge=1, le=64), _env("IOT_SHARDS_PER_NODE")] = 1
 
 
+class MigrateSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`iot-system migrate`."""
+
+    database_url: DatabaseUrl
+    database_tls: DatabaseTlsSettings = DatabaseTlsSettings()
+    roles: DatabaseRoleSettings = DatabaseRoleSettings()
+    process: ProcessSettings = ProcessSettings()
+
+
 class RayHeadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`iot-system ray-head`."""
 
@@ -251,7 +279,7 @@ class RayHeadSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 _FOREIGN = frozenset({"IOT_CACHE", "IOT_SECRETS", "IOT_SECRETS_NAMESPACE", "IOT_TOKEN", "IOT_URL"})
 """Variables with our prefix that belong to commands, not to services."""
-_ALL = (ApiSettings, ActorSystemSettings, RayHeadSettings)
+_ALL = (ApiSettings, ActorSystemSettings, MigrateSettings, RayHeadSettings)
 
 
 def read_settings(kind: type[T], environ: Mapping[str, str] | None = None) -> T:

@@ -9,7 +9,7 @@ and {braces} in a value refer to another key of the same secret. Secrets given b
 {{- if not .api.existingSecret -}}
 {{- $_ := set $secrets (include "common.secretName" (list $ "api")) (dict "admin-token" $generated) -}}
 {{- end -}}
-{{- if not .nats.existingSecret -}}
+{{- if and (include "common.ownNats" $) (not .nats.existingSecret) -}}
 {{- $_ := set $secrets (include "common.secretName" (list $ "nats")) (dict "username" "iot" "password" $generated) -}}
 {{- end -}}
 {{- range $part := list "natsApi" "natsActorSystem" -}}
@@ -21,7 +21,11 @@ and {braces} in a value refer to another key of the same secret. Secrets given b
 {{- $_ := set $secrets (include "common.secretName" (list $ "ray")) (dict "token" $generated) -}}
 {{- end -}}
 {{- if and (include "common.ownDatabase" $) (not .database.existingSecret) -}}
-{{- $keys := dict "username" "iot" "password" $generated "url" (include "common.databaseUrlPattern" $) -}}
+{{- $keys := dict "username" "iot" "password" $generated -}}
+{{- range $role, $key := dict "runtime" "url" "owner" "owner-url" "reader" "reader-url" -}}
+{{- $_ := set $keys (printf "%s-password" $role) $generated -}}
+{{- $_ := set $keys $key (include "common.databaseUrlPattern" (list $ $role)) -}}
+{{- end -}}
 {{- if eq .database.mode "replicated" }}{{ $_ := set $keys "replication-password" $generated }}{{ end -}}
 {{- $_ := set $secrets (include "common.secretName" (list $ "database")) $keys -}}
 {{- end -}}

@@ -20,6 +20,17 @@ imagePullSecrets:
 priorityClassName: {{ . | quote }}
 {{- end }}
 {{ include "common.podSecurity" . }}
+{{- if .perRevision }}
+# Another node takes over from one that is lost half a minute after Kubernetes has noticed, not five. Pods with a volume
+# stay: two with one volume would be worse.
+tolerations:
+  {{- range list "not-ready" "unreachable" }}
+  - key: node.kubernetes.io/{{ . }}
+    operator: Exists
+    effect: NoExecute
+    tolerationSeconds: 30
+  {{- end }}
+{{- end }}
 {{- if gt (int .replicas) 1 }}
 {{ include "common.spread" . }}
 {{- end }}

@@ -10,7 +10,7 @@
 postgresql.conf: |
   {{- tpl (.Files.Get "files/postgresql.conf") . | nindent 2 }}
 pg_hba.conf: |
-  {{- .Files.Get "files/pg_hba.conf" | nindent 2 }}
+  {{- tpl (.Files.Get "files/pg_hba.conf") . | nindent 2 }}
 {{- if include "postgres.isReplicated" . }}
 patroni.yml: |
   {{- tpl (.Files.Get "files/patroni.yml") . | nindent 2 }}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import asyncpg
 
-from iot_system.adapters.postgres.server import server_of
+from iot_system.adapters.postgres.connecting import TROUBLE, connect
+from iot_system.adapters.postgres.server import DATABASE_URL, server_of
 from iot_system.adapters.tls.contexts import client_contexts, file_of, pair_of
 from iot_system.errors import InvalidSetting, Unavailable
 from iot_system.settings import DatabaseTlsSettings
@@ -16,6 +18,7 @@ from iot_system.settings import DatabaseTlsSettings
 Connection: TypeAlias = Any
 """An `asyncpg.Connection`, of the pool or not."""
 NO_TLS = DatabaseTlsSettings()
+NO_LOGIN: Mapping[str, str] = MappingProxyType({})
 CONNECTIONS = 4
 CONNECT_TIMEOUT_S = 5.0
 ACQUIRE_TIMEOUT_S = 10.0
@@ -31,16 +34,28 @@ SESSION = {
 _PASSING = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX"})
 """SQLSTATE classes that say nothing about our statement: connection, transaction state (a read-only standby), login,
 unknown database, rolled back, resources, locks, operator, system and internal errors."""
-_TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""The last one is what the driver says when a server's last words (it crashes, it shuts down) cross our statement."""
 
 
 class Database:
-    """A pool of connections to the server that ``url`` names. Raises `InvalidSetting` for files that cannot be used."""
+    """A pool of connections to the server that ``url`` names, or to whichever of several it wants.
 
-    def __init__(self, url: str, tls: DatabaseTlsSettings = NO_TLS) -> None:
-        self.server = server_of(url)
+    ``setting`` gave the URL; ``login``: as another user.
+
+    Raises `InvalidSetting` for files that cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        tls: DatabaseTlsSettings = NO_TLS,
+        *,
+        setting: str = DATABASE_URL,
+        login: Mapping[str, str] = NO_LOGIN,
+    ) -> None:
+        self.server = server_of(url, setting)
         self._url = url
+        self._setting = setting
+        self._login = login
         self._tls = None
         if tls.ca is not None:
             pair = pair_of("DATABASE_TLS", tls.certificate, tls.key)
@@ -81,8 +96,10 @@ class Database:
                     await self._pool.expire_connections()
                     raise
                 except (TimeoutError, asyncpg.InternalClientError):
-                    # The server may be frozen, or the connection in no state to use: do not wait for a rollback.
+                    # The server may be frozen, or the connection in no state to use: do not wait for a rollback, nor
+                    # once more for each of the others.
                     connection.terminate()
+                    await self._pool.expire_connections()
                     raise
 
     @contextlib.asynccontextmanager
@@ -96,28 +113,28 @@ class Database:
             except (TimeoutError, asyncpg.InternalClientError):
                 raise
             except BaseException:
-                with contextlib.suppress(*_TROUBLE):  # the connection may be gone, and the transaction with it
+                with contextlib.suppress(*TROUBLE):  # the connection may be gone, and the transaction with it
                     await transaction.rollback()
                 raise
             await transaction.commit()
 
     @contextlib.asynccontextmanager
-    async def alone(self) -> AsyncIterator[Connection]:
-        """A connection outside the pool, before `start`."""
+    async def alone(self, *, command_timeout_s: float = COMMAND_TIMEOUT_S) -> AsyncIterator[Connection]:
+        """A connection outside the pool, before `start`; the time-out is that of each statement."""
         with self._telling():
             connection = await self._connect(
-                self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S, server_settings=SESSION
+                self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=command_timeout_s, server_settings=SESSION
             )
             try:
                 yield connection
             finally:
                 connection.terminate()
 
-    async def _connect(self, *arguments: Any, **options: Any) -> Connection:
+    async def _connect(self, url: str, **options: Any) -> Connection:
         """Each connection has the newest certificates; with them, what the URL says of TLS does not count."""
         if self._tls is not None:
             options["ssl"] = self._tls.current
-        return await asyncpg.connect(*arguments, **options)
+        return await connect(self.server, url, **options, **self._login)
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
@@ -125,12 +142,13 @@ class Database:
             yield
         except asyncpg.ClientConfigurationError as error:
             # The driver quotes parts of the URL, which may be parts of the password.
-            raise InvalidSetting(f"DATABASE_URL for {self.server} cannot be used: {type(error).__name__}") from None
-        except _TROUBLE as error:
+            raise InvalidSetting(f"{self._setting} for {self.server} cannot be used: {type(error).__name__}") from None
+        except TROUBLE as error:
             if not _is_passing(error):
                 raise
             reason = str(error).partition("\n")[0] or type(error).__name__
-            raise Unavailable(f"the database at {self.server} does not answer: {reason}") from error
+            trouble = "has no space left" if isinstance(error, asyncpg.DiskFullError) else "does not answer"
+            raise Unavailable(f"the database at {self.server} {trouble}: {reason}") from error
 
 
 async def _keep_session(_connection: Connection) -> None:
