@@ -227,3 +227,6 @@ INSTALLATIONS = (
     Installation("external", (PRODUCTION, EXTERNAL)),
 )
 """Every values file, and what they leave out."""
+
+WITH_NATS = tuple(one for one in INSTALLATIONS if one.name != "external")
+"""Those that have servers of NATS."""

@@ -52,7 +52,7 @@ def test_the_migration_is_an_ordinary_job_so_that_waiting_for_the_pods_cannot_st
 
 def test_a_migration_that_would_run_differently_is_another_job() -> None:
     assert migrations() == migrations()
-    assert migrations() != migrations(global__image__tag="0.2.0")
+    assert migrations() != migrations(global__image__tag="another")
     assert migrations() != migrations(global__database__existingSecret="other")
     assert migrations() == migrations(api__replicas=1)
 

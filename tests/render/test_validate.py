@@ -260,6 +260,11 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
         "networkPolicy.externalNats.to is given, but global.nats.mode is builtin: leave it out.",
     ),
     (
+        DEVELOPMENT,
+        {"networkPolicy.sql": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+        "networkPolicy.sql is given, but global.database.mode is memory, which has no Postgres here: leave it out.",
+    ),
+    (
         TESTING,
         {"api.jwt.issuer": "https://id.example.org"},
         "api.jwt.issuer, api.jwt.audience and api.jwt.jwks belong together: give all three, or none.",
