@@ -8,15 +8,15 @@ Components that show a certificate, each with the names and addresses under whic
 {{- $api = concat $api (include "iot-system.certificates.names" (list $ .) | fromJsonArray) -}}
 {{- end -}}
 {{- $nats := include "iot-system.certificates.names" (list $ "nats-service") | fromJsonArray -}}
-{{- range $server := until (int .Values.nats.replicas) -}}
-{{- range include "iot-system.certificates.names" (list $ "nats-headless") | fromJsonArray -}}
-{{- $nats = append $nats (printf "%s-%d.%s" (include "common.name" (list $ "nats")) $server .) -}}
-{{- end -}}
-{{- end -}}
+{{- $nats = concat $nats (include "iot-system.certificates.members" (list $ "nats" "nats-headless" .Values.nats.replicas) | fromJsonArray) -}}
 {{- $actors := include "iot-system.certificates.names" (list $ "actor-system-service") | fromJsonArray -}}
 {{- $hosts := dict "api" $api "nats" $nats "actor-system" $actors -}}
 {{- if include "common.ownDatabase" . -}}
-{{- $_ := set $hosts "postgres" (include "iot-system.certificates.names" (list $ "database-service") | fromJsonArray) -}}
+{{- $postgres := include "iot-system.certificates.names" (list $ "database-service") | fromJsonArray -}}
+{{- if eq .Values.global.database.mode "replicated" -}}
+{{- $postgres = concat $postgres (include "iot-system.certificates.members" (list $ "postgres" "database-headless" .Values.postgres.replicas) | fromJsonArray) -}}
+{{- end -}}
+{{- $_ := set $hosts "postgres" $postgres -}}
 {{- end -}}
 {{- range $component, $own := $hosts -}}
 {{- $_ := set $hosts $component (concat $own (list "localhost" "127.0.0.1") | uniq) -}}
@@ -33,6 +33,23 @@ The names of a Service, shortest first, as JSON.
 {{- $name := include "common.name" . -}}
 {{- $namespace := (index . 0).Release.Namespace -}}
 {{ list $name (printf "%s.%s" $name $namespace) (printf "%s.%s.svc" $name $namespace) | toJson }}
+{{- end -}}
+
+{{/*
+The names of a StatefulSet's pods below its headless Service, as JSON.
+
+  include "iot-system.certificates.members" (list $ "nats" "nats-headless" 3)
+*/}}
+{{- define "iot-system.certificates.members" -}}
+{{- $set := include "common.name" (list (index . 0) (index . 1)) -}}
+{{- $names := include "iot-system.certificates.names" (list (index . 0) (index . 2)) | fromJsonArray -}}
+{{- $members := list -}}
+{{- range $number := until (int (index . 3)) -}}
+{{- range $names -}}
+{{- $members = append $members (printf "%s-%d.%s" $set $number .) -}}
+{{- end -}}
+{{- end -}}
+{{ $members | toJson }}
 {{- end -}}
 
 {{/*
