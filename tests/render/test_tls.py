@@ -14,6 +14,7 @@ from iot_system.settings import ActorSystemSettings, ApiSettings, read_settings
 from tests.render.rendered import (
     DEVELOPMENT,
     DEVICE_CERTIFICATES,
+    PLAIN,
     PRODUCTION,
     TESTING,
     Container,
@@ -31,8 +32,6 @@ OWN = {
     "backup": "postgres-tls",
 }
 """Whose key a pod may have."""
-PLAIN = {"development", "unencrypted"}
-"""Installations without TLS."""
 TRUSTING = {"sample", "check"}
 """Jobs that trust the API, and have nothing to show."""
 
