@@ -1,6 +1,6 @@
 """Strict JSON schemas of the Kubernetes kinds that the chart renders, for kubeconform, made without its download site.
 
-Kubernetes publishes its API as one OpenAPI file per release, the Gateway API one CRD per kind. From them comes one
+Kubernetes publishes its API as one OpenAPI file per release, others one CRD per kind. From them comes one
 self-contained schema per kind, in which an unknown field is an error. Everything is cached outside the checkout, in a
 folder that is named after this recipe.
 
@@ -44,10 +44,19 @@ KINDS = {
     ("rbac.authorization.k8s.io", "v1"): ("Role", "RoleBinding"),
 }
 SPEC = "api/openapi-spec/swagger.json"
-ROUTE = "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"
-ROUTE_VERSION, ROUTE_DIGEST = "1.3.0", "a4ecf600c7e0bfd3cdb24e6411938d9b330117a26675f303cc6d9a407cb257d1"
-KUBERNETES, GATEWAY = "k8s.io/kubernetes", "sigs.k8s.io/gateway-api"
-DOWNLOADS = {KUBERNETES: "kubernetes/kubernetes", GATEWAY: "kubernetes-sigs/gateway-api"}
+KUBERNETES, GATEWAY, KEDA = "k8s.io/kubernetes", "sigs.k8s.io/gateway-api", "github.com/kedacore/keda/v2"
+# CustomResourceDefinitions of other projects: module, version, path, and SHA-256.
+CUSTOM = (
+    (
+        *(GATEWAY, "1.3.0", "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"),
+        "a4ecf600c7e0bfd3cdb24e6411938d9b330117a26675f303cc6d9a407cb257d1",
+    ),
+    (
+        *(KEDA, "2.21.0", "config/crd/bases/keda.sh_scaledobjects.yaml"),
+        "af35555862a83933b074af14ad439c4b4ceabaf4daa3e9338e9b23e36d308d80",
+    ),
+)
+DOWNLOADS = {KUBERNETES: "kubernetes/kubernetes", GATEWAY: "kubernetes-sigs/gateway-api", KEDA: "kedacore/keda"}
 DOWNLOAD = "https://raw.githubusercontent.com"
 QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 # What kubeconform replaces in its own default location.
@@ -65,10 +74,11 @@ def folder() -> Path:
     """
 
     def make(target: Path) -> None:
-        route = yaml.load(published(GATEWAY, ROUTE_VERSION, ROUTE, ROUTE_DIGEST), Loader=yaml.CSafeLoader)
+        custom = [yaml.load(published(*source), Loader=yaml.CSafeLoader) for source in CUSTOM]
         for version, digest in VERSIONS.items():
             write(target / f"v{version}", json.loads(published(KUBERNETES, version, SPEC, digest)))
-            write_custom(target / f"v{version}", route)
+            for definition in custom:
+                write_custom(target / f"v{version}", definition)
 
     return stamp.folder(folders.cache() / "kubernetes-schemas" / stamp.of(Path(__file__)), make)
 
