@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -104,6 +105,16 @@ class NatsServer:
             self._process.kill()
             self._process.wait()
 
+    def retire(self) -> None:
+        """Begin to leave, as the pod's preStop has it do: lame duck mode."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGUSR2)
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process is not None and self._process.poll() is None
+
     def stop(self) -> None:
         """Stop for good."""
         if self._process is not None:
@@ -114,7 +125,8 @@ class NatsServer:
 class NatsCluster:
     """Servers that hold copies of the same streams, each with a store of its own."""
 
-    def __init__(self, folder: Path, stores: Sequence[Path]) -> None:
+    def __init__(self, folder: Path, stores: Sequence[Path], *, settings: str = "") -> None:
+        """``settings`` are further lines of each server's configuration."""
         ports = [free_port() for _ in stores]
         routes = ", ".join(f"nats://127.0.0.1:{port}" for port in ports)
         self.servers: list[NatsServer] = []
@@ -122,8 +134,8 @@ class NatsCluster:
             own = folder / f"server-{number}"
             own.mkdir()
             cluster = f"cluster {{ name: tests, listen: 127.0.0.1:{port}, routes: [{routes}] }}"
-            settings = f"server_name: server-{number}\n{cluster}"
-            self.servers.append(NatsServer(own, sync_always=True, store=store, settings=settings))
+            lines = f"server_name: server-{number}\n{cluster}\n{settings}"
+            self.servers.append(NatsServer(own, sync_always=True, store=store, settings=lines))
 
     def settings(self, user: str = ADMINISTRATOR) -> BrokerSettings:
         """As `NatsServer.settings`: any of them will do."""

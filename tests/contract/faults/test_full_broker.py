@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from iot_system.adapters.mqtt.packets import MQTT_3_1_1, MQTT_5, PubAck, Publish
 from iot_system.adapters.mqtt.reasons import ReasonCode
@@ -22,6 +23,8 @@ from tests.harness.waiting import until
 
 pytestmark = pytest.mark.alone
 DISK_MEGABYTES = 64
+MUCH_MEGABYTES = 512
+STREAM = StreamSettings(partitions=PARTITIONS, replicas=3, max_bytes=256 << 20)
 OTHER = "pump"
 WITHIN_S = 90.0
 LIVENESS = {1: "/healthz", 3: "/healthz?js-enabled-only=true"}
@@ -104,11 +107,9 @@ async def test_a_broker_without_space_refuses_keeps_what_it_has_and_comes_back_b
 ) -> None:
     disks = [disk_of(DISK_MEGABYTES) for _ in range(servers)]
     stores = [disk.folder for disk in disks]
-    broker = (
-        NatsCluster(tmp_path, stores) if servers > 1 else NatsServer(tmp_path, sync_always=True, store=disks[0].folder)
-    )
-    stream = StreamSettings(partitions=PARTITIONS, replicas=3 if servers > 1 else 1, max_bytes=256 << 20)
+    broker = NatsCluster(tmp_path, stores) if servers > 1 else NatsServer(tmp_path, sync_always=True, store=stores[0])
     all_servers = broker.servers if isinstance(broker, NatsCluster) else [broker]
+    stream = STREAM if servers > 1 else msgspec.structs.replace(STREAM, replicas=1)
     async with (
         running(all_servers) as kubelets,
         running_system(tmp_path, broker=broker, stream=stream) as system,
@@ -133,3 +134,25 @@ async def test_a_broker_without_space_refuses_keeps_what_it_has_and_comes_back_b
         findings = await sender.findings()
         assert not findings.lost, findings
         assert not findings.doubled, findings
+
+
+async def test_one_server_of_three_without_space_is_noticed_by_nobody_and_comes_back_by_itself(
+    tmp_path: Path, disk_of: Callable[[int], SmallDisk]
+) -> None:
+    disks = [disk_of(megabytes) for megabytes in (DISK_MEGABYTES, MUCH_MEGABYTES, MUCH_MEGABYTES)]
+    broker = NatsCluster(tmp_path, [disk.folder for disk in disks])
+    async with (
+        running(broker.servers) as kubelets,
+        running_system(tmp_path, broker=broker, stream=STREAM) as system,
+    ):
+        sender = Sender(system.pod)
+        await sender.register()
+        disks[0].fill()
+        while not kubelets[0].restarts:
+            assert await sender.is_accepted()
+        disks[0].free()
+        await until(kubelets[0].is_healthy, within_s=WITHIN_S, why="the server does not come back")
+        assert not any(one.restarts for one in kubelets[1:])
+        await until(sender.has_applied_all, within_s=WITHIN_S)
+        findings = await sender.findings()
+        assert findings.clean, findings
