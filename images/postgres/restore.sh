@@ -24,8 +24,8 @@ fi
 pgbackrest --pg1-path="$making" "${target[@]}" restore
 
 # Lets nobody in before it has come to the target; ends with an error where the archive does not go so far.
-postgres -D "$making" -c config_file=/etc/postgresql/postgresql.conf -c listen_addresses= -c hot_standby=off \
-  -c archive_mode=off &
+postgres -D "$making" -c config_file=/etc/postgresql/postgresql.conf -c listen_addresses= -c ssl=off \
+  -c hot_standby=off -c archive_mode=off &
 until pg_isready --quiet --username="$PGBACKREST_PG1_USER"; do
   kill -0 $! 2> /dev/null || wait $!
   sleep 1

@@ -26,16 +26,19 @@ from tests.harness.helm import CHART, values_file
 from tests.harness.installation import Installation, Installations
 
 ORDER = (
+    "test_secrets",
     "test_bad_input",
     "test_development",
+    "test_backup",
     "test_upgrade",
     "test_testing",
+    "test_encryption",
     "test_ports",
     "test_commands",
     "test_faults",
     "test_uninstall",
 )
-"""From the fourth on they share one installation, which each of them takes as the one before has left it."""
+"""From `test_testing` on they share one installation, which each of them takes as the one before has left it."""
 TIMEOUT_S = 1800
 """Of one test: the first one waits for images too. Every wait has a deadline of its own."""
 INSTALLATIONS = pytest.StashKey[Installations]()

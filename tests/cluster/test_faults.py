@@ -20,7 +20,7 @@ SEED = 20150204
 def traffic(testing: Installation) -> Iterator[Traffic]:
     """Readings flow from the first test of this file to the last."""
     testing.namespace.wait_until_ready(within_s=120)
-    running = Traffic(testing.api.url(), testing.token, testing.mqtt, seed=SEED)
+    running = Traffic(testing.api.url(), testing.token, testing.mqtt, seed=SEED, trust=testing.trust)
     running.start()
     try:
         yield running

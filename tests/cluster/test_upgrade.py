@@ -19,18 +19,17 @@ from tests.harness.traffic import BY_MQTT, BY_REST, Traffic, room_of
 SEED = 20261126
 ROOM_OF = {device: room_of(device) for device in (*BY_MQTT, *BY_REST)}
 COMPONENTS = ("api", "actor-system", "ray-head", "nats", "postgres")
-SETS = {
-    # The sample is loaded by an installation alone, and the kind of database stays what it was.
-    "sample.enabled": False,
-    "global.database.mode": "single",
-}
+OLD = {"sample.enabled": False}
+"""The sample is loaded by an installation alone."""
+NEW = OLD | {"global.database.mode": "single", "global.tls.mode": "off"}
+"""As UPGRADING.md says: the kind of database stays what it was, and certificates come with an upgrade of their own."""
 
 
 @pytest.fixture(scope="module")
 def installation(previous_chart: Path, installations: Installations) -> Iterator[Installation]:
     """The previous release, installed with its own values."""
     values = previous.tree() / "values" / "testing.yaml"
-    installation = installations.new(values, name="upgrade", sets=SETS, chart=previous_chart)
+    installation = installations.new(values, name="upgrade", sets=OLD, chart=previous_chart)
     installation.install()
     yield installation
     installations.remove(installation)
@@ -76,7 +75,7 @@ def test_an_upgrade_replaces_every_pod_and_keeps_every_volume(
 ) -> None:
     volumes, old = claims(installation.namespace), versions(installation.namespace)
     cost = under_load(
-        installation, traffic, lambda: installation.upgrade_to(installations.chart, values_file("testing"))
+        installation, traffic, lambda: installation.upgrade_to(installations.chart, values_file("testing"), NEW)
     )
     figures.append(f"upgrade from {previous.read().version}: {cost}")
     assert installation.namespace.not_ready() == []

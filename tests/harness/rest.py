@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,13 +17,18 @@ RETRY_S = 0.25
 
 
 class Rest:
-    """One connection pool with the administrator's token. Safe to share between threads."""
+    """One connection pool with the administrator's token. Safe to share between threads. ``trust``: for HTTPS."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, *, trust: ssl.SSLContext | None = None) -> None:
         self.url = url
         self.token = token
+        self.trust = trust
         self._client = httpx.Client(
-            base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=20, trust_env=False
+            base_url=url,
+            headers={"authorization": f"Bearer {token}"},
+            timeout=20,
+            trust_env=False,
+            verify=trust or True,
         )
 
     def close(self) -> None:

@@ -143,6 +143,12 @@ class Installation:
         jobs = [one for one in self.containers if "IOT_SECRETS" in one.env]
         return json.loads(jobs[0].env["IOT_SECRETS"]["value"]) if jobs else {}
 
+    @property
+    def made_certificates(self) -> dict[str, Any]:
+        """What it is told of certificates; nothing where it makes none."""
+        jobs = [one for one in self.containers if "IOT_CERTIFICATES" in one.env]
+        return json.loads(jobs[0].env["IOT_CERTIFICATES"]["value"]) if jobs else {}
+
     def __str__(self) -> str:
         return self.name
 
@@ -158,8 +164,18 @@ GIVEN_SECRETS = {
     "global.natsApi.existingSecret": "my-nats-api",
     "global.natsActorSystem.existingSecret": "my-nats-actors",
     "global.ray.existingSecret": "my-ray",
+    "global.tls": {
+        "mode": "existing",
+        "existing": {part: f"my-{part}-tls" for part in ("api", "actor-system", "nats", "postgres", "ray")},
+    },
 }
 """Every secret given by the user."""
+
+CERT_MANAGER = {"global.tls.mode": "certManager"}
+ISSUER = {
+    **CERT_MANAGER,
+    "global.tls.certManager.issuer": {"name": "ours", "kind": "ClusterIssuer", "group": "certs.example.org"},
+}
 
 DEVICE_CERTIFICATES = {
     "api.mqtt.plain": True,
@@ -194,6 +210,9 @@ INSTALLATIONS = (
     Installation("production", (PRODUCTION,)),
     Installation("prefixed", (TESTING,), {"global.namePrefix": "site-a-"}),
     Installation("given-secrets", (TESTING,), GIVEN_SECRETS),
+    Installation("unencrypted", (PRODUCTION,), {"global.tls.mode": "off"}),
+    Installation("cert-manager", (PRODUCTION,), CERT_MANAGER),
+    Installation("issuer", (PRODUCTION,), {**ISSUER, "api.hostNames": ["iot.example.org", "198.51.100.7"]}),
     Installation("identity-provider", (TESTING,), IDENTITY_PROVIDER),
     Installation("behaviours", (TESTING,), BEHAVIOURS),
     Installation("exposed", (PRODUCTION,), EXPOSED),
@@ -208,3 +227,6 @@ INSTALLATIONS = (
     Installation("external", (PRODUCTION, EXTERNAL)),
 )
 """Every values file, and what they leave out."""
+
+WITH_NATS = tuple(one for one in INSTALLATIONS if one.name != "external")
+"""Those that have servers of NATS."""

@@ -121,9 +121,7 @@ def test_one_backup_is_asked_for_at_once_and_two_kinds_by_the_clock() -> None:
 def test_another_repository_gets_a_backup_at_once() -> None:
     def job(**sets: Any) -> str:
         installation = Installation("backed-up", (TESTING,), {**STORE, **sets})
-        return next(
-            one["metadata"]["name"] for one in installation.of_kind("Job") if "backup" in one["metadata"]["name"]
-        )
+        return next(one.name for one in installation.workloads if one.kind == "Job" and "backup" in one.name)
 
     assert job() == job(**{"postgres.backup.retention.full": 9})
     assert job() != job(**{"postgres.backup.repository.s3.path": "/another"})
@@ -133,7 +131,7 @@ def test_who_asks_for_a_backup_has_neither_the_data_nor_a_key_of_the_store() -> 
     installation = Installation("backed-up", (PRODUCTION,), STORE)
     for workload in installation.workloads:
         if workload.labels["app.kubernetes.io/name"] == "backup":
-            assert workload.volumes.keys() == {"tmp"}
+            assert workload.volumes.keys() == {"tls", "tmp"}
             assert "backup-store" not in json.dumps(workload.pod)
 
 

@@ -14,7 +14,7 @@ from iot_system.adapters.nats.permissions import permissions_file
 
 from tests.harness.certificates import Authority, mount
 from tests.harness.postgres import debian_binaries
-from tests.render.rendered import DEVELOPMENT, IDENTITY_PROVIDER, TESTING, Installation
+from tests.render.rendered import DEVELOPMENT, IDENTITY_PROVIDER, TESTING, WITH_NATS, Installation
 
 
 def test_every_config_map_that_a_pod_uses_is_rendered(installation: Installation) -> None:
@@ -80,6 +80,7 @@ def test_new_keys_of_an_identity_provider_restart_nothing_for_pods_read_them_aga
     assert keys != other_keys
 
 
+@pytest.mark.parametrize("installation", WITH_NATS, ids=str)
 def test_the_real_nats_server_accepts_its_configuration(
     installation: Installation, tmp_path: Path, nats_server: str
 ) -> None:
@@ -164,6 +165,7 @@ def test_nats_servers_know_the_way_to_each_other() -> None:
     assert "NATS_ROUTES" not in Installation("development", (DEVELOPMENT,)).container("nats").env
 
 
+@pytest.mark.parametrize("installation", WITH_NATS, ids=str)
 def test_acknowledged_means_on_disk_wherever_data_is_kept(installation: Installation) -> None:
     nats = next(
         config for config in installation.of_kind("ConfigMap") if config["metadata"]["name"].endswith("nats-config")

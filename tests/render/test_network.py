@@ -21,6 +21,7 @@ PEERS = {
     "networkPolicy.rest": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}],
     "networkPolicy.mqtt": [{"ipBlock": {"cidr": "198.51.100.0/24", "except": ["198.51.100.128/25"]}}],
     "networkPolicy.metrics": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}],
+    "networkPolicy.sql": [{"podSelector": {"matchLabels": {"app": "grafana"}}}],
 }
 FULL = {"sample.enabled": True, **STORE, **PEERS}
 
@@ -43,6 +44,7 @@ ROWS = {
     ),
     "device, of `networkPolicy.mqtt`": Place("198.51.100.7"),
     "monitoring, of `networkPolicy.metrics`": Place("10.244.1.2", {"app": "prometheus"}, NAMESPACE, OUR_NAMESPACE),
+    "dashboard, of `networkPolicy.sql`": Place("10.244.1.4", {"app": "grafana"}, NAMESPACE, OUR_NAMESPACE),
     "another pod of the namespace": Place("10.244.1.3", {"app": "psql"}, NAMESPACE, OUR_NAMESPACE),
     "elsewhere": Place("203.0.113.9"),
 }

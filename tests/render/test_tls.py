@@ -26,6 +26,7 @@ OWN = {
     "migrate": "actor-system-tls",
     "nats": "nats-tls",
     "postgres": "postgres-tls",
+    "backup": "postgres-tls",
 }
 """Whose key a pod may have."""
 TRUSTING = {"sample", "check"}

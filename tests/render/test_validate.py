@@ -96,6 +96,29 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     ),
     (
         TESTING,
+        {
+            "global.tls.mode": "existing",
+            "global.tls.existing": {"api": "a", "actor-system": "b", "postgres": "c", "ray": "d"},
+        },
+        "global.tls.mode is existing, so global.tls.existing.nats must name the secret that holds its certificate.",
+    ),
+    (
+        TESTING,
+        {"global.tls.existing.ray": "mine"},
+        "global.tls.existing.ray is mine, but global.tls.mode is generated: leave one of them out.",
+    ),
+    (
+        TESTING,
+        {"global.tls.certManager.issuer.name": "ours"},
+        "global.tls.certManager.issuer.name is ours, but global.tls.mode is generated: leave one of them out.",
+    ),
+    (
+        DEVELOPMENT,
+        {"api.hostNames": ["iot.example.org"]},
+        "api.hostNames are for the certificate that is made for the API, but global.tls.mode is off: leave them out.",
+    ),
+    (
+        TESTING,
         {"api.autoscaling.maxReplicas": 1},
         "api.autoscaling.maxReplicas is 1, below api.replicas, which is 2.",
     ),
@@ -235,6 +258,11 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
         TESTING,
         {"networkPolicy.externalNats.to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
         "networkPolicy.externalNats.to is given, but global.nats.mode is builtin: leave it out.",
+    ),
+    (
+        DEVELOPMENT,
+        {"networkPolicy.sql": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+        "networkPolicy.sql is given, but global.database.mode is memory, which has no Postgres here: leave it out.",
     ),
     (
         TESTING,

@@ -106,6 +106,17 @@ REFUSED: list[tuple[str, Any, str]] = [
     ),
     ("nats.priorityClassName", 1, "at '/priorityClassName': got number, want string"),
     ("postgres.resources.limits.storage", "1Gi", "at '/resources/limits': additional properties 'storage' not allowed"),
+    (
+        "global.tls.mode",
+        "on",
+        "at '/global/tls/mode': value must be one of 'generated', 'certManager', 'existing', 'off', false",
+    ),
+    ("global.tls.generated.schedule", "daily", "at '/global/tls/generated/schedule': 'daily' does not match pattern"),
+    ("global.tls.existing.api", "A b", "at '/global/tls/existing/api': 'A b' does not match pattern"),
+    ("global.tls.existing.broker", "a", "at '/global/tls/existing': additional properties 'broker' not allowed"),
+    ("global.tls.certManager.issuer.kind", "", "at '/global/tls/certManager/issuer/kind': minLength: got 0, want 1"),
+    ("api.hostNames", ["https://iot"], "at '/hostNames/0': 'https://iot' does not match pattern"),
+    ("api.hostNames", [""], "at '/hostNames/0': minLength: got 0, want 1"),
     ("sample.enabled", "yes", "at '/sample/enabled': got string, want boolean"),
 ]
 

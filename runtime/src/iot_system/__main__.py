@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iot_system import __version__
@@ -21,7 +22,10 @@ from iot_system.errors import InvalidSetting
 if TYPE_CHECKING:
     from iot_system.adapters.http.server import ASGIApp, HttpTls, WebSocketFactory
     from iot_system.services.runner import Service
-    from iot_system.settings import ProcessSettings
+    from iot_system.settings import ActorSystemSettings, ProcessSettings, RayHeadSettings
+
+_IN_MEMORY = "/dev/shm"  # noqa: S108 - a private folder is made in it
+"""Where keys of a moment lie."""
 
 
 def _api(arguments: Sequence[str]) -> int:
@@ -45,13 +49,14 @@ def _actor_system(arguments: Sequence[str]) -> int:
     if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="iot-metrics-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _protect_ray()
-    from iot_system.adapters.http.monitoring import create_monitoring_app
-    from iot_system.logs import set_up_logs
-    from iot_system.services.actor_system import ActorSystem
     from iot_system.settings import ActorSystemSettings, read_settings
 
     settings = read_settings(ActorSystemSettings)
+    _protect_ray(settings)
+    from iot_system.adapters.http.monitoring import create_monitoring_app
+    from iot_system.logs import set_up_logs
+    from iot_system.services.actor_system import ActorSystem
+
     set_up_logs(settings.process.log_level, service="actor-system")
     system = ActorSystem(settings)
     return _run(system, create_monitoring_app(system), settings.listen_host, settings.port, settings.process)
@@ -60,12 +65,14 @@ def _actor_system(arguments: Sequence[str]) -> int:
 def _ray_head(arguments: Sequence[str]) -> int:
     """Keep the state of the Ray cluster."""
     _no_more(arguments)
-    from iot_system.adapters.http.monitoring import create_monitoring_app
-    from iot_system.logs import set_up_logs
-    from iot_system.services.ray_head import RayHead
     from iot_system.settings import RayHeadSettings, read_settings
 
     settings = read_settings(RayHeadSettings)
+    _protect_ray(settings)
+    from iot_system.adapters.http.monitoring import create_monitoring_app
+    from iot_system.logs import set_up_logs
+    from iot_system.services.ray_head import RayHead
+
     set_up_logs(settings.process.log_level, service="ray-head")
     head = RayHead(settings)
     return _run(head, create_monitoring_app(head), settings.listen_host, settings.http_port, settings.process)
@@ -150,11 +157,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _protect_ray() -> None:
-    """Let nobody join or command the Ray cluster without a token; Ray reads this once, when it is imported.
+def _protect_ray(settings: ActorSystemSettings | RayHeadSettings) -> None:
+    """Let nobody join or command the Ray cluster without a token, nor listen; Ray reads this once, when it is imported.
 
     Where this process is the whole cluster, only it and its children know the token. (Ray would keep one at home.)
     """
+    from iot_system.adapters.ray.encryption import encrypted
+
+    tls = settings.ray_tls
+    if tls.ca is not None and tls.ca_key is not None:
+        folder = Path(tempfile.mkdtemp(prefix="iot-ray-", dir=_IN_MEMORY))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        # The head's name in all: nodes are no less trusted than it is.
+        head = (settings.ray_address or "").rpartition(":")[0]
+        os.environ |= encrypted(Path(tls.ca), Path(tls.ca_key), [settings.address, *filter(None, [head])], folder)
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if not os.environ.keys() & {"IOT_RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

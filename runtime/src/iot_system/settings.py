@@ -244,6 +244,17 @@ class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: Annotated[int, Meta(ge=0, le=36_500), _env("IOT_HISTORY_RETENTION_DAYS")] = 0
 
 
+class RayTlsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Files (PEM) of the CA by which Ray's processes know each other; with them they speak TLS alone."""
+
+    ca: Annotated[str | None, _env("IOT_RAY_TLS_CA")] = None
+    ca_key: Annotated[str | None, _env("IOT_RAY_TLS_CA_KEY")] = None
+
+    def __post_init__(self) -> None:
+        if (self.ca is None) != (self.ca_key is None):
+            raise InvalidSetting("IOT_RAY_TLS_CA and IOT_RAY_TLS_CA_KEY belong together: set both, or none")
+
+
 class ActorSystemSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`iot-system actor-system`."""
 
@@ -255,6 +266,7 @@ class ActorSystemSettings(msgspec.Struct, frozen=True, kw_only=True):
     listen_host: Annotated[str, _env("IOT_LISTEN_HOST")] = "0.0.0.0"  # noqa: S104 - a pod serves its whole network
     placement: Annotated[Literal["ray", "local"], _env("IOT_PLACEMENT")] = "ray"
     ray_address: Annotated[str | None, _env("IOT_RAY_ADDRESS", check=_check_ray)] = None
+    ray_tls: RayTlsSettings = RayTlsSettings()
     shards_per_node: Annotated[int, Meta(ge=1, le=64), _env("IOT_SHARDS_PER_NODE")] = 1
 
 
@@ -268,13 +280,15 @@ class MigrateSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RayHeadSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`iot-system ray-head`."""
+    """`iot-system ray-head`; ``ray_address`` is how nodes reach it."""
 
     process: ProcessSettings = ProcessSettings()
     address: Annotated[str, _env("ACTOR_SYSTEM_ADDRESS")] = "127.0.0.1"
     listen_host: Annotated[str, _env("IOT_LISTEN_HOST")] = "0.0.0.0"  # noqa: S104 - a pod serves its whole network
     http_port: Annotated[Port, _env("IOT_HTTP_PORT")] = 8000
     storage: Annotated[str | None, _env("IOT_RAY_STORAGE")] = None
+    ray_address: Annotated[str | None, _env("IOT_RAY_ADDRESS", check=_check_ray)] = None
+    ray_tls: RayTlsSettings = RayTlsSettings()
 
 
 _FOREIGN = frozenset({"IOT_CACHE", "IOT_SECRETS", "IOT_SECRETS_NAMESPACE", "IOT_TOKEN", "IOT_URL"})

@@ -66,8 +66,8 @@ KEPT = [Reading("d", "m", NOW_US, 2.0), Reading("d", "n", NOW_US, 4.0)]
 async def as_before_there_were_roles(postgres: PostgresServer) -> None:
     """What an older version leaves: all of it is the administrator's, a day of the history, too."""
     await postgres.clear()
-    for number, (_, statements) in enumerate(schema._migrations()[:3], 1):
-        await postgres.execute(statements, f"insert into schema_versions (version) values ({number})")
+    for one in schema.migrations()[:3]:
+        await postgres.execute(one.statements, f"insert into schema_versions (version) values ({one.version})")
     first, end = OLD_DAY * DAY_US, (OLD_DAY + 1) * DAY_US
     await postgres.execute(
         "create table history_20131022 (like history including all)",
@@ -88,6 +88,17 @@ async def test_an_installation_without_roles_goes_on_with_its_administrator_unti
         await admin.execute("insert into rooms values ('as-before', '')")  # the older pods, which are still there
         assert await admin.fetchval("select number from history where device = 7") == 7.0
     assert await use(await postgres.migrate()) == KEPT
+
+
+async def test_a_table_that_somebody_holds_is_handed_over_later(postgres: PostgresServer) -> None:
+    """Whoever uses it waits for a moment only, behind a migration that waits."""
+    await as_before_there_were_roles(postgres)
+    async with connected(postgres.url) as holder:
+        await holder.execute("begin; select * from rooms")
+        with pytest.raises(Unavailable, match="lock timeout"):
+            await postgres.migrate()
+    assert await use(await postgres.migrate()) == KEPT
+    assert await _owners(postgres) == {OWNER}
 
 
 async def test_a_new_installation_and_its_store_work_as_the_administrator_too(postgres: PostgresServer) -> None:

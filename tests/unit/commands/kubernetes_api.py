@@ -77,10 +77,10 @@ class KubernetesApi:
         data = self.secrets[namespace, name]["data"]
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
-    def annotate(self, namespace: str, name: str, annotation: str) -> None:
+    def annotate(self, namespace: str, name: str, annotation: str, value: str) -> None:
         """As `kubectl annotate` does."""
         with self._lock:
-            self.secrets[namespace, name]["metadata"].setdefault("annotations", {})[annotation] = "yes"
+            self.secrets[namespace, name]["metadata"].setdefault("annotations", {})[annotation] = value
             self._stamp(self.secrets[namespace, name])
 
     def annotations(self, namespace: str, name: str) -> dict[str, str]:

@@ -167,7 +167,7 @@ def test_a_secret_without_a_key_is_told_as_well(api: KubernetesApi) -> None:
 def test_what_is_annotated_is_made_anew_once(api: KubernetesApi, name: str) -> None:
     run(api, NOW)
     before = api.values(HERE, name)
-    api.annotate(HERE, name, RENEW)
+    api.annotate(HERE, name, RENEW, "tls.crt")
     run(api, NOW)
     after = api.values(HERE, name)
     assert after["tls.crt"] != before["tls.crt"]
@@ -179,7 +179,7 @@ def test_what_is_annotated_is_made_anew_once(api: KubernetesApi, name: str) -> N
 def test_a_ca_is_replaced_step_by_step_when_it_is_asked_for(api: KubernetesApi) -> None:
     run(api, NOW)
     old = api.values(HERE, CA)["tls.crt"]
-    api.annotate(HERE, CA, RENEW)
+    api.annotate(HERE, CA, RENEW, "tls.crt")
     run(api, NOW + OVERLAP)
     assert api.annotations(HERE, CA) == {}
     assert [cas(one) for one in held(api).values()] == [2, 2]
@@ -198,7 +198,7 @@ def test_a_run_that_comes_too_soon_after_another_takes_no_step(
     api: KubernetesApi, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(api, NOW)
-    api.annotate(HERE, CA, RENEW)
+    api.annotate(HERE, CA, RENEW, "tls.crt")
     run(api, NOW + OVERLAP - timedelta(seconds=1))
     assert [cas(one) for one in held(api).values()] == [1, 1]
     assert api.annotations(HERE, CA).keys() == {RENEW}
@@ -293,7 +293,7 @@ def test_whatever_is_renewed_nobody_distrusts_who_has_not_seen_it_yet(
     for later, asked in runs:
         now += later
         if asked is not None:
-            api.annotate(HERE, asked, RENEW)
+            api.annotate(HERE, asked, RENEW, "tls.crt")
         run(api, now)
         # What was replaced before `OVERLAP` ago is nowhere any more.
         seen = [one for one, after in zip(seen, [*seen[1:], (now, {})], strict=True) if now - after[0] < OVERLAP]

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from iot_system.commands.kubernetes import RENEW, Kubernetes
-from iot_system.commands.secrets import Generated, fill_in, main, make_secrets, read_wanted
-from iot_system.errors import Forbidden, InvalidSetting, Unavailable
+from iot_system.commands.secrets import Generated, fill_in, main, make_secrets, read_wanted, with_what_refers
+from iot_system.errors import Forbidden, InvalidInput, InvalidSetting, Unavailable
 
 from tests.unit.commands.kubernetes_api import Answer, KubernetesApi
 
@@ -111,7 +111,7 @@ def test_a_key_that_an_existing_secret_lacks_is_added_and_the_others_stay(
         "more": "x",
         "url": "postgresql://me:mine@database-service:5432/iot",
     }
-    assert capsys.readouterr().out == "database: exists, replication-password, url added\n"
+    assert capsys.readouterr().out == "database: exists, replication-password added, url added\n"
 
 
 def test_values_that_are_no_text_stay_as_they_are_where_a_key_is_added(api: KubernetesApi) -> None:
@@ -131,25 +131,63 @@ def test_where_two_add_a_key_at_once_the_first_ones_value_stays(api: KubernetesA
     assert values["url"] == f"postgresql://me:{values['password']}@database-service:5432/iot"
 
 
-def test_a_secret_that_is_annotated_is_made_anew_once(api: KubernetesApi, capsys: pytest.CaptureFixture[str]) -> None:
-    api.put("here", "database", username="me", password="mine", url="postgresql://elsewhere", more="x")
-    api.annotate("here", "database", RENEW)
-    api.annotate("here", "database", "example.org/owner")
+def test_a_key_that_is_annotated_is_made_anew_once_with_what_refers_to_it(
+    api: KubernetesApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.put("here", "database", username="me", password="mine", url="postgresql://elsewhere", token="1", more="x")
+    api.annotate("here", "database", RENEW, "password")
+    api.annotate("here", "database", "example.org/owner", "us")
+    more = wanted(database=DATABASE | {"token": {"generate": 16}})
     with connect(api) as kubernetes:
-        make_secrets(kubernetes, "here", wanted(database=DATABASE))
+        make_secrets(kubernetes, "here", more)
         values = api.values("here", "database")
-        make_secrets(kubernetes, "here", wanted(database=DATABASE))
+        make_secrets(kubernetes, "here", more)
     assert api.values("here", "database") == values
     password = values["password"]
     assert len(password) >= 32
     assert values == {
-        "username": "iot",
+        "username": "me",
         "password": password,
-        "url": f"postgresql://iot:{password}@database-service:5432/iot",
+        "url": f"postgresql://me:{password}@database-service:5432/iot",
+        "token": "1",
         "more": "x",
     }
-    assert api.annotations("here", "database").keys() == {"example.org/owner"}
-    assert capsys.readouterr().out == "database: made anew, as asked for\ndatabase: exists, left as it is\n"
+    assert api.annotations("here", "database") == {"example.org/owner": "us"}
+    assert capsys.readouterr().out == (
+        "database: exists, password made anew, url made anew\ndatabase: exists, left as it is\n"
+    )
+
+
+def test_several_keys_can_be_made_anew_at_once(api: KubernetesApi) -> None:
+    both = wanted(keys={"one": {"generate": 16}, "two": {"generate": 16}, "three": {"generate": 16}})
+    api.put("here", "keys", one="1", two="2", three="3")
+    api.annotate("here", "keys", RENEW, "one, two")
+    with connect(api) as kubernetes:
+        make_secrets(kubernetes, "here", both)
+    values = api.values("here", "keys")
+    assert (values["one"] != "1", values["two"] != "2", values["three"]) == (True, True, "3")
+
+
+def test_what_refers_to_a_key_is_found_over_any_number_of_steps() -> None:
+    values = wanted(keys={"a": {"generate": 16}, "b": "{a}", "c": "<{b}>", "d": "{e}", "e": {"generate": 16}})["keys"]
+    assert with_what_refers(values, frozenset({"a"})) == {"a", "b", "c"}
+    assert with_what_refers(values, frozenset()) == set()
+
+
+@pytest.mark.parametrize("key", ["username", "user", "yes", ""])
+def test_an_annotation_that_names_no_generated_key_is_told_after_the_others_are_made(
+    api: KubernetesApi, key: str
+) -> None:
+    given = {"username": "me", "password": "mine", "url": "postgresql://elsewhere"}
+    api.put("here", "database", **given)
+    api.annotate("here", "database", RENEW, key)
+    with connect(api) as kubernetes, pytest.raises(InvalidInput) as refusal:
+        make_secrets(kubernetes, "here", wanted(database=DATABASE, api={"admin-token": {"generate": 16}}))
+    assert str(refusal.value) == (
+        f"secret 'database': iot-system/renew names {key!r}, which is none of the generated keys password"
+    )
+    assert api.values("here", "database") == given
+    assert ("here", "api") in api.secrets
 
 
 def test_no_value_is_printed(api: KubernetesApi, capsys: pytest.CaptureFixture[str]) -> None:

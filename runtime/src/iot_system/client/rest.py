@@ -70,7 +70,13 @@ class Rest:
     """One pool of connections with one token, in an ``async with``."""
 
     def __init__(
-        self, url: str, token: str, *, patience_s: float, waiting: Callable[[str], None] = lambda why: None
+        self,
+        url: str,
+        token: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        patience_s: float,
+        waiting: Callable[[str], None] = lambda why: None,
     ) -> None:
         self.url = url.rstrip("/")
         self.patience_s = patience_s
@@ -81,7 +87,7 @@ class Rest:
             timeout=TIMEOUT_S,
             trust_env=False,
             # Python's default, not httpx's own CAs: the system's, or those of the file that SSL_CERT_FILE names.
-            verify=ssl.create_default_context(),
+            verify=tls or ssl.create_default_context(),
         )
 
     async def __aenter__(self) -> Self:

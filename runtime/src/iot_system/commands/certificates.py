@@ -89,11 +89,11 @@ class Certificates:
             return authority
         before = _usable(name, read_authority, found)
         settled = all(is_settled(there[one], self._wanted.signed[one], before, self._now) for one in there)
-        authority = next_step(before, settled=settled, asked=found.renew, now=self._now)
+        authority = next_step(before, settled=settled, asked=bool(found.renew), now=self._now)
         if authority != before:
             # Asked for during a renewal, another one follows.
             self._write(name, found, authority.as_data(), renewed=authority.coming is not None)
-        say(f"{name}: {_told(before, authority, asked=found.renew)}")
+        say(f"{name}: {_told(before, authority, asked=bool(found.renew))}")
         return authority
 
     def _make_separate(self) -> None:

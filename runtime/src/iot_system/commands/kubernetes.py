@@ -25,15 +25,15 @@ Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 T = TypeVar("T")
 OPAQUE, TLS = "Opaque", "kubernetes.io/tls"
 RENEW = "iot-system/renew"
-"""Annotation of a secret that is to be made anew, whatever its value; it goes when that is done."""
+"""Annotation of a secret: keys that are to be made anew, with commas between. It goes when that is done."""
 _CONTENT_TYPES = {"POST": "application/json", "PATCH": "application/merge-patch+json"}
 
 
 class Secret(msgspec.Struct, frozen=True):
-    """What a secret holds, and whether its renewal is asked for; ``version`` changes with every change."""
+    """What a secret holds, and which keys its annotation `RENEW` wants anew; ``version`` changes with every change."""
 
     data: Mapping[str, bytes]
-    renew: bool
+    renew: frozenset[str]
     version: str
 
     def texts(self) -> dict[str, str]:
@@ -78,7 +78,9 @@ class Kubernetes:
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
         found = msgspec.json.decode(response.content, type=_SecretObject)
-        return Secret(found.data, RENEW in found.metadata.annotations, found.metadata.resource_version)
+        renew = found.metadata.annotations.get(RENEW)
+        keys = frozenset() if renew is None else frozenset(key.strip() for key in renew.split(","))
+        return Secret(found.data, keys, found.metadata.resource_version)
 
     def create_secret(self, namespace: str, name: str, data: Mapping[str, bytes], kind: str = OPAQUE) -> None:
         """``kind`` is the secret's type. Raises `Conflict` where it exists already."""

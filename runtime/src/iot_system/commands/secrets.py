@@ -2,8 +2,8 @@
 
 ``IOT_SECRETS`` names them as JSON, ``{secret: {key: value}}``. A value is ``{"generate": n}``, n random bytes as
 text that is safe in an address, or text in which ``{key}`` stands for another key's value of the same secret. What is
-there stays, unless the secret's annotation ``iot-system/renew`` asks for new values. ``IOT_CERTIFICATES``: see
-`iot_system.commands.certificates`.
+there stays, but for keys that the secret's annotation ``iot-system/renew`` names, and what refers to them.
+``IOT_CERTIFICATES``: see `iot_system.commands.certificates`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import msgspec
 from msgspec import Meta
 
 from iot_system.commands.certificates import Certificates, read_wanted_certificates
-from iot_system.commands.kubernetes import Kubernetes, Name, as_data, until_agreed
+from iot_system.commands.kubernetes import RENEW, Kubernetes, Name, as_data, until_agreed
 from iot_system.commands.output import complain, say
 from iot_system.commands.parser import new_parser
-from iot_system.errors import InvalidSetting, IotError
+from iot_system.errors import InvalidInput, InvalidSetting, IotError
 
 _REFERENCE = re.compile(r"\{([^{}]*)\}")
 Key = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,253}$")]
@@ -49,9 +49,9 @@ def main(argv: list[str]) -> int:
     certificates = read_wanted_certificates(os.environ.get("IOT_CERTIFICATES"))
     try:
         with Kubernetes() as kubernetes:
-            make_secrets(kubernetes, namespace, wanted)
             if certificates is not None:
                 Certificates(kubernetes, namespace, certificates, datetime.now(UTC)).make()
+            make_secrets(kubernetes, namespace, wanted)
     except InvalidSetting:
         raise
     except IotError as error:
@@ -97,14 +97,38 @@ def fill_in(
     return {key: value(key, ()) for key in values}
 
 
+def with_what_refers(values: Mapping[str, Generated | str], keys: frozenset[str]) -> frozenset[str]:
+    """``keys`` and all others of the secret whose text is made of them.
+
+    Raises `InvalidInput` where one of ``keys`` is not generated.
+    """
+    generated = sorted(key for key, value in values.items() if isinstance(value, Generated))
+    if unknown := sorted(keys.difference(generated)):
+        raise InvalidInput(f"{RENEW} names {unknown[0]!r}, which is none of the generated keys {', '.join(generated)}")
+    found: frozenset[str] = keys
+    while True:
+        more = {key for key, text in values.items() if isinstance(text, str) and found & set(_REFERENCE.findall(text))}
+        if more <= found:
+            return found
+        found |= more
+
+
 def make_secrets(kubernetes: Kubernetes, namespace: str, wanted: Wanted) -> None:
     """Make what is missing. Two may run at once: the first to write a secret decides its values.
 
-    Raises as `Kubernetes`.
+    Raises `InvalidInput` for an annotation that names what cannot be generated, after all others are made, and as
+    `Kubernetes`.
     """
+    refusals: list[str] = []
     for name, values in wanted.items():
-        became = until_agreed(partial(_make_secret, kubernetes, namespace, name, values))
-        say(f"{name}: {became}")
+        try:
+            became = until_agreed(partial(_make_secret, kubernetes, namespace, name, values))
+        except InvalidInput as refusal:
+            refusals.append(f"secret {name!r}: {refusal}")
+        else:
+            say(f"{name}: {became}")
+    if refusals:
+        raise InvalidInput(refusals[0])
 
 
 def _make_secret(kubernetes: Kubernetes, namespace: str, name: str, values: Mapping[str, Generated | str]) -> str:
@@ -113,12 +137,13 @@ def _make_secret(kubernetes: Kubernetes, namespace: str, name: str, values: Mapp
     if found is None:
         kubernetes.create_secret(namespace, name, as_data(fill_in(values)))
         return "made"
-    existing = {} if found.renew else found.texts()
+    renewed = with_what_refers(values, found.renew)
+    existing = {key: value for key, value in found.texts().items() if key not in renewed}
     filled = fill_in(values, existing)
-    missing = sorted(filled.keys() - existing.keys())
-    if not missing:
+    made = sorted(filled.keys() - existing.keys())
+    if not made:
         return "exists, left as it is"
-    kubernetes.change_secret(
-        namespace, name, found, as_data({key: filled[key] for key in missing}), renewed=found.renew
-    )
-    return "made anew, as asked for" if found.renew else f"exists, {', '.join(missing)} added"
+    data = as_data({key: filled[key] for key in made})
+    kubernetes.change_secret(namespace, name, found, data, renewed=bool(renewed))
+    told = [f"{key} {'made anew' if key in found.data else 'added'}" for key in made]
+    return f"exists, {', '.join(told)}"

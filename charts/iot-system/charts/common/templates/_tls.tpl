@@ -1,8 +1,15 @@
 {{/*
-Whether connections are encrypted: empty where they are not. YAML reads an unquoted `off` as false.
+`global.tls.mode`. YAML reads an unquoted `off` as false.
+*/}}
+{{- define "common.tlsMode" -}}
+{{- .Values.global.tls.mode | toString | replace "false" "off" -}}
+{{- end -}}
+
+{{/*
+Whether connections are encrypted: empty where they are not.
 */}}
 {{- define "common.tls" -}}
-{{- if not (has (toString .Values.global.tls.mode) (list "off" "false")) }}yes{{ end -}}
+{{- if ne (include "common.tlsMode" .) "off" }}yes{{ end -}}
 {{- end -}}
 
 {{/*

@@ -82,6 +82,11 @@ spec:
           value: {{ include "common.name" (list $root "database-service") }}
         {{- include "common.secretEnv" (list $root "PGUSER" "database" "username") | nindent 8 }}
         {{- include "common.secretEnv" (list $root "PGPASSWORD" "database" "password") | nindent 8 }}
+        {{- if include "common.tls" $root }}
+        - name: PGSSLMODE
+          value: verify-full
+        {{- include "postgres.certificateEnv" . | nindent 8 }}
+        {{- end }}
       resources:
         requests:
           cpu: 10m
@@ -93,7 +98,9 @@ spec:
           ephemeral-storage: 64Mi
       {{- include "common.containerSecurity" $root | nindent 6 }}
       volumeMounts:
+        {{- with include "common.tlsMount" $root }}{{ . | nindent 8 }}{{ end }}
         {{- include "common.scratchMounts" (dict) | nindent 8 }}
   volumes:
+    {{- with include "common.tlsVolume" (list $root "postgres") }}{{ . | nindent 4 }}{{ end }}
     {{- include "common.scratchVolumes" (dict "tmp" "16Mi") | nindent 4 }}
 {{- end -}}

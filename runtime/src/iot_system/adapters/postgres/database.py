@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -31,6 +32,14 @@ SESSION = {
     # An owner that froze must not hold its partitions' rows against the next one.
     "idle_in_transaction_session_timeout": "15s",
 }
+MIGRATION = {
+    # Who waits for a table's lock makes everybody else wait behind: rather try again in a moment.
+    "lock_timeout": "5s",
+    # A statement of a job that was killed ends, instead of holding its locks until it is done for nobody.
+    "client_connection_check_interval": "5s",
+}
+MIGRATION_TIMEOUT_S = 3600.0
+"""An index over years of history is not made in a moment."""
 _PASSING = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX"})
 """SQLSTATE classes that say nothing about our statement: connection, transaction state (a read-only standby), login,
 unknown database, rolled back, resources, locks, operator, system and internal errors."""
@@ -118,12 +127,19 @@ class Database:
                 raise
             await transaction.commit()
 
+    def alone(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection outside the pool, before `start`."""
+        return self._one(SESSION, COMMAND_TIMEOUT_S)
+
+    def migrating(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection whose statements may take long, but wait for no lock for long, and end with their client."""
+        return self._one(SESSION | MIGRATION, MIGRATION_TIMEOUT_S)
+
     @contextlib.asynccontextmanager
-    async def alone(self, *, command_timeout_s: float = COMMAND_TIMEOUT_S) -> AsyncIterator[Connection]:
-        """A connection outside the pool, before `start`; the time-out is that of each statement."""
+    async def _one(self, session: dict[str, str], command_timeout_s: float) -> AsyncIterator[Connection]:
         with self._telling():
             connection = await self._connect(
-                self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=command_timeout_s, server_settings=SESSION
+                self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=command_timeout_s, server_settings=session
             )
             try:
                 yield connection

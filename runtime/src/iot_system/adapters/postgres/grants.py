@@ -33,8 +33,6 @@ RUNTIME: Mapping[str, str] = {
     "audit": "select, insert, delete",
 }
 READER: Mapping[str, str] = {
-    "schema_versions": "select",
-    "schema_steps": "select",
     "devices": "select",
     "room_registrations": "select",
     "metrics": "select",

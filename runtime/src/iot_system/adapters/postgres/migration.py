@@ -41,8 +41,10 @@ async def migrate(url: str, tls: DatabaseTlsSettings, roles: DatabaseRoleSetting
 
 async def _make(database: Database, roles: list[Role], *, owner: str | None = None) -> None:
     """Make ``roles``, and hand everything over to ``owner``."""
-    async with database.alone() as connection:
+    async with database.migrating() as connection:
         await connection.execute("select pg_advisory_lock($1)", _LOCK)  # until this connection ends
+        # Who waits for a table makes everybody else wait behind: rather try again in a moment.
+        await connection.execute("set lock_timeout = '2s'")
         for role in roles:
             await make_role(connection, role)
         if owner is not None:

@@ -21,14 +21,6 @@ from iot_system.errors import InvalidSetting, Unavailable
 
 _LOCK = 0x696F7401
 """Advisory lock: one migration at a time."""
-_LONGEST_S = 3600.0
-"""Of one statement: an index over years of history is not made in a moment."""
-_SESSION = (
-    # Who waits for a table's lock makes everybody else wait behind: rather try again in a moment.
-    "set local lock_timeout = '5s'",
-    # A statement of a job that was killed ends, instead of holding its locks until it is done for nobody.
-    "set local client_connection_check_interval = '5s'",
-)
 _FIRST_RELEASE = 3
 """The schema of 0.1.0, whose programs want `schema_versions` to say just that, whatever else there is."""
 _STEPS = """
@@ -91,7 +83,7 @@ async def migrate(database: Database, *, runtime: str | None = None, reader: str
     stays as it is. Raises `Unavailable` where the database does not answer or somebody holds a lock for long,
     `InvalidSetting` where its schema is too new.
     """
-    async with database.alone(command_timeout_s=_LONGEST_S) as connection:
+    async with database.migrating() as connection:
         while await _step(connection, database.server):
             pass
         await _allow(connection, runtime, reader)
@@ -100,8 +92,6 @@ async def migrate(database: Database, *, runtime: str | None = None, reader: str
 async def _step(connection: Connection, server: str) -> bool:
     """One migration, if one is left."""
     async with connection.transaction():
-        for setting in _SESSION:
-            await connection.execute(setting)
         await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
         version = await _version(connection)
         if newer := await _too_new(connection, version):
