@@ -2,9 +2,11 @@
 PYTHON ?= python3
 ENVIRONMENT := .venv/complete
 RUN := .venv/bin/python -m
+ROUNDS ?= 10
+FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-unit test-contract test-render test-cluster images cluster cluster-down cluster-env bench locks
+.PHONY: help demo test lint test-unit test-contract test-render test-cluster soak images cluster cluster-down cluster-env bench locks
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,6 +31,9 @@ test-render: $(ENVIRONMENT) ## tests of the rendered chart
 
 test-cluster: $(ENVIRONMENT) ## tests in a Kubernetes cluster, which they make
 	@$(RUN) ci check cluster -- $(ARGS)
+
+soak: $(ENVIRONMENT) ## every fault ROUNDS=10 times, or FAULTS=some,of,them; figures go to soak.json (an hour and more)
+	@$(RUN) ci check cluster -- -k test_faults --rounds=$(ROUNDS) --faults=$(FAULTS) --figures=soak.json $(ARGS)
 
 images: $(ENVIRONMENT) ## the four container images
 	@$(RUN) ci images $(ARGS)

@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.harness import diagnostics
 from tests.harness.cluster import Kubernetes, KubernetesError, Namespace
+from tests.harness.entry import Entry
 from tests.harness.helm import CHART, RELEASE
 from tests.harness.port_forward import PortForward
 from tests.harness.rest import Rest
@@ -49,6 +50,12 @@ class Installation:
         command = ("install", RELEASE, str(self._chart), *self._values, *_single_values(sets or {}), *waiting)
         self.printed = self.namespace.helm(*command, timeout_s=2 * READY_WITHIN_S)
 
+    def upgrade(self, sets: Mapping[str, Any]) -> None:
+        """Upgrade it to the same values and ``sets``; returns when everything is ready. Raises as `install`."""
+        waiting = ("--wait", f"--timeout={READY_WITHIN_S:.0f}s")
+        command = ("upgrade", RELEASE, str(self._chart), *self._values, *_single_values(sets), *waiting)
+        self.namespace.helm(*command, timeout_s=2 * READY_WITHIN_S)
+
     def test(self) -> str:
         """Run `helm test`; what it prints, the pod's log included."""
         return self.namespace.helm("test", RELEASE, "--logs", "--timeout=180s", timeout_s=200)
@@ -67,9 +74,10 @@ class Installation:
 
     def close(self) -> None:
         """Close all ways in."""
-        rest: Rest | None = self.__dict__.pop("rest", None)
-        if rest is not None:
-            rest.close()
+        opened: list[Rest | Entry | None] = [self.__dict__.pop(name, None) for name in ("rest", "entry")]
+        for one in opened:
+            if one is not None:
+                one.close()
         for forward in self._forwards.values():
             forward.stop()
         self._forwards.clear()
@@ -101,6 +109,11 @@ class Installation:
     def rest(self) -> Rest:
         """The REST interface as administrator."""
         return Rest(self.api.url(HTTP), self.token)
+
+    @cached_property
+    def entry(self) -> Entry:
+        """The way in by the Service, where the installation is open."""
+        return Entry(self.namespace, self.token)
 
     @property
     def mqtt(self) -> tuple[str, int]:

@@ -8,7 +8,7 @@ import re
 from tests.render.rendered import DEVELOPMENT, GIVEN_SECRETS, TESTING, Installation
 
 GIVEN_KEYS = {
-    "my-database": {"url", "username", "password"},
+    "my-database": {"url", "username", "password", "replication-password"},
     "my-api": {"admin-token"},
     "my-nats": {"username", "password"},
     "my-nats-api": {"password"},
@@ -55,7 +55,8 @@ def test_passwords_and_tokens_are_generated_long_enough(installation: Installati
 
 
 def test_the_database_url_is_put_together_from_keys_of_the_same_secret() -> None:
-    secret = Installation("testing", (TESTING,)).made_secrets["database-credentials"]
+    single = Installation("single", (TESTING,), {"global.database.mode": "single"})
+    secret = single.made_secrets["database-credentials"]
     assert set(re.findall(r"{([a-z]+)}", secret["url"])) == {"username", "password"}
     assert secret["url"] == "postgresql://{username}:{password}@database-service:5432/iot"
 

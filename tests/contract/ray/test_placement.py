@@ -136,6 +136,32 @@ async def _answers(head: Head) -> bool:
         return False
 
 
+async def test_while_the_head_is_away_the_nodes_are_those_that_it_named_last(placement: RayPlacement) -> None:
+    known = await placement.nodes()
+    shards = await placement.ensure_shards(known[0], 1)
+    answer = threading.Event()
+    try:
+        with pytest.raises(Unavailable):
+            await placement._head.ask(answer.wait, timeout_s=0.05)
+        with pytest.raises(Unavailable):
+            await placement._head.ask(ray.nodes)
+        assert await placement.nodes() == known
+        assert await placement.ensure_shards(known[0], 1) == shards
+    finally:
+        answer.set()
+
+
+async def test_who_has_never_heard_of_a_node_cannot_do_without_the_head(placement: RayPlacement) -> None:
+    answer = threading.Event()
+    try:
+        with pytest.raises(Unavailable):
+            await placement._head.ask(answer.wait, timeout_s=0.05)
+        with pytest.raises(Unavailable, match="has not answered yet"):
+            await placement.nodes()
+    finally:
+        answer.set()
+
+
 async def test_a_node_that_dies_disappears_and_takes_its_shards_along(cluster: Any, placement: RayPlacement) -> None:
     """The last test: it takes the node away."""
     (worker,) = cluster.worker_nodes
