@@ -15,7 +15,7 @@ from tests.harness.ledger import Entry, Ledger
 
 ACKNOWLEDGE_TIMEOUT_S = 120.0
 WINDOW = 200
-KEEPALIVE_S = 3
+KEEPALIVE_S = 5
 """A server that is silent for twice as long is given up."""
 CONNECT_S = 1.0
 

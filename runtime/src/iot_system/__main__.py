@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from iot_system.services.runner import Service
     from iot_system.settings import ProcessSettings
 
+HEAD_AWAY_S = "600"
+
 
 def _api(arguments: Sequence[str]) -> int:
     """Serve devices and clients: REST and MQTT."""
@@ -45,7 +47,7 @@ def _actor_system(arguments: Sequence[str]) -> int:
     if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="iot-metrics-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _protect_ray()
+    _prepare_ray()
     from iot_system.adapters.http.monitoring import create_monitoring_app
     from iot_system.logs import set_up_logs
     from iot_system.services.actor_system import ActorSystem
@@ -150,11 +152,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _protect_ray() -> None:
-    """Let nobody join or command the Ray cluster without a token; Ray reads this once, when it is imported.
+def _prepare_ray() -> None:
+    """Say what Ray reads once, when it is imported, here and in the children of this process.
 
-    Where this process is the whole cluster, only it and its children know the token. (Ray would keep one at home.)
+    Nobody joins or commands the Ray cluster without a token; where this process is the whole cluster, only it and its
+    children know that. (Ray would keep one at home.) And a head that is away is waited for, longer than it takes to
+    come back even on another node: by default Ray ends the process after a minute, this one and those of the node.
     """
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", HEAD_AWAY_S)
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if not os.environ.keys() & {"IOT_RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

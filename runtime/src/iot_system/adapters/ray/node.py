@@ -44,8 +44,6 @@ QUIET = {
     # What shards log belongs into the log of their pod, and no file of Ray's grows in it.
     "RAY_LOG_TO_STDERR": "1",
     "RAY_BACKEND_LOG_LEVEL": "warning",
-    # Longer than a head takes to come back, even on another node.
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
     # Partitions are handed over before the node stops, so Ray itself has nothing to drain.
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "1",
 }
