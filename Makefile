@@ -6,7 +6,7 @@ ROUNDS ?= 10
 FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-unit test-contract test-render test-cluster soak images cluster cluster-down cluster-env bench locks
+.PHONY: help demo test lint test-unit test-contract test-render test-images test-cluster soak images cluster cluster-down cluster-env bench locks
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ test-contract: $(ENVIRONMENT) ## tests against real servers on this machine
 test-render: $(ENVIRONMENT) ## tests of the rendered chart
 	@$(RUN) ci check render -- $(ARGS)
 
+test-images: $(ENVIRONMENT) ## tests of the container images as they were built
+	@$(RUN) ci check images -- $(ARGS)
+
 test-cluster: $(ENVIRONMENT) ## tests in a Kubernetes cluster, which they make
 	@$(RUN) ci check cluster -- $(ARGS)
 
@@ -50,8 +53,9 @@ cluster-env: $(ENVIRONMENT) ## kubectl, helm and KUBECONFIG for a shell; see the
 bench: $(ENVIRONMENT) ## side-by-side measurements
 	@$(RUN) bench $(ARGS)
 
-locks: $(ENVIRONMENT) ## resolve the Python dependencies again
+locks: $(ENVIRONMENT) ## resolve the dependencies again: Python's, and the images' Debian packages
 	@$(RUN) ci.locks $(ARGS)
+	@$(RUN) ci.debian
 
 $(ENVIRONMENT): runtime/requirements/development.txt runtime/pyproject.toml ci/environment.py
 	@$(PYTHON) ci/environment.py >&2

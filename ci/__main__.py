@@ -1,4 +1,4 @@
-"""`python -m ci`: the tools, the cluster and its images, and all checks."""
+"""`python -m ci`: the tools, the cluster and its images, all checks, and releases."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ci import check, cluster, doctor, engine, images, install, lock, tools
+from ci import check, cluster, doctor, engine, images, install, lock, publish, release, tools
 from ci.errors import CiError
 from ci.folders import ROOT
 from ci.progress import note
 
+DIST = ROOT / "dist"
 DEVELOPMENT = ROOT / "values" / "development.yaml"
 
 
@@ -44,15 +45,28 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--bare", action="store_true", help="no images, no chart")
     command.set_defaults(do=_cluster)
 
-    command = commands.add_parser("images", help="the images of the chart: built, or also loaded into the cluster")
-    command.add_argument("what", nargs="?", choices=("build", "load"), default="build")
+    command = commands.add_parser(
+        "images", help="the images of the chart: built, and then loaded, built again, or listed"
+    )
+    command.add_argument("what", nargs="?", choices=("build", "load", "verify", "sbom"), default="build")
+    command.add_argument("--to", type=Path, default=DIST, metavar="FOLDER", help="for bills of materials")
     command.set_defaults(do=_images)
+
+    command = commands.add_parser("publish", help="the images, signed, with bills of materials, into a registry")
+    command.add_argument("registry", metavar="REGISTRY", help="such as registry.example.org/team")
+    command.add_argument("--key", type=Path, required=True, metavar="FILE", help="cosign's private key")
+    command.add_argument("--to", type=Path, default=DIST, metavar="FOLDER", help="for bills and pinning values")
+    command.set_defaults(do=_publish)
 
     command = commands.add_parser("check", help="everything that is checked, or some stages of it")
     command.add_argument(
         "stages", nargs="*", metavar="STAGE", help=f"{', '.join(stage.name for stage in check.STAGES)}"
     )
     command.set_defaults(do=_check)
+
+    command = commands.add_parser("release", help="the chart's package, where this commit is a release")
+    command.add_argument("--sign", metavar="KEY", help="of gpg, by its id or its owner's address")
+    command.set_defaults(do=_release)
 
     command = commands.add_parser("doctor", help="what this machine lacks for a cluster")
     command.set_defaults(do=_doctor)
@@ -88,13 +102,27 @@ def _cluster(options: argparse.Namespace) -> int:
 def _images(options: argparse.Namespace) -> int:
     if options.what == "load":
         images.load(cluster.ensure())
+    elif options.what == "verify":
+        images.verify(engine.find())
+    elif options.what == "sbom":
+        images.write_bills(engine.find(), options.to)
     else:
         images.build(engine.find())
     return 0
 
 
+def _publish(options: argparse.Namespace) -> int:
+    publish.publish(engine.find(), options.registry, options.key, options.to)
+    return 0
+
+
 def _check(options: argparse.Namespace) -> int:
     return check.main(options.stages, options.rest)
+
+
+def _release(options: argparse.Namespace) -> int:
+    release.make(options.sign)
+    return 0
 
 
 def _doctor(_: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from ci import cluster, images, locks, packages, schemas, tools, values_table
+from ci import cluster, debian, engine, images, locks, packages, release, schemas, tools, values_table
 from ci.errors import CiError, NoClusterError
 from ci.folders import ROOT
 from ci.go import NoGoError
@@ -67,7 +67,7 @@ def lint(_: Sequence[str]) -> Outcome:
         "helm lint": (tools.path("helm"), "lint", "--strict", "--quiet", *kubernetes, "charts/iot-system"),
     }
     failed = [f"{name} complains" for name, command in commands.items() if not _passes(*command)]
-    failed += locks.outdated() + values_table.outdated()
+    failed += locks.outdated() + debian.outdated() + values_table.outdated() + release.disagreements()
     return Outcome("; ".join(failed) or None)
 
 
@@ -112,6 +112,12 @@ def with_servers(arguments: Sequence[str]) -> Outcome:
     return outcome(folder, [_pytest(folder, *part, *arguments) for part in (together, ("-m", "alone"))])
 
 
+def of_images(arguments: Sequence[str]) -> Outcome:
+    """The tests of the images as they were built; raises NoClusterError where this machine can build none."""
+    images.build(engine.find())
+    return pytest("tests/images")(arguments)
+
+
 def in_cluster(arguments: Sequence[str]) -> Outcome:
     """The cluster tests; raises NoClusterError where this machine can have none."""
     if not any(argument.startswith(("--kubeconfig", "--cluster-type")) for argument in arguments):
@@ -128,6 +134,7 @@ STAGES = (
     Stage("unit", pytest("tests/unit", f"--numprocesses={min(CORES, MOST_PROCESSES)}", "--dist=worksteal")),
     Stage("contract", with_servers),
     Stage("render", pytest("tests/render")),
+    Stage("images", of_images),
     Stage("cluster", in_cluster),
 )
 

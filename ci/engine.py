@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,6 +23,8 @@ CONTAINERS_CONF = Path(__file__).parent / "containers.conf"
 STAMP_LABEL = "iot-system.stamp"
 CAP_SYS_RESOURCE = 24  # linux/capability.h
 ANSWER_S = 20.0
+BEGINNING_S = 315532800
+"""The time of everything in an image, the first that a zip archive can hold: 1980-01-01."""
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
@@ -82,6 +86,31 @@ class Engine:
         proxies = (part for name in PROXIES if os.environ.get(name) for part in ("--build-arg", name))
         label = ("--label", f"{STAMP_LABEL}={stamp}") if stamp else ()
         self.run("build", "--file", containerfile, "--tag", image, *proxies, *label, *arguments, context, step=step)
+
+    def push(self, image: str, target: str) -> str:
+        """Push the image to a registry under the name `target`; returns its digest there.
+
+        A registry at this machine's own address speaks plain HTTP, as Docker has it.
+        """
+        self.run("tag", image, target)
+        try:
+            if self.name == "docker":
+                said = self.run("push", target)
+                digests: list[str] = re.findall(r"digest: (sha256:[0-9a-f]{64})", said)
+                return digests[-1]
+            local = target.startswith(("127.", "localhost:"))
+            with tempfile.NamedTemporaryFile("r") as digest:
+                self.run("push", f"--tls-verify={not local}".lower(), "--digestfile", digest.name, target)
+                return digest.read().strip()
+        finally:
+            self.run("image", "rm", target)
+
+    @property
+    def reproducible(self) -> Sequence[str]:
+        """Arguments for `build` that keep out of the image when, and by which version of the engine, it was built."""
+        if self.name == "docker":
+            return ("--build-arg", f"SOURCE_DATE_EPOCH={BEGINNING_S}")
+        return (f"--timestamp={BEGINNING_S}", "--identity-label=false")
 
     def save(self, target: Path, *images: str) -> None:
         """Write the images into one archive."""

@@ -1,8 +1,8 @@
 """Strict JSON schemas of the Kubernetes kinds that the chart renders, for kubeconform, made without its download site.
 
-Kubernetes publishes its API as one OpenAPI file per release, the Gateway API one CRD per kind. From them comes one
-self-contained schema per kind, in which an unknown field is an error. Everything is cached outside the checkout, in a
-folder that is named after this recipe.
+Kubernetes publishes its API as one OpenAPI file per release, the Gateway API and cert-manager one CRD per kind. From
+them comes one self-contained schema per kind, in which an unknown field is an error. Everything is cached outside the
+checkout, in a folder that is named after this recipe.
 
     python -m ci.schemas          prints the folder, for `kubeconform -schema-location FOLDER/…`
 """
@@ -35,19 +35,43 @@ VERSIONS = {
     "1.36.3": "dcede2063da1d7ad62ecb5af8adb6d7fabd0b52385a7fa0048afb491dac90450",
 }
 KINDS = {
-    ("", "v1"): ("ConfigMap", "Pod", "Secret", "Service", "ServiceAccount"),
+    ("", "v1"): ("ConfigMap", "PersistentVolumeClaim", "Pod", "Secret", "Service", "ServiceAccount"),
     ("apps", "v1"): ("Deployment", "StatefulSet"),
     ("autoscaling", "v2"): ("HorizontalPodAutoscaler",),
-    ("batch", "v1"): ("Job",),
+    ("batch", "v1"): ("CronJob", "Job"),
     ("networking.k8s.io", "v1"): ("Ingress", "NetworkPolicy"),
     ("policy", "v1"): ("PodDisruptionBudget",),
     ("rbac.authorization.k8s.io", "v1"): ("Role", "RoleBinding"),
 }
 SPEC = "api/openapi-spec/swagger.json"
-ROUTE = "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"
-ROUTE_VERSION, ROUTE_DIGEST = "1.3.0", "a4ecf600c7e0bfd3cdb24e6411938d9b330117a26675f303cc6d9a407cb257d1"
 KUBERNETES, GATEWAY = "k8s.io/kubernetes", "sigs.k8s.io/gateway-api"
-DOWNLOADS = {KUBERNETES: "kubernetes/kubernetes", GATEWAY: "kubernetes-sigs/gateway-api"}
+CERT_MANAGER = "github.com/cert-manager/cert-manager"
+CUSTOM = (
+    (
+        GATEWAY,
+        "1.3.0",
+        "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+        "a4ecf600c7e0bfd3cdb24e6411938d9b330117a26675f303cc6d9a407cb257d1",
+    ),
+    (
+        CERT_MANAGER,
+        "1.21.2",
+        "deploy/crds/cert-manager.io_certificates.yaml",
+        "7ad91029c00ec959d54215b19d3b1a9b7e0247eaa60f987151c2b70d8661f8af",
+    ),
+    (
+        CERT_MANAGER,
+        "1.21.2",
+        "deploy/crds/cert-manager.io_issuers.yaml",
+        "05e37efb02777e0362d24269fa103c2fc11419f9c85e31854ef873e5d9e5c5cc",
+    ),
+)
+"""CustomResourceDefinitions: the module, its version, the file in it, and that file's SHA-256."""
+DOWNLOADS = {
+    KUBERNETES: "kubernetes/kubernetes",
+    GATEWAY: "kubernetes-sigs/gateway-api",
+    CERT_MANAGER: "cert-manager/cert-manager",
+}
 DOWNLOAD = "https://raw.githubusercontent.com"
 QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 # What kubeconform replaces in its own default location.
@@ -65,10 +89,11 @@ def folder() -> Path:
     """
 
     def make(target: Path) -> None:
-        route = yaml.load(published(GATEWAY, ROUTE_VERSION, ROUTE, ROUTE_DIGEST), Loader=yaml.CSafeLoader)
+        custom = [yaml.load(published(*one), Loader=yaml.CSafeLoader) for one in CUSTOM]
         for version, digest in VERSIONS.items():
             write(target / f"v{version}", json.loads(published(KUBERNETES, version, SPEC, digest)))
-            write_custom(target / f"v{version}", route)
+            for crd in custom:
+                write_custom(target / f"v{version}", crd)
 
     return stamp.folder(folders.cache() / "kubernetes-schemas" / stamp.of(Path(__file__)), make)
 

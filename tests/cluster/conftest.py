@@ -18,18 +18,30 @@ from pytest_helm_charts.clusters import Cluster as PluginCluster
 import ci.cluster
 import ci.images
 import ci.tools
-from ci import folders
+from ci import folders, previous
 from ci.errors import NoClusterError
 from tests.harness import diagnostics
 from tests.harness.cluster import Kubernetes
-from tests.harness.entry import OPEN
+from tests.harness.entry import open_to
 from tests.harness.faults import FAULTS
 from tests.harness.figures import Figures
 from tests.harness.helm import CHART, values_file
 from tests.harness.installation import Installation, Installations
 
-ORDER = ("test_bad_input", "test_development", "test_testing", "test_commands", "test_faults", "test_uninstall")
-"""From the third on they share one installation, which each of them takes as the one before has left it."""
+ORDER = (
+    "test_secrets",
+    "test_bad_input",
+    "test_development",
+    "test_backup",
+    "test_upgrade",
+    "test_testing",
+    "test_encryption",
+    "test_ports",
+    "test_commands",
+    "test_faults",
+    "test_uninstall",
+)
+"""From `test_testing` on they share one installation, which each of them takes as the one before has left it."""
 TIMEOUT_S = 1800
 """Of one test: the first one waits for images too. Every wait has a deadline of its own."""
 INSTALLATIONS = pytest.StashKey[Installations]()
@@ -103,9 +115,23 @@ def installations(kubernetes: Kubernetes, pytestconfig: pytest.Config) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def testing(installations: Installations, figures: list[str]) -> Installation:
+def previous_chart(kube_config: str, pytestconfig: pytest.Config) -> Path:
+    """The previous release's chart, whose images are in the cluster; skips where one of them cannot be had."""
+    if pytestconfig.getoption("kubeconfig") or pytestconfig.getoption("cluster_type") == "existing":
+        pytest.skip("the previous release's images are brought to the project's own cluster alone")
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    try:
+        with capture.global_and_fixture_disabled():
+            ci.images.bring(ci.cluster.ensure(), previous.images())
+    except previous.PreviousError as lacking:
+        pytest.skip(str(lacking))
+    return previous.chart()
+
+
+@pytest.fixture(scope="session")
+def testing(installations: Installations, kubernetes: Kubernetes, figures: list[str]) -> Installation:
     """values/testing.yaml, installed once for all tests that use it, and open to clients of its Service."""
-    installation = installations.new(values_file("testing"), sets=OPEN)
+    installation = installations.new(values_file("testing"), sets=open_to(kubernetes))
     began_s = time.monotonic()
     installation.install()
     figures.append(f"values/testing.yaml is installed and ready after {time.monotonic() - began_s:.0f} s")

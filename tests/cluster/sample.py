@@ -86,7 +86,7 @@ def assert_twins_agree(rest: Rest) -> None:
 
 async def assert_behaviours_agree(rest: Rest) -> None:
     """The room has steered its heater, and the alarm has told bad air, each time that the CSV says so and no more."""
-    async with IotClient(rest.url, rest.token) as iot:
+    async with IotClient(rest.url, rest.token, tls=rest.trust) as iot:
         outcome = await read_outcome(iot)
     assert [one for one, _ in groupby(told.set_point for told in outcome.set_points)] == occupancy.set_points()
     occupancy.check_heating([(told.set_point, told.heating) for told in outcome.set_points])

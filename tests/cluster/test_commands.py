@@ -6,7 +6,7 @@ import asyncio
 
 from iot_system.client import DeviceConnection, IotClient, NewDevice
 
-from tests.harness.installation import HOST, MQTT, Installation
+from tests.harness.installation import Installation
 from tests.harness.waiting import until
 
 DEADLINE_S = 60.0
@@ -15,10 +15,10 @@ DEADLINE_S = 60.0
 async def test_a_command_given_to_one_pod_is_answered_through_another(testing: Installation) -> None:
     here, there = testing.api, testing.other_api
     assert here.pod != there.pod
-    async with IotClient(here.url(), testing.token) as iot:
+    async with IotClient(here.url(), testing.token, tls=testing.trust) as iot:
         await iot.devices.register([NewDevice(id="commanded")])
         token = (await iot.devices.issue_token("commanded")).token
-        async with IotClient(there.url(), token) as itself:
+        async with IotClient(there.url(), token, tls=testing.trust) as itself:
             taking = asyncio.create_task(itself.commands.take("me", wait_s=DEADLINE_S))
             given = await iot.commands.send("commanded", "open", {"percent": 40}, timeout_s=DEADLINE_S)
             (taken,) = await taking
@@ -31,14 +31,13 @@ async def test_a_command_given_to_one_pod_is_answered_through_another(testing: I
 async def test_a_device_with_mqtt_at_another_pod_gets_commands_and_desired_state_and_is_heard(
     testing: Installation,
 ) -> None:
-    here, there = testing.api, testing.other_api
-    async with IotClient(here.url(), testing.token) as iot:
+    async with IotClient(testing.api.url(), testing.token, tls=testing.trust) as iot:
         await iot.devices.register([NewDevice(id="connected")])
         token = (await iot.devices.issue_token("connected")).token
         wanted = await iot.twins.desire("connected", {"interval_s": 30})
         async with (
             asyncio.timeout(DEADLINE_S),
-            DeviceConnection(HOST, there.local(MQTT), "connected", token) as connection,
+            DeviceConnection(*testing.other_mqtt, "connected", token, tls=testing.trust) as connection,
         ):
             heard = await anext(connection.desired())
             assert (heard.version, heard.state) == (wanted.version, {"interval_s": 30})
@@ -58,8 +57,8 @@ async def test_a_device_with_mqtt_at_another_pod_gets_commands_and_desired_state
 
 async def test_a_desired_state_set_through_one_pod_is_read_from_another(testing: Installation) -> None:
     async with (
-        IotClient(testing.api.url(), testing.token) as iot,
-        IotClient(testing.other_api.url(), testing.token) as other,
+        IotClient(testing.api.url(), testing.token, tls=testing.trust) as iot,
+        IotClient(testing.other_api.url(), testing.token, tls=testing.trust) as other,
     ):
         await iot.devices.register([NewDevice(id="desired")])
         wanted = await iot.twins.desire("desired", {"interval_s": 30})

@@ -39,7 +39,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def traffic(testing: Installation, number: int) -> Iterator[Traffic]:
     """Readings flow from the first fault of a round to the last."""
     testing.namespace.wait_until_ready(within_s=120)
-    running = Traffic(testing.entry.url, testing.token, testing.entry.mqtt, seed=SEED + number, name=f"round-{number}")
+    entry = testing.entry
+    running = Traffic(
+        entry.url, testing.token, entry.mqtt, seed=SEED + number, name=f"round-{number}", trust=testing.trust
+    )
     with ExitStack() as started:
         started.callback(running.stop)
         running.start()
@@ -49,7 +52,7 @@ def traffic(testing: Installation, number: int) -> Iterator[Traffic]:
 @pytest.fixture(scope="module")
 def sight(testing: Installation, traffic: Traffic) -> Iterator[Sight]:
     """Somebody looks at every device."""
-    looking = Sight(testing.entry.url, testing.token, traffic.devices)
+    looking = Sight(testing.entry.url, testing.token, traffic.devices, trust=testing.trust)
     with ExitStack() as started:
         started.callback(looking.stop)
         looking.start()

@@ -133,6 +133,12 @@ class Authority:
         return context
 
 
+def mount(folder: Path, shown: Signed, ca: str) -> None:
+    """Write what pods find of their secret of type kubernetes.io/tls: each file at once, one after the other."""
+    for name, source in (("tls.crt", shown.certificate), ("tls.key", shown.key), ("ca.crt", ca)):
+        replace(str(folder / name), source)
+
+
 def replace(path: str, source: str) -> None:
     """Give a file what another one holds, at once."""
     new = f"{path}.new"

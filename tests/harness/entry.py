@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from tests.harness.cluster import Namespace
+import ssl
+from typing import Any
+
+from tests.harness.cluster import Kubernetes, Namespace
 from tests.harness.nodes import CONTROL_PLANE
 from tests.harness.rest import Rest
 
 SERVICE = "api-service"
 EVERYBODY = [{"ipBlock": {"cidr": "0.0.0.0/0"}}]
 """Who comes in by a node's port is seen with an address of the node's."""
-OPEN = {"api.service.type": "NodePort", "networkPolicy.rest": EVERYBODY, "networkPolicy.mqtt": EVERYBODY}
-"""Values of an installation that has this way in."""
 
 
 class Entry:
-    """``url`` of REST, host and port of ``mqtt``, and ``rest`` as administrator."""
+    """``url`` of REST, host and port of ``mqtt``, and ``rest`` as administrator; by TLS where there is ``trust``."""
 
-    def __init__(self, namespace: Namespace, token: str) -> None:
-        host = _address(namespace)
+    def __init__(self, namespace: Namespace, token: str, trust: ssl.SSLContext | None) -> None:
+        host = _address(namespace.cluster)
         ports = {port["name"]: port["nodePort"] for port in namespace.read("service", SERVICE)["spec"]["ports"]}
-        self.url = f"http://{host}:{ports['http']}"
-        self.mqtt = host, int(ports["mqtt"])
-        self.rest = Rest(self.url, token)
+        self.url = f"{'https' if trust else 'http'}://{host}:{ports['http']}"
+        self.mqtt = host, int(ports["mqtts" if trust else "mqtt"])
+        self.rest = Rest(self.url, token, trust=trust)
 
     def close(self) -> None:
         """Close its connections."""
         self.rest.close()
 
 
-def _address(namespace: Namespace) -> str:
-    nodes = (
-        namespace.cluster.read("nodes", f"--selector={CONTROL_PLANE}")["items"]
-        or namespace.cluster.read("nodes")["items"]
-    )
+def open_to(cluster: Kubernetes) -> dict[str, Any]:
+    """Values of an installation that has this way in."""
+    return {
+        "api.service.type": "NodePort",
+        "api.hostNames": [_address(cluster)],
+        "networkPolicy.rest": EVERYBODY,
+        "networkPolicy.mqtt": EVERYBODY,
+    }
+
+
+def _address(cluster: Kubernetes) -> str:
+    nodes = cluster.read("nodes", f"--selector={CONTROL_PLANE}")["items"] or cluster.read("nodes")["items"]
     return next(str(one["address"]) for one in nodes[0]["status"]["addresses"] if one["type"] == "InternalIP")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import ssl
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +18,9 @@ from tests.harness.helm import CHART, RELEASE
 from tests.harness.port_forward import PortForward
 from tests.harness.rest import Rest
 
-HTTP, MQTT = 8000, 1883
+HTTP, MQTT, MQTTS = 8000, 1883, 8883
 READY_WITHIN_S = 300.0
+WAITING = ("--wait", f"--timeout={READY_WITHIN_S:.0f}s")
 HOST = "127.0.0.1"
 
 
@@ -38,7 +40,8 @@ class Installation:
         self.printed = ""
         """What helm printed at the installation."""
         self._chart = chart
-        self._values = ["--values", str(values), *_single_values(sets or {})]
+        self._values = values
+        self._sets = sets or {}
         self._forwards: dict[tuple[str, int], PortForward] = {}
 
     def install(self, *, wait: bool = True, sets: Mapping[str, Any] | None = None) -> None:
@@ -46,15 +49,23 @@ class Installation:
 
         Raises KubernetesError where Helm refuses, or the wait is too long.
         """
-        waiting = ["--wait", f"--timeout={READY_WITHIN_S:.0f}s"] if wait else []
-        command = ("install", RELEASE, str(self._chart), *self._values, *_single_values(sets or {}), *waiting)
+        given = ("--values", str(self._values), *_single_values({**self._sets, **(sets or {})}))
+        waiting = WAITING if wait else ()
+        command = ("install", RELEASE, str(self._chart), *given, *waiting)
         self.printed = self.namespace.helm(*command, timeout_s=2 * READY_WITHIN_S)
 
     def upgrade(self, sets: Mapping[str, Any]) -> None:
-        """Upgrade it to the same values and ``sets``; returns when everything is ready. Raises as `install`."""
-        waiting = ("--wait", f"--timeout={READY_WITHIN_S:.0f}s")
-        command = ("upgrade", RELEASE, str(self._chart), *self._values, *_single_values(sets), *waiting)
-        self.namespace.helm(*command, timeout_s=2 * READY_WITHIN_S)
+        """`helm upgrade` to the same values and ``sets``; returns when everything is ready. Raises as `install`."""
+        self.upgrade_to(self._chart, self._values, {**self._sets, **sets})
+
+    def upgrade_to(self, chart: Path, values: Path, sets: Mapping[str, Any]) -> None:
+        """`helm upgrade` to another chart with values of its own; return when everything is ready."""
+        given = ("--values", str(values), *_single_values(sets))
+        self.namespace.helm("upgrade", RELEASE, str(chart), *given, *WAITING, timeout_s=2 * READY_WITHIN_S)
+
+    def roll_back(self) -> None:
+        """`helm rollback` to what was there before; return when everything is ready."""
+        self.namespace.helm("rollback", RELEASE, *WAITING, timeout_s=2 * READY_WITHIN_S)
 
     def test(self) -> str:
         """Run `helm test`; what it prints, the pod's log included."""
@@ -81,11 +92,13 @@ class Installation:
         for forward in self._forwards.values():
             forward.stop()
         self._forwards.clear()
+        self.__dict__.pop("trust", None)
 
     def forward(self, component: str, *ports: int, rank: int = 0, also_unready: bool = False) -> PortForward:
         """The way to a pod of a component, opened at the first call."""
         if (component, rank) not in self._forwards:
-            way = PortForward(self.namespace, component, ports, rank=rank, also_unready=also_unready)
+            scheme = "https" if component == "api" and self.trust else "http"
+            way = PortForward(self.namespace, component, ports, rank=rank, also_unready=also_unready, scheme=scheme)
             self._forwards[component, rank] = way
             way.start()
         return self._forwards[component, rank]
@@ -93,12 +106,19 @@ class Installation:
     @property
     def api(self) -> PortForward:
         """The way to REST and MQTT."""
-        return self.forward("api", HTTP, MQTT)
+        return self.forward("api", HTTP, self._mqtt_port)
 
     @property
     def other_api(self) -> PortForward:
         """The way to another API pod."""
-        return self.forward("api", HTTP, MQTT, rank=1)
+        return self.forward("api", HTTP, self._mqtt_port, rank=1)
+
+    @cached_property
+    def trust(self) -> ssl.SSLContext | None:
+        """What clients of the API trust; None where nothing is encrypted."""
+        if not self.namespace.kubectl("get", "secret", "api-tls", "--ignore-not-found", "--output=name"):
+            return None
+        return ssl.create_default_context(cadata=self.namespace.secret("api-tls", "ca.crt"))
 
     @property
     def token(self) -> str:
@@ -108,17 +128,26 @@ class Installation:
     @cached_property
     def rest(self) -> Rest:
         """The REST interface as administrator."""
-        return Rest(self.api.url(HTTP), self.token)
+        return Rest(self.api.url(HTTP), self.token, trust=self.trust)
 
     @cached_property
     def entry(self) -> Entry:
         """The way in by the Service, where the installation is open."""
-        return Entry(self.namespace, self.token)
+        return Entry(self.namespace, self.token, self.trust)
 
     @property
     def mqtt(self) -> tuple[str, int]:
-        """Host and port of MQTT."""
-        return HOST, self.api.local(MQTT)
+        """Host and port of MQTT, by TLS where there is `trust`."""
+        return HOST, self.api.local(self._mqtt_port)
+
+    @property
+    def other_mqtt(self) -> tuple[str, int]:
+        """The same of another API pod."""
+        return HOST, self.other_api.local(self._mqtt_port)
+
+    @property
+    def _mqtt_port(self) -> int:
+        return MQTTS if self.trust else MQTT
 
     def diagnose(self, target: Path) -> None:
         """See `tests.harness.diagnostics.collect`."""
@@ -132,11 +161,13 @@ class Installations:
         self.live: list[Installation] = []
         self._leaving: list[Namespace] = []
         self._cluster = cluster
-        self._chart = chart
+        self.chart = chart
 
-    def new(self, values: Path, *, name: str = "", sets: Mapping[str, Any] | None = None) -> Installation:
-        """A namespace for an installation; nothing is in it yet."""
-        installation = Installation(self._cluster, values, name=name, sets=sets, chart=self._chart)
+    def new(
+        self, values: Path, *, name: str = "", sets: Mapping[str, Any] | None = None, chart: Path | None = None
+    ) -> Installation:
+        """A namespace for an installation, of another ``chart`` where one is given; nothing is in it yet."""
+        installation = Installation(self._cluster, values, name=name, sets=sets, chart=chart or self.chart)
         self.live.append(installation)
         installation.namespace.create()
         return installation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +29,15 @@ class MqttSender:
     """
 
     def __init__(
-        self, host: str, port: int, *, device: str, token: str, ledger: Ledger, boot: str | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        device: str,
+        token: str,
+        ledger: Ledger,
+        boot: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """With ``boot`` the messages are numbered: one that arrives after a later one counts as a re-send."""
         self._device = device
@@ -45,6 +54,8 @@ class MqttSender:
             CallbackAPIVersion.VERSION2, client_id=f"test-{device}", clean_session=False, protocol=paho.MQTTv311
         )
         client.username_pw_set(device, token)
+        if tls is not None:
+            client.tls_set_context(tls)
         client.max_inflight_messages_set(WINDOW)
         client.reconnect_delay_set(0.1, 0.4)  # type: ignore[arg-type]  # seconds, fractions too
         client.connect_timeout = CONNECT_S

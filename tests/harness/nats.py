@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -34,7 +35,6 @@ def free_port() -> int:
 ADMINISTRATOR = "administrator"
 PASSWORD = "of-these-tests"
 _USERS = f"""include ./permissions.conf
-no_auth_user: {ADMINISTRATOR}
 authorization {{
   users: [
     {{user: {ADMINISTRATOR}, password: {PASSWORD}}}
@@ -49,17 +49,30 @@ class NatsServer:
     """``kill`` and ``start`` again to see what survives: its data stays in ``folder``."""
 
     def __init__(
-        self, folder: Path, *, sync_always: bool = False, max_payload: str = "8MB", settings: str = ""
+        self,
+        folder: Path,
+        *,
+        sync_always: bool = False,
+        max_payload: str = "8MB",
+        store: Path | None = None,
+        max_file_store: str = "4GB",
+        nameless: bool = True,
+        settings: str = "",
     ) -> None:
-        """``settings`` are further lines of its configuration."""
+        """``store`` is where its streams lie, in ``folder`` by default; ``settings`` are further lines.
+
+        Who is ``nameless`` is the administrator, or is refused, as in the chart.
+        """
         self.port = free_port()
+        self.monitoring = free_port()
         self._folder = folder
         self._config = folder / "nats.conf"
         (folder / "permissions.conf").write_text(permissions_file())
         self._config.write_text(
-            f"listen: 127.0.0.1:{self.port}\n{_USERS}"
+            f"listen: 127.0.0.1:{self.port}\nhttp: 127.0.0.1:{self.monitoring}\n{_USERS}"
+            f"{f'no_auth_user: {ADMINISTRATOR}' if nameless else ''}\n"
             f"max_payload: {max_payload}\n"
-            f'jetstream {{ store_dir: "{folder}", max_file_store: 4GB'
+            f'jetstream {{ store_dir: "{store or folder}", max_file_store: {max_file_store}'
             f"{', sync_interval: always' if sync_always else ''} }}\n"
             f"{settings}\n"
         )
@@ -92,11 +105,42 @@ class NatsServer:
             self._process.kill()
             self._process.wait()
 
+    def retire(self) -> None:
+        """Begin to leave, as the pod's preStop has it do: lame duck mode."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGUSR2)
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process is not None and self._process.poll() is None
+
     def stop(self) -> None:
         """Stop for good."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
+
+
+class NatsCluster:
+    """Servers that hold copies of the same streams, each with a store of its own."""
+
+    def __init__(self, folder: Path, stores: Sequence[Path], *, settings: str = "") -> None:
+        """``settings`` are further lines of each server's configuration."""
+        ports = [free_port() for _ in stores]
+        routes = ", ".join(f"nats://127.0.0.1:{port}" for port in ports)
+        self.servers: list[NatsServer] = []
+        for number, (port, store) in enumerate(zip(ports, stores, strict=True)):
+            own = folder / f"server-{number}"
+            own.mkdir()
+            cluster = f"cluster {{ name: tests, listen: 127.0.0.1:{port}, routes: [{routes}] }}"
+            lines = f"server_name: server-{number}\n{cluster}\n{settings}"
+            self.servers.append(NatsServer(own, sync_always=True, store=store, settings=lines))
+
+    def settings(self, user: str = ADMINISTRATOR) -> BrokerSettings:
+        """As `NatsServer.settings`: any of them will do."""
+        urls = ",".join(server.url for server in self.servers)
+        return BrokerSettings(urls=urls, user=user, password=PASSWORD)
 
 
 @contextlib.asynccontextmanager

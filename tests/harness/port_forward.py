@@ -21,13 +21,21 @@ class PortForward:
     """
 
     def __init__(
-        self, namespace: Namespace, component: str, ports: Sequence[int], *, rank: int = 0, also_unready: bool = False
+        self,
+        namespace: Namespace,
+        component: str,
+        ports: Sequence[int],
+        *,
+        rank: int = 0,
+        also_unready: bool = False,
+        scheme: str = "http",
     ) -> None:
         self.pod = ""
         self._namespace = namespace
         self._component = component
         self._rank = rank
         self._also_unready = also_unready
+        self._scheme = scheme
         self._local = {port: free_port() for port in ports}
         self._is_open = threading.Event()
         self._is_stopped = threading.Event()
@@ -52,8 +60,8 @@ class PortForward:
         return self._local[port]
 
     def url(self, port: int = 8000) -> str:
-        """For HTTP."""
-        return f"http://127.0.0.1:{self.local(port)}"
+        """For HTTP, or HTTPS where that is its scheme."""
+        return f"{self._scheme}://127.0.0.1:{self.local(port)}"
 
     def _supervise(self) -> None:
         while not self._is_stopped.is_set():

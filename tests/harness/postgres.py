@@ -18,6 +18,8 @@ from typing import Self
 
 import asyncpg
 import msgspec
+from iot_system.adapters.stores import migrate_store
+from iot_system.settings import DatabaseRoleSettings
 
 from tests.harness.nats import free_port
 
@@ -26,6 +28,8 @@ UNPRIVILEGED = "nobody"
 """Who the server runs as where the tests run as root, which Postgres refuses."""
 USER, PASSWORD = "iot", "s3cret:in/the@url"
 PASSWORD_IN_URL = "s3cret%3Ain%2Fthe%40url"
+OWNER, RUNTIME, READER = "iot_owner", "iot_runtime", "iot_reader"
+"""As the chart names them."""
 
 
 class Encrypted(msgspec.Struct, frozen=True):
@@ -46,24 +50,50 @@ class PostgresServer:
     Without ``sync`` nothing waits for the disk: all that is lost with a power cut, and nothing with processes.
     """
 
-    def __init__(self, folder: Path, *, sync: bool = False, encrypted: Encrypted | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, sync: bool = False, encrypted: Encrypted | None = None, log: Path | None = None
+    ) -> None:
+        """``log`` is where its log of changes lies, within the data by default."""
         self.port = free_port()
         self._encrypted = encrypted
         self._folder = folder
+        self._log = log
         self._sync = sync
         self._data = folder / "data"
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
         self._binaries = encrypted.binaries if encrypted else _binaries(folder)
         self._process: subprocess.Popen[bytes] | None = None
         if self._user:
-            shutil.chown(folder, self._user)
+            for one in filter(None, (folder, log)):
+                shutil.chown(one, self._user)
         if encrypted:
             self.give(encrypted.files)
 
     @property
     def url(self) -> str:
-        """For clients."""
-        return f"postgresql://{USER}:{PASSWORD_IN_URL}@127.0.0.1:{self.port}/postgres"
+        """For the administrator, who may do everything."""
+        return self.url_of(USER)
+
+    def url_of(self, user: str) -> str:
+        """For one of the roles, all of which have the same password here."""
+        return f"postgresql://{user}:{PASSWORD_IN_URL}@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def roles(self) -> DatabaseRoleSettings:
+        """What a migration is told, beside the URL of `RUNTIME`."""
+        return DatabaseRoleSettings(
+            owner_url=self.url_of(OWNER), reader_url=self.url_of(READER), admin_user=USER, admin_password=PASSWORD
+        )
+
+    async def migrate(self) -> str:
+        """Bring schema and roles; returns the URL that the actor system has."""
+        await migrate_store(self.url_of(RUNTIME), roles=self.roles)
+        return self.url_of(RUNTIME)
+
+    @property
+    def log(self) -> str:
+        """What it has written so far."""
+        return (self._folder / "postgres.log").read_text()
 
     def give(self, files: Mapping[str, str]) -> None:
         """Copy files into the folder, under these names, for the server alone to read."""
@@ -121,6 +151,11 @@ class PostgresServer:
         self._wait()
         return self
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is gone, by itself or not."""
+        return self._process is not None and self._process.poll() is not None
+
     def kill(self) -> None:
         """SIGKILL to all its processes, as a crash of the machine would."""
         if self._process is not None:
@@ -144,8 +179,10 @@ class PostgresServer:
             await connection.close()
 
     async def clear(self) -> None:
-        """Forget everything in the database."""
-        await self.execute("drop schema public cascade", "create schema public")
+        """Forget everything in the database; everybody may look into the schema, as in one that is new."""
+        await self.execute(
+            "drop schema public cascade", "create schema public", "grant usage on schema public to public"
+        )
 
     def _signal_all(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -164,6 +201,7 @@ class PostgresServer:
             [
                 *(self._binaries / "initdb", "-D", self._data, "-U", USER, "--pwfile", password),
                 *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"),
+                *(["--waldir", self._log / "wal"] if self._log else []),
             ],
             check=True,
             capture_output=True,
@@ -179,7 +217,7 @@ class PostgresServer:
                 return
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((self._folder / "postgres.log").read_text()[-2000:])
+                raise RuntimeError(self.log[-2000:])
 
 
 @contextlib.contextmanager

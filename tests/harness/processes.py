@@ -16,12 +16,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
+import msgspec
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from iot_system.commands.installation import OURS, make_folder
 from iot_system.commands.processes import descendants
+from iot_system.settings import DatabaseRoleSettings
 
 from tests.harness.nats import PASSWORD, NatsServer, free_port
-from tests.harness.postgres import PostgresServer, running_postgres
+from tests.harness.postgres import RUNTIME, PostgresServer, running_postgres
 from tests.harness.waiting import wait_until
 
 HOST = "127.0.0.1"
@@ -106,6 +108,7 @@ class Plant:
 
     def __init__(self, folder: Path, broker: NatsServer, database: PostgresServer, behaviours: Path) -> None:
         self.broker = broker
+        self._roles = _variables(database.roles)
         self.admin_token = secrets.token_urlsafe(24)
         clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         self._environment = clean | {
@@ -113,7 +116,7 @@ class Plant:
             "TMPDIR": str(folder),
             "RAY_TMPDIR": str(folder),
             "NATS_URL": broker.url,
-            "DATABASE_URL": database.url,
+            "DATABASE_URL": database.url_of(RUNTIME),
             "IOT_LISTEN_HOST": HOST,
             "IOT_PARTITIONS": str(PARTITIONS),
             "IOT_SHARDS_PER_NODE": str(SHARDS),
@@ -130,7 +133,7 @@ class Plant:
     def start(self) -> None:
         """Return when everything is ready, both shards too."""
         migrating = [sys.executable, "-m", "iot_system", "migrate"]
-        subprocess.run(migrating, env=self._environment, check=True, capture_output=True)
+        subprocess.run(migrating, env=self._environment | self._roles, check=True, capture_output=True)
         for program in (self.actors, *self.pods):
             program.start()
         for program in (self.actors, *self.pods):
@@ -220,3 +223,8 @@ def _sockets_to(port: int) -> set[str]:
 
 def _user(service: str) -> dict[str, str]:
     return {"NATS_USER": service, "NATS_PASSWORD": PASSWORD}
+
+
+def _variables(roles: DatabaseRoleSettings) -> dict[str, str]:
+    """What they are read from."""
+    return {f"DATABASE_{name.upper()}": value for name, value in msgspec.structs.asdict(roles).items()}

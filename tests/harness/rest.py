@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -19,17 +20,23 @@ CONNECT_S = 1.0
 
 
 class Rest:
-    """One connection pool with the administrator's token. Safe to share between threads.
+    """One connection pool with the administrator's token. Safe to share between threads. ``trust``: for HTTPS.
 
     An answer that is not there after ``answer_s`` is asked for again.
     """
 
-    def __init__(self, url: str, token: str, *, answer_s: float = ANSWER_S) -> None:
+    def __init__(
+        self, url: str, token: str, *, answer_s: float = ANSWER_S, trust: ssl.SSLContext | None = None
+    ) -> None:
         self.url = url
         self.token = token
-        timeout = httpx.Timeout(answer_s, connect=CONNECT_S)
+        self.trust = trust
         self._client = httpx.Client(
-            base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=timeout, trust_env=False
+            base_url=url,
+            headers={"authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(answer_s, connect=CONNECT_S),
+            trust_env=False,
+            verify=trust or True,
         )
 
     def close(self) -> None:

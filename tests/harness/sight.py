@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,10 @@ ANSWER_S = 2.0
 class Sight:
     """One thread for each device; each has connections of its own, as clients that know nothing of each other."""
 
-    def __init__(self, url: str, token: str, devices: Sequence[str]) -> None:
+    def __init__(self, url: str, token: str, devices: Sequence[str], *, trust: ssl.SSLContext | None = None) -> None:
         self._url = url
         self._token = token
+        self._trust = trust
         self._newest: dict[str, int] = {}
         self._since_s: dict[str, float] = {}
         self._gaps_s: dict[str, float] = {}
@@ -58,7 +60,7 @@ class Sight:
         return all(self._newest.get(device, 0) >= ts for device, ts in acknowledged.items())
 
     def _look(self, device: str) -> None:
-        rest = Rest(self._url, self._token, answer_s=ANSWER_S)
+        rest = Rest(self._url, self._token, answer_s=ANSWER_S, trust=self._trust)
         try:
             while not self._is_stopped.wait(EVERY_S):
                 self._note(device, newest_of(rest, device))

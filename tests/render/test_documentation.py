@@ -34,7 +34,9 @@ def test_the_notes_tell_the_next_three_commands_with_the_names_of_this_release(c
     assert re.findall(r"^(\d)\. ", text, re.MULTILINE) == ["1", "2", "3"]
     assert "kubectl -n iot rollout status deployment/actor-system" in text
     assert "helm -n iot test iot" in text
-    assert "kubectl -n iot port-forward service/api-service 8000 1883" in text
+    assert "kubectl -n iot port-forward service/api-service 8000 8883" in text
+    assert "get secret api-tls" in text
+    assert re.search(r"curl --cacert iot-ca.crt .* https://127\.0\.0\.1:8000/v1/devices", text)
     assert "get secret api-credentials" in text
     assert "in memory" not in text
     assert "networkPolicy.rest" in text
@@ -43,6 +45,13 @@ def test_the_notes_tell_the_next_three_commands_with_the_names_of_this_release(c
 def test_the_notes_warn_where_nothing_is_kept(chart: Path) -> None:
     assert "The database lives in memory" in notes(chart, DEVELOPMENT)
     assert "networkPolicy" not in notes(chart, DEVELOPMENT)
+
+
+def test_the_notes_of_an_installation_without_tls_speak_of_none(chart: Path) -> None:
+    text = notes(chart, DEVELOPMENT)
+    assert "port-forward service/api-service 8000 1883" in text
+    assert " http://127.0.0.1:8000/v1/devices" in text
+    assert "ca.crt" not in text
 
 
 def test_the_values_that_the_readme_shows_are_accepted_and_open_these_ways_only(tmp_path: Path) -> None:

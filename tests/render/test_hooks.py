@@ -33,6 +33,16 @@ def test_secrets_are_made_before_anything_else_and_by_rights_that_exist_already(
     assert weights.pop("Job") > max(weights.values())
 
 
+def test_what_renews_certificates_stays_with_the_release_and_has_rights_of_its_own_that_stay_too() -> None:
+    installation = Installation("testing", (TESTING,))
+    staying = {one["kind"]: one for one in installation.manifests if one["metadata"]["name"] == "secrets-renewal"}
+    assert staying.keys() == {"ServiceAccount", "Role", "RoleBinding", "NetworkPolicy", "CronJob"}
+    assert all(notes(one) == {} for one in staying.values())
+    pod = installation.workload("secrets-renewal").pod
+    assert pod["serviceAccountName"] == staying["RoleBinding"]["subjects"][0]["name"] == "secrets-renewal"
+    assert pod["containers"] == installation.workload("secrets").pod["containers"]
+
+
 def test_the_migration_is_an_ordinary_job_so_that_waiting_for_the_pods_cannot_stop_it() -> None:
     job = Installation("testing", (TESTING,)).workload(migrations()[0])
     assert notes(job.manifest) == {}
@@ -42,7 +52,7 @@ def test_the_migration_is_an_ordinary_job_so_that_waiting_for_the_pods_cannot_st
 
 def test_a_migration_that_would_run_differently_is_another_job() -> None:
     assert migrations() == migrations()
-    assert migrations() != migrations(global__image__tag="0.2.0")
+    assert migrations() != migrations(global__image__tag="another")
     assert migrations() != migrations(global__database__existingSecret="other")
     assert migrations() == migrations(api__replicas=1)
 

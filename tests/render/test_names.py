@@ -64,7 +64,7 @@ def test_the_prefix_goes_before_every_name() -> None:
 def test_the_prefix_reaches_every_address() -> None:
     prefixed = Installation("prefixed", (TESTING,), {"global.namePrefix": "site-a-"})
     env = prefixed.container("actor-system").env
-    assert env["NATS_URL"]["value"] == "nats://site-a-nats-service:4222"
+    assert env["NATS_URL"]["value"] == "tls://site-a-nats-service:4222"
     assert prefixed.one("ConfigMap", "site-a-actor-system-config")["data"]["IOT_RAY_ADDRESS"] == "site-a-ray-head:6379"
     url = prefixed.made_secrets["site-a-database-credentials"]["url"]
     assert "@site-a-postgres-0.site-a-database-headless:5432," in url

@@ -10,24 +10,27 @@ from iot_system.adapters.ray.node import FIXED_PORTS, GCS_PORT
 
 from tests.harness.helm import NAMESPACE, RELEASE, ROOT
 from tests.harness.policies import ALL, Place, Policies, ranges, selects
-from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, Installation
+from tests.render.rendered import DEVELOPMENT, EXTERNAL, PRODUCTION, STORE, TESTING, Installation
 
 NAME, INSTANCE = "app.kubernetes.io/name", "app.kubernetes.io/instance"
 SERVICES = ("api", "actor-system", "ray-head", "nats", "postgres")
-JOBS = ("migrate", "secrets", "sample", "check")
+JOBS = ("migrate", "backup", "secrets", "sample", "check")
 OUR_NAMESPACE = {"kubernetes.io/metadata.name": NAMESPACE}
 SYSTEM = {"kubernetes.io/metadata.name": "kube-system"}
 PEERS = {
     "networkPolicy.rest": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}],
     "networkPolicy.mqtt": [{"ipBlock": {"cidr": "198.51.100.0/24", "except": ["198.51.100.128/25"]}}],
     "networkPolicy.metrics": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}],
+    "networkPolicy.sql": [{"podSelector": {"matchLabels": {"app": "grafana"}}}],
 }
-FULL = {"sample.enabled": True, **PEERS}
+FULL = {"sample.enabled": True, **STORE, **PEERS}
 
 
 def component(name: str, number: int) -> Place:
     """A pod of this installation, labelled as its template says."""
     labels = {NAME: name, INSTANCE: RELEASE, "app.kubernetes.io/part-of": "iot-system"}
+    if name == "postgres":
+        labels["iot-system/database-role"] = "primary"  # as Patroni says it
     return Place(f"10.244.0.{number}", labels, NAMESPACE, OUR_NAMESPACE)
 
 
@@ -41,6 +44,7 @@ ROWS = {
     ),
     "device, of `networkPolicy.mqtt`": Place("198.51.100.7"),
     "monitoring, of `networkPolicy.metrics`": Place("10.244.1.2", {"app": "prometheus"}, NAMESPACE, OUR_NAMESPACE),
+    "dashboard, of `networkPolicy.sql`": Place("10.244.1.4", {"app": "grafana"}, NAMESPACE, OUR_NAMESPACE),
     "another pod of the namespace": Place("10.244.1.3", {"app": "psql"}, NAMESPACE, OUR_NAMESPACE),
     "elsewhere": Place("203.0.113.9"),
 }
@@ -89,10 +93,11 @@ def test_the_policies_of_production_are_the_table_of_the_documentation(block_mat
 def test_both_ends_of_an_arrow_say_the_same(sets: dict[str, Any]) -> None:
     """A rule that only one end has lets nothing through today, and something once the other end changes."""
     policies = Policies(Installation("full", (PRODUCTION,), sets).manifests)
-    to_anywhere = {"secrets"}
-    for source in OWN.keys() - to_anywhere:
+    # At any address, at these ports, which no pod of ours has: the Kubernetes API, the store of the backups.
+    outside = {("TCP", 443), ("TCP", 6443), ("TCP", 9000)}
+    for source in OWN:
         for target in OWN:
-            leaving = policies.opened(OWN[source], OWN[target], "Egress")
+            leaving = policies.opened(OWN[source], OWN[target], "Egress") - outside
             assert leaving == policies.opened(OWN[target], OWN[source], "Ingress"), (source, target)
 
 
@@ -156,7 +161,7 @@ def test_nobody_outside_comes_in_unless_the_values_name_him(values: Any) -> None
 
 def test_a_hole_in_a_block_stays_closed() -> None:
     policies = Policies(Installation("full", (PRODUCTION,), FULL).manifests)
-    assert policies.allowed(Place("198.51.100.127"), OWN["api"]) == {("TCP", 1883)}
+    assert policies.allowed(Place("198.51.100.127"), OWN["api"]) == {("TCP", 8883)}
     assert policies.allowed(Place("198.51.100.128"), OWN["api"]) == set()
 
 
@@ -182,6 +187,14 @@ def test_an_external_database_is_reached_where_the_values_say() -> None:
         assert policies.allowed(OWN[name], Place("203.0.113.10")) == {("TCP", 5432), ("TCP", 6432)}
         assert policies.allowed(OWN[name], Place("203.0.113.11")) == set()
     assert policies.allowed(OWN["api"], Place("203.0.113.10")) == set()
+
+
+def test_external_servers_of_nats_are_reached_where_the_values_say() -> None:
+    policies = Policies(Installation("external", (PRODUCTION, EXTERNAL)).manifests)
+    for name in ("api", "actor-system"):
+        assert policies.allowed(OWN[name], Place("203.0.113.10")) == {("TCP", 4222)}
+        assert policies.allowed(OWN[name], Place("203.0.113.16")) == set()
+    assert policies.allowed(OWN["migrate"], Place("203.0.113.10")) == set()
 
 
 def test_the_kubernetes_api_can_be_narrowed_to_its_address() -> None:

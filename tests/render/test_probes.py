@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.render.rendered import Installation
+import pytest
+
+from tests.render.rendered import PRODUCTION, Installation
 
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
@@ -53,3 +55,11 @@ def test_commands_that_end_have_no_probes(installation: Installation) -> None:
     for workload in installation.workloads:
         if not workload.serves:
             assert not any(container.spec.keys() & set(PROBES) for container in workload.containers), workload
+
+
+@pytest.mark.parametrize(("servers", "question"), [(1, "/healthz"), (3, "/healthz?js-enabled-only=true")])
+def test_a_broker_whose_disk_was_full_is_restarted_and_one_without_majority_is_not(servers: int, question: str) -> None:
+    """A server without others does not switch JetStream off: see tests/contract/faults/test_full_broker.py."""
+    sets = {"nats.replicas": servers, "global.stream.replicas": servers}
+    nats = Installation("servers", (PRODUCTION,), sets).container("nats")
+    assert nats.spec["livenessProbe"]["httpGet"]["path"] == question

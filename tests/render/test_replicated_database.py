@@ -64,7 +64,7 @@ def test_clients_ask_every_server_whether_it_takes_writes_and_the_service_for_th
     url = replicated.made_secrets["database-credentials"]["url"]
     members = [f"postgres-{index}.database-headless:5432" for index in range(3)]
     assert url == (
-        f"postgresql://{{username}}:{{password}}@{','.join(members)},database-service:5432/iot"
+        f"postgresql://iot_runtime:{{runtime-password}}@{','.join(members)},database-service:5432/iot"
         "?target_session_attrs=read-write"
     )
     headless = replicated.one("Service", "database-headless")["spec"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, Installation, Workload
+import pytest
+
+from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, WITH_NATS, Installation, Workload
 
 DESIGN: dict[str, tuple[tuple[float, float], tuple[float, float], float, int]] = {
     # CPUs and GiB of memory, each as request and limit; GiB of disk; pods, at least
@@ -97,6 +99,7 @@ def test_testing_fits_three_nodes_of_two_cpus_while_everything_is_replaced_and_t
     assert running + cluster_itself <= 4
 
 
+@pytest.mark.parametrize("installation", WITH_NATS, ids=str)
 def test_nats_collects_garbage_before_it_reaches_its_limit(installation: Installation) -> None:
     nats = installation.container("nats")
     limit = amount(nats.spec["resources"]["limits"]["memory"])

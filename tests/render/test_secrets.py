@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
-from tests.render.rendered import DEVELOPMENT, GIVEN_SECRETS, TESTING, Installation
+import pytest
+
+from tests.render.rendered import DEVELOPMENT, GIVEN_SECRETS, PRODUCTION, TESTING, Installation
 
 GIVEN_KEYS = {
-    "my-database": {"url", "username", "password", "replication-password"},
+    "my-database": {"url", "owner-url", "reader-url", "username", "password", "replication-password"},
     "my-api": {"admin-token"},
     "my-nats": {"username", "password"},
     "my-nats-api": {"password"},
     "my-nats-actors": {"password"},
     "my-ray": {"token"},
 }
+ELSEWHERE = {
+    "iot-database": {"url", "owner-url", "reader-url"},
+    "iot-nats-api": {"password"},
+    "iot-nats-actor-system": {"password"},
+    "backup-store": {"access-key", "secret-key", "passphrase"},
+}
+"""Of the other installations."""
 
 
 def test_no_secret_is_rendered(installation: Installation) -> None:
@@ -22,13 +32,15 @@ def test_no_secret_is_rendered(installation: Installation) -> None:
 
 
 def test_every_secret_that_a_pod_uses_is_made_or_given(installation: Installation) -> None:
-    there = GIVEN_KEYS | {name: set(keys) for name, keys in installation.made_secrets.items()}
+    given = GIVEN_KEYS | ELSEWHERE
+    there = given | {name: set(keys) for name, keys in installation.made_secrets.items()}
     for container in installation.containers:
         for variable in container.env.values():
             source = variable.get("valueFrom", {}).get("secretKeyRef")
             if source:
                 assert source["key"] in there[source["name"]], (container, variable)
-                assert not source.get("optional"), (container, variable)
+                may_be_missing = source["name"] in given and source["key"] in ("owner-url", "reader-url")
+                assert source.get("optional", False) is may_be_missing, (container, variable)
 
 
 def test_no_password_or_token_stands_in_a_manifest(installation: Installation) -> None:
@@ -48,27 +60,56 @@ def test_no_password_or_token_stands_in_a_manifest(installation: Installation) -
 def test_passwords_and_tokens_are_generated_long_enough(installation: Installation) -> None:
     for name, keys in installation.made_secrets.items():
         for key, value in keys.items():
-            if key in ("password", "replication-password", "token", "admin-token"):
+            if key.endswith(("password", "token")):
                 assert value["generate"] >= 32, (name, key)
             else:
                 assert isinstance(value, str), (name, key)
 
 
-def test_the_database_url_is_put_together_from_keys_of_the_same_secret() -> None:
+def test_each_url_of_the_database_is_put_together_with_a_password_of_its_own() -> None:
     single = Installation("single", (TESTING,), {"global.database.mode": "single"})
     secret = single.made_secrets["database-credentials"]
-    assert set(re.findall(r"{([a-z]+)}", secret["url"])) == {"username", "password"}
-    assert secret["url"] == "postgresql://{username}:{password}@database-service:5432/iot"
+    for key, role in {"url": "runtime", "owner-url": "owner", "reader-url": "reader"}.items():
+        assert secret[key] == f"postgresql://iot_{role}:{{{role}-password}}@database-service:5432/iot"
+
+
+@pytest.mark.parametrize("values", [TESTING, PRODUCTION], ids=lambda path: path.stem)
+def test_only_who_migrates_has_the_owner_and_only_the_server_and_who_migrates_its_administrator(values: Path) -> None:
+    holders: dict[str, set[str]] = {}
+    for container in Installation("own", (values,)).containers:
+        for variable in container.env.values():
+            source = variable.get("valueFrom", {}).get("secretKeyRef")
+            if source and source["name"] == "database-credentials":
+                holders.setdefault(source["key"], set()).add(container.spec["name"])
+    assert holders.pop("replication-password", {"postgres"}) == {"postgres"}
+    assert holders == {
+        "url": {"actor-system", "migrate"},
+        "owner-url": {"migrate"},
+        "reader-url": {"migrate"},
+        "username": {"postgres", "migrate"},
+        "password": {"postgres", "migrate"},
+    }
+
+
+def test_an_external_database_may_have_an_owner_and_a_reader_and_never_an_administrator() -> None:
+    sets = {"global.database": {"mode": "external", "existingSecret": "mine"}}
+    env = Installation("external", (TESTING,), sets).container("migrate").env
+    references = {name: one["valueFrom"]["secretKeyRef"] for name, one in env.items() if "valueFrom" in one}
+    assert references == {
+        "DATABASE_URL": {"name": "mine", "key": "url"},
+        "DATABASE_OWNER_URL": {"name": "mine", "key": "owner-url", "optional": True},
+        "DATABASE_READER_URL": {"name": "mine", "key": "reader-url", "optional": True},
+    }
 
 
 def test_what_is_given_is_not_made() -> None:
     installation = Installation("given", (TESTING,), GIVEN_SECRETS)
     assert installation.made_secrets == {}
     names = {manifest["metadata"]["name"] for manifest in installation.manifests}
-    assert "secrets" not in names
+    assert names.isdisjoint({"secrets", "secrets-renewal"})
     used = set(
         re.findall(
-            r'"secretKeyRef": {"key": "[a-z-]+", "name": "([a-z-]+)"}',
+            r'"secretKeyRef": {"key": "[a-z-]+", "name": "([a-z-]+)"[,}]',
             json.dumps(installation.manifests, sort_keys=True),
         )
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
+
 from tests.harness.helm import Manifest
 from tests.render.rendered import TESTING, Installation, Workload
 
@@ -94,7 +96,8 @@ def test_only_the_secrets_job_and_patroni_get_a_token_for_kubernetes(installatio
         if workload.pod["automountServiceAccountToken"]
     }
     kept_by_patroni = any(port == 8008 for one in installation.containers for port in one.ports.values())
-    expected = ({"secrets"} if installation.made_secrets else set()) | ({"postgres"} if kept_by_patroni else set())
+    made = installation.made_secrets or installation.made_certificates
+    expected = ({"secrets"} if made else set()) | ({"postgres"} if kept_by_patroni else set())
     assert with_token == expected
     assert not any(account["automountServiceAccountToken"] for account in installation.of_kind("ServiceAccount"))
 
@@ -104,22 +107,26 @@ def test_every_pod_runs_under_an_account_of_the_chart(installation: Installation
     assert {workload.pod["serviceAccountName"] for workload in installation.workloads} == accounts
 
 
-def test_the_secrets_job_may_read_its_own_secrets_and_create_and_nothing_else() -> None:
+@pytest.mark.parametrize("name", ["secrets", "secrets-renewal"])
+def test_the_secrets_job_may_read_and_change_its_own_secrets_and_create_and_nothing_else(name: str) -> None:
     installation = Installation("testing", (TESTING,))
-    rules = installation.one("Role", "secrets")["rules"]
+    made = installation.made_certificates
+    rules = installation.one("Role", name)["rules"]
     assert rules == [
         {
             "apiGroups": [""],
             "resources": ["secrets"],
-            "resourceNames": sorted(installation.made_secrets),
-            "verbs": ["get"],
+            "resourceNames": sorted(
+                [*installation.made_secrets, *made["signed"], *made["separate"], made["authority"]]
+            ),
+            "verbs": ["get", "patch"],
         },
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
     ]
-    binding = installation.one("RoleBinding", "secrets")
-    assert binding["roleRef"]["name"] == "secrets"
-    assert [subject["name"] for subject in binding["subjects"]] == ["secrets"]
-    assert len(installation.of_kind("Role")) == len(installation.of_kind("RoleBinding")) == 1
+    binding = installation.one("RoleBinding", name)
+    assert binding["roleRef"]["name"] == name
+    assert [subject["name"] for subject in binding["subjects"]] == [name]
+    assert len(installation.of_kind("Role")) == len(installation.of_kind("RoleBinding")) == 2
 
 
 def test_the_names_of_other_services_stay_out_of_the_environment(installation: Installation) -> None:

@@ -26,9 +26,12 @@ def test_every_service_leads_to_ports_that_its_pods_open(installation: Installat
 
 
 def test_ports_are_the_ones_that_others_rely_on(installation: Installation) -> None:
+    mqtt = {"mqtt": 1883} if installation.name == "development" else {"mqtts": 8883}
+    if installation.name == "device-certificates":
+        mqtt = {"mqtt": 1883, "mqtts": 8883}
     expected = {
-        "api-service": {"http": 8000, "mqtt": 1883},
-        "mqtt-service": {"mqtt": 1883},
+        "api-service": {"http": 8000, **mqtt},
+        "mqtt-service": mqtt,
         "actor-system-service": {"http": 8000},
         "ray-head": {"gcs": 6379, "http": 8000},
         "nats-service": {"client": 4222},
@@ -120,7 +123,7 @@ def test_mqtt_gets_a_load_balancer_for_the_networks_of_the_devices_alone() -> No
     assert service["metadata"]["annotations"] == {"b": "2"}
     policies = Policies(installation.manifests)
     api = Place("10.0.0.1", installation.workload("api").labels)
-    assert policies.allowed(Place("198.51.100.9"), api) == {("TCP", 1883)}
+    assert policies.allowed(Place("198.51.100.9"), api) == {("TCP", 8883)}
     assert policies.allowed(Place("203.0.113.9"), api) == frozenset()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from iot_system.settings import ActorSystemSettings, ApiSettings, RayHeadSettings, read_settings
+from iot_system.settings import ActorSystemSettings, ApiSettings, MigrateSettings, RayHeadSettings, read_settings
 
 from tests.render.rendered import BEHAVIOURS, DEVELOPMENT, TESTING, Container, Installation
 
@@ -34,7 +34,7 @@ def test_each_service_accepts_its_settings(installation: Installation, name: str
 
 @pytest.mark.parametrize("name", ["migrate", "secrets", "sample", "check"])
 def test_commands_get_no_unknown_variable(installation: Installation, name: str) -> None:
-    settings = ActorSystemSettings if name == "migrate" else ApiSettings  # the others need none that are their own
+    settings = MigrateSettings if name == "migrate" else ApiSettings  # the others need none that are their own
     for container in installation.containers:
         if container.spec["name"] == name:
             read_settings(settings, environment(installation, container))
@@ -67,12 +67,15 @@ def test_values_arrive_as_the_settings_they_are_named_after() -> None:
     assert actors.shard.stream.partitions == api.stream.partitions == 128
     assert actors.process.drain_timeout_s == api.process.drain_timeout_s == 33
     assert actors.process.log_level == api.process.log_level == "debug"
-    assert actors.shard.broker.urls == api.broker.urls == "nats://nats-service:4222"
+    assert actors.shard.broker.urls == api.broker.urls == "tls://nats-service:4222"
 
 
 @pytest.mark.parametrize(
     ("jwks", "read_from"),
-    [('{"keys": []}', "/etc/iot-system/jwks.json"), ("https://id.example.org/keys", "https://id.example.org/keys")],
+    [
+        ('{"keys": []}', "/etc/iot-system/jwks/jwks.json"),
+        ("https://id.example.org/keys", "https://id.example.org/keys"),
+    ],
 )
 def test_keys_of_an_identity_provider_come_from_where_the_values_say(jwks: str, read_from: str) -> None:
     given = {"issuer": "https://id.example.org", "audience": "1", "jwks": jwks, "roleClaim": "r", "scopeClaim": "s"}
@@ -83,10 +86,10 @@ def test_keys_of_an_identity_provider_come_from_where_the_values_say(jwks: str, 
     assert (jwt.role_claim, jwt.scope_claim) == ("r", "s")
     mounts = {mount["mountPath"]: mount["name"] for mount in container.spec["volumeMounts"]}
     if read_from.startswith("/"):
-        volume = container.workload.volumes[mounts["/etc/iot-system"]]
+        volume = container.workload.volumes[mounts["/etc/iot-system/jwks"]]
         assert installation.one("ConfigMap", volume["configMap"]["name"])["data"] == {"jwks.json": jwks}
     else:
-        assert "/etc/iot-system" not in mounts
+        assert "/etc/iot-system/jwks" not in mounts
 
 
 def test_without_an_identity_provider_there_is_none() -> None:

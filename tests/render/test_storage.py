@@ -7,7 +7,7 @@ import re
 import pytest
 from iot_system.adapters.nats.broker.streams import MESSAGES_BYTES, RETAINED_BYTES, SESSIONS_BYTES
 
-from tests.render.rendered import TESTING, Installation
+from tests.render.rendered import TESTING, WITH_NATS, Installation
 from tests.render.test_resources import amount
 
 
@@ -34,6 +34,7 @@ def test_the_storage_class_is_the_clusters_default_unless_one_is_named() -> None
     assert classes(Installation("fast", (TESTING,), {"global.storageClass": "fast"})) == {"fast"}
 
 
+@pytest.mark.parametrize("installation", WITH_NATS, ids=str)
 def test_nats_stops_taking_data_before_its_volume_is_full(installation: Installation) -> None:
     config = next(one for one in installation.of_kind("ConfigMap") if one["metadata"]["name"].endswith("nats-config"))
     bound = int(re.findall(r"max_file_store: (\d+)", config["data"]["nats.conf"])[0])
@@ -42,6 +43,7 @@ def test_nats_stops_taking_data_before_its_volume_is_full(installation: Installa
     assert 0.75 * volume <= bound <= 0.85 * volume
 
 
+@pytest.mark.parametrize("installation", WITH_NATS, ids=str)
 def test_the_broker_has_room_for_all_streams_as_large_as_they_may_become(installation: Installation) -> None:
     broker = next(one for one in installation.of_kind("ConfigMap") if one["metadata"]["name"].endswith("nats-config"))
     bound = int(re.findall(r"max_file_store: (\d+)", broker["data"]["nats.conf"])[0])
@@ -63,5 +65,5 @@ def test_postgres_never_trades_durability_for_speed() -> None:
     config = Installation("testing", (TESTING,)).one("ConfigMap", "postgres-config")["data"]
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         assert f"\n{setting} = on\n" in config["postgresql.conf"]
-    assert re.search(r"^host\s.*\sscram-sha-256$", config["pg_hba.conf"], re.MULTILINE)
-    assert not re.search(r"^host\s.*\strust$", config["pg_hba.conf"], re.MULTILINE)
+    assert re.search(r"^hostssl\s.*\sscram-sha-256\s", config["pg_hba.conf"], re.MULTILINE)
+    assert not re.search(r"^host.*\strust\b", config["pg_hba.conf"], re.MULTILINE)

@@ -10,8 +10,14 @@ import pytest
 
 from tests.harness import helm
 from tests.harness.helm import CHART, HelmError
-from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING
+from tests.render.rendered import DEVELOPMENT, PRODUCTION, STORE, TESTING
 
+EXTERNAL_NATS: dict[str, Any] = {
+    "global.nats.mode": "external",
+    "global.nats.urls": ["tls://a:4222"],
+    "global.natsApi.existingSecret": "mine",
+    "global.natsActorSystem.existingSecret": "mine",
+}
 MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     (
         TESTING,
@@ -36,6 +42,35 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
         "them out.",
     ),
     (
+        PRODUCTION,
+        {"global.database": {"mode": "external", "existingSecret": "mine"}, "postgres.backup.enabled": True},
+        "postgres.backup.enabled is true, but global.database.mode is external: this chart backs up its own Postgres "
+        "only.",
+    ),
+    (
+        PRODUCTION,
+        {"postgres.backup.enabled": True},
+        "postgres.backup.repository.volume.existingClaim is empty, but with global.database.mode replicated pods of "
+        "several nodes write there: name a claim that they can share (ReadWriteMany), or choose s3.",
+    ),
+    (
+        TESTING,
+        {**STORE, "postgres.backup.repository.s3.bucket": ""},
+        "postgres.backup.repository.s3.bucket is empty, but postgres.backup.repository.type is s3: give it.",
+    ),
+    (
+        TESTING,
+        {"postgres.restore.enabled": True},
+        "postgres.restore.enabled is true, but postgres.backup.enabled is false: postgres.backup.repository says where "
+        "the backups are.",
+    ),
+    (
+        TESTING,
+        {"postgres.restore.target": "2026-11-26 10:00:00+00"},
+        "postgres.restore.target is 2026-11-26 10:00:00+00, but postgres.restore.enabled is false: switch it on, or "
+        "leave the target out.",
+    ),
+    (
         TESTING,
         {"global.database.mode": "memory", "actor-system.autoscaling.maxReplicas": 3},
         "actor-system.autoscaling.maxReplicas is 3, but with global.database.mode memory each pod has a database of "
@@ -58,6 +93,29 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
         {"actor-system.shardsPerNode": 2},
         "actor-system.shardsPerNode is 2, but with global.database.mode memory each shard has a database of its own: "
         "set it to 1 or choose another mode.",
+    ),
+    (
+        TESTING,
+        {
+            "global.tls.mode": "existing",
+            "global.tls.existing": {"api": "a", "actor-system": "b", "postgres": "c", "ray": "d"},
+        },
+        "global.tls.mode is existing, so global.tls.existing.nats must name the secret that holds its certificate.",
+    ),
+    (
+        TESTING,
+        {"global.tls.existing.ray": "mine"},
+        "global.tls.existing.ray is mine, but global.tls.mode is generated: leave one of them out.",
+    ),
+    (
+        TESTING,
+        {"global.tls.certManager.issuer.name": "ours"},
+        "global.tls.certManager.issuer.name is ours, but global.tls.mode is generated: leave one of them out.",
+    ),
+    (
+        DEVELOPMENT,
+        {"api.hostNames": ["iot.example.org"]},
+        "api.hostNames are for the certificate that is made for the API, but global.tls.mode is off: leave them out.",
     ),
     (
         TESTING,
@@ -127,7 +185,84 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     (
         PRODUCTION,
         {"networkPolicy.externalDatabase.to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
-        "networkPolicy.externalDatabase.to is given, but global.database.mode is single: leave it out.",
+        "networkPolicy.externalDatabase.to is given, but global.database.mode is replicated: leave it out.",
+    ),
+    (
+        DEVELOPMENT,
+        {"api.mqtt.plain": True},
+        "api.mqtt.plain is true, but with global.tls.mode off MQTT is plain in any case: leave it out.",
+    ),
+    (
+        DEVELOPMENT,
+        {"api.clientCertificates": {"mode": "optional", "existingCaSecret": "device-ca"}},
+        "api.clientCertificates.mode is optional, but with global.tls.mode off nobody can show a certificate: leave "
+        "one of them out.",
+    ),
+    (
+        PRODUCTION,
+        {"api.clientCertificates.mode": "required"},
+        "api.clientCertificates.mode is required, so api.clientCertificates.existingCaSecret must name the secret "
+        "whose key ca.crt is the CA of the devices.",
+    ),
+    (
+        PRODUCTION,
+        {"api.clientCertificates.revoked": ["0A"]},
+        "api.clientCertificates.revoked is given, but with api.clientCertificates.mode off nobody is asked for a "
+        "certificate: choose optional or required, or leave it out.",
+    ),
+    (
+        TESTING,
+        {"api.clientCertificates": {"mode": "required", "existingCaSecret": "device-ca"}},
+        "sample.enabled is true, but api.clientCertificates.mode required lets its job, which has no certificate of "
+        "yours, in nowhere: leave one of them out.",
+    ),
+    (
+        TESTING,
+        {"global.database.caSecret": "mine"},
+        "global.database.caSecret is given, but global.database.mode is single: leave it out.",
+    ),
+    (
+        TESTING,
+        {"global.nats.mode": "external"},
+        "global.nats.mode is external, so global.nats.urls must name the servers.",
+    ),
+    (
+        TESTING,
+        {"global.nats.mode": "external", "global.nats.urls": ["nats://a:4222"]},
+        "global.nats.mode is external, so global.natsApi.existingSecret must name the secret with that user's "
+        "password.",
+    ),
+    (
+        TESTING,
+        EXTERNAL_NATS | {"global.nats.existingSecret": "mine"},
+        "global.nats.existingSecret is given, but with global.nats.mode external the chart has no server whose "
+        "administrator that could be: leave it out.",
+    ),
+    (
+        TESTING,
+        EXTERNAL_NATS | {"global.nats.urls": ["tls://a:4222", "nats://b:4222"]},
+        "global.nats.urls has addresses with tls:// and with nats://: all must be of one kind.",
+    ),
+    (
+        TESTING,
+        EXTERNAL_NATS | {"global.nats.urls": ["nats://a:4222"], "global.nats.caSecret": "mine"},
+        "global.nats.caSecret is given, but the addresses in global.nats.urls are not encrypted: write tls://, or "
+        "leave it out.",
+    ),
+    (
+        TESTING,
+        {"global.nats.urls": ["nats://a:4222"]},
+        "global.nats.urls is given, but global.nats.mode is builtin: choose external, or leave it out.",
+    ),
+    (
+        TESTING,
+        {"networkPolicy.externalNats.to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+        "networkPolicy.externalNats.to is given, but global.nats.mode is builtin: leave it out.",
+    ),
+    (
+        DEVELOPMENT,
+        {"networkPolicy.sql": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+        "networkPolicy.sql is given, but global.database.mode is memory, which has no Postgres here: leave it out.",
     ),
     (
         TESTING,

@@ -41,6 +41,13 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("nats.replicas", 2, "nats:\n- at '/replicas': value must be one of 1, 3, 5"),
     ("nats.storage", "", "nats:\n- at '/storage': '' does not match pattern"),
     ("nats.syncInterval", "never", "nats:\n- at '/syncInterval': 'never' does not match pattern"),
+    (
+        "postgres.restore.target",
+        "2026-11-26 10:00",
+        "postgres:\n- at '/restore/target': '2026-11-26 10:00' does not match",
+    ),
+    ("postgres.backup.schedule.full", "daily", "postgres:\n- at '/backup/schedule/full': 'daily' does not match"),
+    ("postgres.backup.retention.full", 0, "postgres:\n- at '/backup/retention/full': minimum: got 0, want 1"),
     ("postgres.storage", "20", "postgres:\n- at '/storage': '20' does not match pattern"),
     (
         "global.database.mode",
@@ -99,6 +106,17 @@ REFUSED: list[tuple[str, Any, str]] = [
     ),
     ("nats.priorityClassName", 1, "at '/priorityClassName': got number, want string"),
     ("postgres.resources.limits.storage", "1Gi", "at '/resources/limits': additional properties 'storage' not allowed"),
+    (
+        "global.tls.mode",
+        "on",
+        "at '/global/tls/mode': value must be one of 'generated', 'certManager', 'existing', 'off', false",
+    ),
+    ("global.tls.generated.schedule", "daily", "at '/global/tls/generated/schedule': 'daily' does not match pattern"),
+    ("global.tls.existing.api", "A b", "at '/global/tls/existing/api': 'A b' does not match pattern"),
+    ("global.tls.existing.broker", "a", "at '/global/tls/existing': additional properties 'broker' not allowed"),
+    ("global.tls.certManager.issuer.kind", "", "at '/global/tls/certManager/issuer/kind': minLength: got 0, want 1"),
+    ("api.hostNames", ["https://iot"], "at '/hostNames/0': 'https://iot' does not match pattern"),
+    ("api.hostNames", [""], "at '/hostNames/0': minLength: got 0, want 1"),
     ("sample.enabled", "yes", "at '/sample/enabled': got string, want boolean"),
 ]
 

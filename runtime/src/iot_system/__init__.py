@@ -1,3 +1,3 @@
 """An actor-based IoT system: every device and every room has an actor."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

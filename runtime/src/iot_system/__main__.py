@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iot_system import __version__
@@ -21,7 +22,10 @@ from iot_system.errors import InvalidSetting
 if TYPE_CHECKING:
     from iot_system.adapters.http.server import ASGIApp, HttpTls, WebSocketFactory
     from iot_system.services.runner import Service
-    from iot_system.settings import ProcessSettings
+    from iot_system.settings import ActorSystemSettings, ProcessSettings, RayHeadSettings
+
+_IN_MEMORY = "/dev/shm"  # noqa: S108 - a private folder is made in it
+"""Where keys of a moment lie."""
 
 HEAD_AWAY_S = "600"
 
@@ -47,13 +51,14 @@ def _actor_system(arguments: Sequence[str]) -> int:
     if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="iot-metrics-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _prepare_ray()
-    from iot_system.adapters.http.monitoring import create_monitoring_app
-    from iot_system.logs import set_up_logs
-    from iot_system.services.actor_system import ActorSystem
     from iot_system.settings import ActorSystemSettings, read_settings
 
     settings = read_settings(ActorSystemSettings)
+    _prepare_ray(settings)
+    from iot_system.adapters.http.monitoring import create_monitoring_app
+    from iot_system.logs import set_up_logs
+    from iot_system.services.actor_system import ActorSystem
+
     set_up_logs(settings.process.log_level, service="actor-system")
     system = ActorSystem(settings)
     return _run(system, create_monitoring_app(system), settings.listen_host, settings.port, settings.process)
@@ -62,12 +67,14 @@ def _actor_system(arguments: Sequence[str]) -> int:
 def _ray_head(arguments: Sequence[str]) -> int:
     """Keep the state of the Ray cluster."""
     _no_more(arguments)
-    from iot_system.adapters.http.monitoring import create_monitoring_app
-    from iot_system.logs import set_up_logs
-    from iot_system.services.ray_head import RayHead
     from iot_system.settings import RayHeadSettings, read_settings
 
     settings = read_settings(RayHeadSettings)
+    _prepare_ray(settings)
+    from iot_system.adapters.http.monitoring import create_monitoring_app
+    from iot_system.logs import set_up_logs
+    from iot_system.services.ray_head import RayHead
+
     set_up_logs(settings.process.log_level, service="ray-head")
     head = RayHead(settings)
     return _run(head, create_monitoring_app(head), settings.listen_host, settings.http_port, settings.process)
@@ -79,16 +86,16 @@ def _migrate(arguments: Sequence[str]) -> int:
     from iot_system.adapters.stores import is_in_memory, migrate_store
     from iot_system.logs import set_up_logs
     from iot_system.services.waiting import wait_for
-    from iot_system.settings import ActorSystemSettings, read_settings
+    from iot_system.settings import MigrateSettings, read_settings
 
-    settings = read_settings(ActorSystemSettings)
+    settings = read_settings(MigrateSettings)
     set_up_logs(settings.process.log_level, service="migrate")
-    if is_in_memory(settings.shard.database_url):
+    url, tls, roles = settings.database_url, settings.database_tls, settings.roles
+    if is_in_memory(url):
         sys.stdout.write("nothing to migrate: DATABASE_URL is sqlite:///:memory:, which begins empty in each process\n")
         return 0
     # The log says what is missing; nobody else asks.
-    shard = settings.shard
-    asyncio.run(wait_for(lambda: migrate_store(shard.database_url, shard.database_tls), missing=lambda _: None))
+    asyncio.run(wait_for(lambda: migrate_store(url, tls, roles), missing=lambda _: None))
     return 0
 
 
@@ -127,7 +134,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "tokens": _command("tokens", "Make, list and delete tokens of people and programs."),
     "replay": _command("replay", "Send the readings of a CSV file in the sample's form."),
     "check": _command("check", "Send a reading through an installation and read it back."),
-    "secrets": _command("secrets", "Make the Kubernetes secrets that do not exist yet."),
+    "secrets": _command("secrets", "Make the Kubernetes secrets that are missing, and renew certificates."),
 }
 
 
@@ -152,14 +159,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _prepare_ray() -> None:
+def _prepare_ray(settings: ActorSystemSettings | RayHeadSettings) -> None:
     """Say what Ray reads once, when it is imported, here and in the children of this process.
 
-    Nobody joins or commands the Ray cluster without a token; where this process is the whole cluster, only it and its
-    children know that. (Ray would keep one at home.) And a head that is away is waited for, longer than it takes to
-    come back even on another node: by default Ray ends the process after a minute, this one and those of the node.
+    Nobody joins or commands the Ray cluster without a token, nor listens; where this process is the whole cluster, only
+    it and its children know the token. (Ray would keep one at home.) And a head that is away is waited for, longer than
+    it takes to come back even on another node: by default Ray ends the process after a minute, this one and those of
+    the node.
     """
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", HEAD_AWAY_S)
+    from iot_system.adapters.ray.encryption import encrypted
+
+    tls = settings.ray_tls
+    if tls.ca is not None and tls.ca_key is not None:
+        folder = Path(tempfile.mkdtemp(prefix="iot-ray-", dir=_IN_MEMORY))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        # The head's name in all: nodes are no less trusted than it is.
+        head = (settings.ray_address or "").rpartition(":")[0]
+        os.environ |= encrypted(Path(tls.ca), Path(tls.ca_key), [settings.address, *filter(None, [head])], folder)
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if not os.environ.keys() & {"IOT_RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

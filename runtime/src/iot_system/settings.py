@@ -114,6 +114,22 @@ class DatabaseTlsSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidSetting("DATABASE_TLS_CERTIFICATE needs DATABASE_TLS_CA: who signed the server's certificate")
 
 
+class DatabaseRoleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who migrates, beside the user of `DATABASE_URL`: without ``owner_url`` that one does everything.
+
+    The administrator makes the roles, where there is one; otherwise the owner does.
+    """
+
+    owner_url: Annotated[str | None, _env("DATABASE_OWNER_URL")] = None
+    reader_url: Annotated[str | None, _env("DATABASE_READER_URL")] = None
+    admin_user: Annotated[str | None, _env("DATABASE_ADMIN_USER")] = None
+    admin_password: Annotated[str | None, _env("DATABASE_ADMIN_PASSWORD")] = None
+
+    def __post_init__(self) -> None:
+        if (self.admin_user is None) != (self.admin_password is None):
+            raise InvalidSetting("DATABASE_ADMIN_USER and DATABASE_ADMIN_PASSWORD belong together: set both, or none")
+
+
 class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The frame stream; ``partitions`` is fixed when it is first created."""
 
@@ -211,18 +227,32 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidSetting("client certificates are asked for, and IOT_DEVICE_CA does not say who signs them")
 
 
+DatabaseUrl = Annotated[
+    str, _env("DATABASE_URL", missing="give postgresql://…, sqlite:///FILE, or sqlite:///:memory: to keep nothing")
+]
+
+
 class ShardSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a shard process needs. Memory that ends with it must be asked for by name."""
 
     broker: BrokerSettings = BrokerSettings()
     stream: StreamSettings = StreamSettings()
-    database_url: Annotated[
-        str, _env("DATABASE_URL", missing="give postgresql://…, sqlite:///FILE, or sqlite:///:memory: to keep nothing")
-    ]
+    database_url: DatabaseUrl
     database_tls: DatabaseTlsSettings = DatabaseTlsSettings()
     passivate_after_s: Annotated[Seconds, _env("IOT_PASSIVATE_AFTER_S")] = 300.0
     handler_timeout_s: Annotated[float, Meta(gt=0, le=10), _env("IOT_HANDLER_TIMEOUT_S")] = 1.0
     retention_days: Annotated[int, Meta(ge=0, le=36_500), _env("IOT_HISTORY_RETENTION_DAYS")] = 0
+
+
+class RayTlsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Files (PEM) of the CA by which Ray's processes know each other; with them they speak TLS alone."""
+
+    ca: Annotated[str | None, _env("IOT_RAY_TLS_CA")] = None
+    ca_key: Annotated[str | None, _env("IOT_RAY_TLS_CA_KEY")] = None
+
+    def __post_init__(self) -> None:
+        if (self.ca is None) != (self.ca_key is None):
+            raise InvalidSetting("IOT_RAY_TLS_CA and IOT_RAY_TLS_CA_KEY belong together: set both, or none")
 
 
 class ActorSystemSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,11 +267,21 @@ class ActorSystemSettings(msgspec.Struct, frozen=True, kw_only=True):
     listen_host: Annotated[str, _env("IOT_LISTEN_HOST")] = "0.0.0.0"  # noqa: S104 - a pod serves its whole network
     placement: Annotated[Literal["ray", "local"], _env("IOT_PLACEMENT")] = "ray"
     ray_address: Annotated[str | None, _env("IOT_RAY_ADDRESS", check=_check_ray)] = None
+    ray_tls: RayTlsSettings = RayTlsSettings()
     shards_per_node: Annotated[int, Meta(ge=1, le=64), _env("IOT_SHARDS_PER_NODE")] = 1
 
 
+class MigrateSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`iot-system migrate`."""
+
+    database_url: DatabaseUrl
+    database_tls: DatabaseTlsSettings = DatabaseTlsSettings()
+    roles: DatabaseRoleSettings = DatabaseRoleSettings()
+    process: ProcessSettings = ProcessSettings()
+
+
 class RayHeadSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`iot-system ray-head`; ``machine`` as in `ActorSystemSettings`."""
+    """`iot-system ray-head`; ``ray_address`` is how nodes reach it, ``machine`` as in `ActorSystemSettings`."""
 
     process: ProcessSettings = ProcessSettings()
     address: Annotated[str, _env("ACTOR_SYSTEM_ADDRESS")] = "127.0.0.1"
@@ -249,11 +289,13 @@ class RayHeadSettings(msgspec.Struct, frozen=True, kw_only=True):
     listen_host: Annotated[str, _env("IOT_LISTEN_HOST")] = "0.0.0.0"  # noqa: S104 - a pod serves its whole network
     http_port: Annotated[Port, _env("IOT_HTTP_PORT")] = 8000
     storage: Annotated[str | None, _env("IOT_RAY_STORAGE")] = None
+    ray_address: Annotated[str | None, _env("IOT_RAY_ADDRESS", check=_check_ray)] = None
+    ray_tls: RayTlsSettings = RayTlsSettings()
 
 
 _FOREIGN = frozenset({"IOT_CACHE", "IOT_SECRETS", "IOT_SECRETS_NAMESPACE", "IOT_TOKEN", "IOT_URL"})
 """Variables with our prefix that belong to commands, not to services."""
-_ALL = (ApiSettings, ActorSystemSettings, RayHeadSettings)
+_ALL = (ApiSettings, ActorSystemSettings, MigrateSettings, RayHeadSettings)
 
 
 def read_settings(kind: type[T], environ: Mapping[str, str] | None = None) -> T:

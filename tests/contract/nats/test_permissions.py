@@ -2,87 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import nats
 import nats.errors
 import pytest
+from iot_system.adapters import nats as adapters
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from nats.aio.client import Client as NatsClient
 
+from tests.harness.helm import ROOT
 from tests.harness.nats import ADMINISTRATOR, PASSWORD, NatsServer, running_nats
 
-BOTH, NOBODY = {API, ACTOR_SYSTEM}, set[str]()
-
+SERVICES = (API, ACTOR_SYSTEM)
 PUBLISH: dict[str, set[str]] = {
-    "iot.frames.7": BOTH,
-    "iot.frames.bundle-1": BOTH,
-    "iot.events.7": {ACTOR_SYSTEM},
-    "iot.readings.7": {ACTOR_SYSTEM},
-    "iot.ask.7": {API},
-    "iot.ask.any": {API},
-    "iot.changed": BOTH,
-    "iot.alive": {API},
-    "iot.listening": {API},
-    "iot.gateway.pod-1": {ACTOR_SYSTEM},
-    "iot.gateway.pod-1.sessions": {API},
-    "iot.app.u.app.hello": {API},
-    "iot.retained.u.app.hello": {API},
-    "iot.sessions.0123": {API},
-    "_INBOX.api.x.y": NOBODY,
-    "_INBOX.actor-system.x.y": NOBODY,
-    "_INBOX.x": NOBODY,
-    "anything.else": NOBODY,
-    "$SYS.REQ.SERVER.PING": NOBODY,
-    "$JS.API.INFO": NOBODY,
-    "$JS.API.STREAM.NAMES": NOBODY,
-    "$JS.API.STREAM.CREATE.MINE": NOBODY,
-    "$JS.ACK.IOT_MESSAGES.group.1.1.1.1.0": {API},
-    "$JS.ACK.IOT_FRAMES.group.1.1.1.1.0": NOBODY,
-    "$JS.API.STREAM.MSG.DELETE.IOT_SESSIONS": {API},
-    "$JS.API.STREAM.PURGE.IOT_FRAMES": {ACTOR_SYSTEM},
-    "$JS.API.CONSUMER.DURABLE.CREATE.IOT_MESSAGES.group": {API},
-    "$JS.API.CONSUMER.DURABLE.CREATE.IOT_FRAMES.spy": NOBODY,
+    "_INBOX.x": set(),
+    "_INBOX.administrator.x": set(),
+    "anything.else": set(),
+    "iot": set(),
+    "iot.gateway.pod-1.other": set(),
+    "$SYS.REQ.SERVER.PING": set(),
+    "$JS.API.INFO": set(),
+    "$JS.API.STREAM.NAMES": set(),
+    "$JS.API.STREAM.CREATE.MINE": set(),
 }
-"""Who may say what."""
-
+"""Who may say what beside the tables of the documentation."""
 SUBSCRIBE: dict[str, set[str]] = {
-    "iot.frames.7": NOBODY,
-    "iot.frames.>": NOBODY,
-    "iot.readings.7": NOBODY,
-    "iot.events.7": {API},
-    "iot.ask.7": {ACTOR_SYSTEM},
-    "iot.ask.any": {ACTOR_SYSTEM},
-    "iot.changed": {API},
-    "iot.alive": BOTH,
-    "iot.listening": {ACTOR_SYSTEM},
-    "iot.gateway.pod-1": {API},
-    "iot.gateway.pod-1.sessions": {API},
-    "iot.app.>": NOBODY,
-    "iot.sessions.*": NOBODY,
-    "_INBOX.api.x.*": {API},
-    "_INBOX.actor-system.x.*": {ACTOR_SYSTEM},
-    "_INBOX.>": NOBODY,
-    ">": NOBODY,
-    "$SYS.>": NOBODY,
-    "$JS.API.>": NOBODY,
+    "iot.frames.>": set(),
+    "iot.app.>": set(),
+    "iot.sessions.*": set(),
+    "iot.gateway.*": {API},
+    "_INBOX.>": set(),
+    ">": set(),
+    "$SYS.>": set(),
+    "$JS.API.>": set(),
 }
-"""Who may hear what."""
-
-STREAMS: dict[str, dict[str, set[str]]] = {
-    "IOT_FRAMES": {"look": BOTH, "provide": {ACTOR_SYSTEM}, "read": {ACTOR_SYSTEM}, "get": {ACTOR_SYSTEM}},
-    "IOT_EVENTS": {"look": BOTH, "provide": {ACTOR_SYSTEM}, "read": {API}, "get": NOBODY},
-    "IOT_READINGS": {"look": BOTH, "provide": {ACTOR_SYSTEM}, "read": {API}, "get": NOBODY},
-    **{
-        stream: {"look": {API}, "provide": {API}, "read": {API}, "get": {API}}
-        for stream in ("IOT_MESSAGES", "IOT_RETAINED", "IOT_SESSIONS")
-    },
-}
-"""Who may do what with which stream."""
+"""Who may hear what beside them."""
 REQUESTS = {
     "look": ("STREAM.INFO.{}",),
-    "provide": ("STREAM.CREATE.{}", "STREAM.UPDATE.{}"),
+    "make": ("STREAM.CREATE.{}", "STREAM.UPDATE.{}"),
     "read": (
         "CONSUMER.CREATE.{}",
         "CONSUMER.CREATE.{}.name.filter",
@@ -91,16 +52,38 @@ REQUESTS = {
         "CONSUMER.MSG.NEXT.{}.name",
     ),
     "get": ("STREAM.MSG.GET.{}",),
+    "share": ("CONSUMER.DURABLE.CREATE.{}.group",),
+    "trim": ("STREAM.PURGE.{}",),
+    "drop": ("STREAM.MSG.DELETE.{}",),
     "never": ("STREAM.DELETE.{}", "STREAM.SNAPSHOT.{}", "STREAM.RESTORE.{}", "DIRECT.GET.{}"),
 }
+"""What each word of the table of streams means, in JetStream's."""
 
 
-def all_published() -> dict[str, set[str]]:
-    """`PUBLISH`, and each request of `STREAMS`."""
-    found = dict(PUBLISH)
-    for stream, who in STREAMS.items():
-        for verb, requests in REQUESTS.items():
-            found |= {f"$JS.API.{one.format(stream)}": who.get(verb, NOBODY) for one in requests}
+def documented(name: str) -> dict[str, list[str]]:
+    """A table of docs/security.md: the first column → the last two, what api and actor-system may."""
+    [table] = re.findall(
+        rf"<!-- {name}: begin -->\n(.*?)<!-- {name}: end -->", (ROOT / "docs" / "security.md").read_text(), re.DOTALL
+    )
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return {row[0].strip("`"): row[-2:] for row in rows}
+
+
+def who(cells: list[str], verb: str) -> set[str]:
+    """The services in whose cell the word stands."""
+    return {service for service, cell in zip(SERVICES, cells, strict=True) if verb in cell.split(", ")}
+
+
+def allowed(verb: str) -> dict[str, set[str]]:
+    """Subject → which services may publish or subscribe to it, by all tables."""
+    found = dict(PUBLISH if verb == "publish" else SUBSCRIBE)
+    for subject, cells in documented("subjects").items():
+        found[re.sub(r"{\w+}", "7", subject)] = who(cells, verb)
+    if verb == "publish":
+        for stream, cells in documented("streams").items():
+            for word, requests in REQUESTS.items():
+                found |= {f"$JS.API.{one.format(stream)}": who(cells, word) for one in requests}
+            found[f"$JS.ACK.{stream}.group.1.1.1.1.0"] = who(cells, "share")
     return found
 
 
@@ -139,18 +122,34 @@ async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
         yield running
 
 
-@pytest.mark.parametrize("service", [API, ACTOR_SYSTEM])
-async def test_each_service_may_do_what_the_table_says_and_nothing_else(server: NatsServer, service: str) -> None:
+@pytest.mark.parametrize("service", [API, ACTOR_SYSTEM, ADMINISTRATOR])
+async def test_each_user_may_do_what_the_tables_say_and_nothing_else(server: NatsServer, service: str) -> None:
     client = Client()
     await client.connect(server, service)
-    for verb, table in (("publish", all_published()), ("subscribe", SUBSCRIBE)):
+    for verb in ("publish", "subscribe"):
         wrong = {
-            subject: "allowed" if service in who else "refused"
-            for subject, who in table.items()
-            if await client.is_refused(verb, subject) is (service in who)
+            subject: "allowed" if may else "refused"
+            for subject, services in allowed(verb).items()
+            if await client.is_refused(verb, subject) is (may := service in {ADMINISTRATOR, *services})
         }
         assert wrong == {}, f"what {service} should be, to {verb}"
     await client.connection.close()
+
+
+async def test_who_has_no_name_is_refused(tmp_path: Path) -> None:
+    server = await asyncio.to_thread(NatsServer(tmp_path, nameless=False).start)
+    try:
+        with pytest.raises(nats.errors.Error, match="Authorization"):
+            await nats.connect(server.url, allow_reconnect=False)
+    finally:
+        server.stop()
+
+
+def test_every_subject_and_stream_of_the_code_stands_in_a_table() -> None:
+    code = "\n".join(path.read_text() for path in Path(adapters.__file__).parent.rglob("*.py"))
+    families = {".".join(subject.split(".")[:2]) for subject in documented("subjects")}
+    assert set(re.findall(r'"(iot\.[a-z]+)', code)) == {one for one in families if one.startswith("iot.")}
+    assert set(re.findall(r'"(IOT_[A-Z]+)"', code)) == documented("streams").keys()
 
 
 async def test_who_is_asked_may_answer_once(server: NatsServer) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+import nats.js.errors
 import pytest
 from iot_system.adapters.nats.connection import connect
 from iot_system.adapters.nats.reader import NatsReader
@@ -158,6 +159,37 @@ async def test_a_full_stream_refuses_and_keeps_what_it_has(server: NatsServer) -
     await stream.trim({0: stored}, stream_id=await stream.ensure())
     assert await stream.publish(0, b"room again", message_id="again") > stored
     await client.close()
+
+
+async def test_where_others_have_taken_the_room_of_the_server_the_stream_refuses_until_it_is_free(
+    tmp_path: Path,
+) -> None:
+    """The server's own bound (`max_file_store`) is reached before that of the stream."""
+    server = await asyncio.to_thread(NatsServer(tmp_path, max_file_store="48MB").start)
+    try:
+        client = await connect(BrokerSettings(urls=server.url), name="test")
+        settings = StreamSettings(partitions=PARTITIONS, max_bytes=16 << 20, events_max_bytes=1 << 20)
+        stream = NatsStream(client, settings)
+        await stream.ensure()
+        first = await stream.publish(0, b"kept", message_id="first")
+        jetstream = client.jetstream(timeout=10)
+        await jetstream.add_stream(name="OTHERS", subjects=["others"])
+
+        async def publish_for_ever() -> None:
+            while True:
+                await jetstream.publish("others", bytes(1 << 20))
+
+        with pytest.raises(nats.js.errors.APIError, match="resources"):
+            await publish_for_ever()
+        with pytest.raises(Overloaded, match="insufficient resources"):
+            await stream.publish(0, b"refused", message_id="second")
+        await jetstream.delete_stream("OTHERS")
+        assert await stream.publish(0, b"room again", message_id="third") == first + 1
+        async with await reading(stream, {0: 0}) as reader:
+            assert [message.data for message in await read(reader, 2)] == [b"kept", b"room again"]
+        await client.close()
+    finally:
+        server.stop()
 
 
 async def test_a_frame_over_the_limit_is_refused(stream: NatsStream) -> None:

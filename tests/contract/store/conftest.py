@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from iot_system.adapters.stores import is_in_memory, migrate_store, open_store
+from iot_system.adapters.stores import is_in_memory, open_store
 from iot_system.ports.store import Store
 
 from tests.contract.store.owner import Owner
@@ -23,10 +23,9 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 async def postgres_url(postgres: PostgresServer) -> str:
-    """A database with the schema and nothing in it."""
+    """A database with the schema and nothing in it, as the actor system uses it."""
     await postgres.clear()
-    await migrate_store(postgres.url)
-    return postgres.url
+    return await postgres.migrate()
 
 
 @pytest.fixture(params=["memory", "file", "postgres"])

@@ -1,4 +1,4 @@
-"""What only Postgres does: crashes and standbys, schema versions, partitions on disk."""
+"""What only Postgres does: crashes and standbys, partitions on disk."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
-from iot_system.adapters.postgres import database, days, schema
-from iot_system.adapters.stores import migrate_store, open_store
+from iot_system.adapters.postgres import database, days
+from iot_system.adapters.stores import open_store
 from iot_system.domain.addresses import Address
 from iot_system.domain.history import HistoryQuery, Reading
-from iot_system.domain.registry import Room
 from iot_system.domain.twin import DeviceState, RoomState
-from iot_system.errors import InvalidSetting, Unavailable
+from iot_system.errors import Unavailable
 from iot_system.ports.store import PartitionCommit, Store
 
 from tests.contract.store.owner import STREAM, Owner
 from tests.harness.nats import free_port
-from tests.harness.postgres import PASSWORD, PASSWORD_IN_URL, PostgresServer, running_postgres
+from tests.harness.postgres import PASSWORD, PASSWORD_IN_URL, RUNTIME, PostgresServer, running_postgres
 from tests.harness.waiting import until
 
 DAY_US = 86_400_000_000
@@ -128,7 +127,7 @@ async def test_a_server_that_freezes_is_given_up_in_time(
 ) -> None:
     monkeypatch.setattr(database, "COMMAND_TIMEOUT_S", 2)
     monkeypatch.setattr(database, "CONNECT_TIMEOUT_S", 2)
-    impatient = open_store(postgres.url)
+    impatient = open_store(postgres.url_of(RUNTIME))
     await impatient.start()
     commit = owner.frame([Reading("d", "m", 1, 1.0)])
     postgres.freeze()
@@ -182,7 +181,7 @@ async def test_after_a_read_only_answer_no_old_connection_is_used(postgres: Post
     """As after a failover: the connections of the pool lead to what is a standby now."""
     pids = await _backends(postgres)
     await postgres.execute("alter database postgres set default_transaction_read_only = on")
-    other = open_store(postgres.url)
+    other = open_store(postgres.url_of(RUNTIME))
     await other.start()
     await postgres.execute(
         "set default_transaction_read_only = off", "alter database postgres reset default_transaction_read_only"
@@ -200,7 +199,7 @@ async def test_another_owner_need_not_wait_for_one_that_froze_in_a_transaction(
     postgres: PostgresServer, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(database.SESSION, "idle_in_transaction_session_timeout", "200ms")
-    frozen = await asyncpg.connect(postgres.url, server_settings=database.SESSION)
+    frozen = await asyncpg.connect(postgres.url_of(RUNTIME), server_settings=database.SESSION)
     await frozen.execute("begin; select * from partitions for update")
     async with asyncio.timeout(60):
         assert (await Owner.of(owner.store, name="next")).claim.epoch == 2
@@ -234,59 +233,6 @@ async def test_a_store_that_was_stopped_says_so(store: Store) -> None:
     await store.stop()
     with pytest.raises(Unavailable, match="is not connected"):
         await store.applied(STREAM)
-
-
-async def test_a_database_without_schema_says_what_to_do(postgres: PostgresServer) -> None:
-    await postgres.clear()
-    with pytest.raises(
-        Unavailable, match=r"127\.0\.0\.1:[0-9]+ has no schema, schema 3 is needed: run iot-system migrate"
-    ):
-        await open_store(postgres.url).start()
-
-
-async def test_an_older_or_newer_schema_says_what_to_do(postgres: PostgresServer, postgres_url: str) -> None:
-    await postgres.execute("insert into schema_versions (version) values (4)")
-    with pytest.raises(Unavailable, match="has schema 4, which a newer version made"):
-        await open_store(postgres_url).start()
-    with pytest.raises(InvalidSetting, match="has schema 4, which a newer version made"):
-        await migrate_store(postgres_url)
-    await postgres.execute("delete from schema_versions")
-    with pytest.raises(Unavailable, match="run iot-system migrate"):
-        await open_store(postgres_url).start()
-
-
-async def test_migrations_that_run_at_once_or_again_change_nothing_more(postgres: PostgresServer) -> None:
-    await postgres.clear()
-    await asyncio.gather(*(migrate_store(postgres.url) for _ in range(3)))
-    await migrate_store(postgres.url)
-    store = open_store(postgres.url)
-    await store.start()
-    assert await store.applied(STREAM) == {}
-    await store.stop()
-
-
-async def test_a_schema_of_an_older_version_is_brought_up_to_date_and_keeps_what_it_has(
-    postgres: PostgresServer,
-) -> None:
-    await postgres.clear()
-    (_, first), *_ = schema._migrations()
-    await postgres.execute(
-        first,
-        "insert into schema_versions values (1)",
-        "insert into partitions values (0, 4, 'owner', 'stream-1', 9, '\\x80', '\\x80')",
-        "insert into devices (id, room, behaviour, labels, enabled, created_us, updated_us) "
-        "values ('d', 'lab', 'x:Y', '{}', true, 1, 2)",
-        "insert into rooms values ('lab', '\\x80')",
-    )
-    await migrate_store(postgres.url)
-    store = open_store(postgres.url)
-    await store.start()
-    owner = await Owner.of(store)
-    assert (owner.claim.epoch, owner.claim.applied, owner.claim.revision) == (5, 9, 0)
-    await owner.commit([Reading("d", "m", 1, 1.0)])
-    assert (await store.load_devices(["d"]))["d"][0].room == "lab"
-    assert await store.load_rooms(["lab"]) == {"lab": (Room(id="lab"), RoomState())}
-    await store.stop()
 
 
 async def test_each_day_has_its_partition_made_ahead_or_on_demand(postgres: PostgresServer, owner: Owner) -> None:
@@ -353,7 +299,7 @@ async def test_more_days_than_the_server_can_lock_at_once_are_made_one_after_ano
 
 
 async def test_two_owners_may_meet_the_same_new_day(postgres: PostgresServer, store: Store) -> None:
-    other = open_store(postgres.url)
+    other = open_store(postgres.url_of(RUNTIME))
     await other.start()
     owners = [await Owner.of(one, number) for number, one in enumerate((store, other))]
     for number, one in enumerate(owners):

@@ -12,7 +12,7 @@ import pytest
 
 from ci import images
 from ci.folders import ROOT
-from ci.images import Image
+from ci.images import LOCKS, Image
 
 NAME = "docker.io/iot-system/api:0.1.0"
 IDENTITY = "sha256:" + "c" * 64
@@ -30,7 +30,7 @@ def image(tmp_path: Path) -> Image:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "program.py").write_text("print(1)")
     (tmp_path / "Containerfile").write_text("FROM scratch")
-    return Image("iot-system/test", tmp_path / "Containerfile", tmp_path, [tmp_path / "src"], "one")
+    return Image("iot-system/test", tmp_path / "Containerfile", [tmp_path / "src"], "one")
 
 
 def test_the_tag_is_the_programs_version() -> None:
@@ -61,23 +61,27 @@ def test_two_targets_of_one_file_have_two_stamps(image: Image) -> None:
     assert replace(image, target="two").stamp() != image.stamp()
 
 
+def copied(image: Image) -> set[Path]:
+    """What its Containerfile copies from the repository; the other target's lock is not this one's."""
+    copies = re.findall(r"^COPY (?!--from)(?:--\S+ )?(.+) \S+$", image.containerfile.read_text(), re.MULTILINE)
+    sources = {ROOT / path for names in copies for path in names.split()}
+    others = {LOCKS / f"{other.target}.txt" for other in images.IMAGES if other.target != image.target}
+    return sources - others
+
+
 @pytest.mark.parametrize("image", images.IMAGES, ids=lambda image: image.name)
 def test_what_an_image_copies_is_among_its_ingredients(image: Image) -> None:
-    copied = re.findall(r"^COPY (?!--from)(?:--\S+ )?(\S+) ", image.containerfile.read_text(), re.MULTILINE)
-    sources = {image.context / path for path in copied}
-    if image.target:  # the other target's lock is not this one's
-        sources = {path for path in sources if path.parent != images.LOCKS or path.stem in ("build", image.target)}
-    assert sources
-    for source in sources:
+    assert copied(image)
+    for source in copied(image):
         assert source.exists()
         assert any(source.is_relative_to(ingredient) for ingredient in image.ingredients)
 
 
-def test_what_an_image_copies_is_let_into_its_context() -> None:
-    let_in = [line[1:] for line in (ROOT / "runtime" / ".dockerignore").read_text().splitlines() if line[0] == "!"]
-    assert {path.name for image in images.IMAGES[:2] for path in image.ingredients if path.parent == images.RUNTIME} | {
-        images.LOCKS.name
-    } == set(let_in)
+@pytest.mark.parametrize("image", images.IMAGES, ids=lambda image: image.name)
+def test_what_an_image_copies_is_let_into_its_context(image: Image) -> None:
+    let_in = [ROOT / line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] == "!"]
+    for source in copied(image):
+        assert any(source.is_relative_to(path) for path in let_in)
 
 
 def test_a_node_has_an_image_that_its_name_and_identity_lead_to() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ci import __main__, cluster, install, lock, rollout, tools
+from ci import __main__, cluster, images, install, lock, rollout, tools
 from ci.cluster import Cluster
 from ci.progress import note
 
@@ -94,22 +94,22 @@ def test_other_values_replace_what_is_there_before_the_installation(noted_values
 
 
 def test_what_was_started_with_other_images_is_restarted_before_helm_waits_for_it(machine: Machine) -> None:
-    machine.has(deployment("iot-system/api:0.1.0", "0123456789abcdef"))
+    machine.has(deployment(f"iot-system/api:{images.version()}", "0123456789abcdef"))
     calls = machine.install("values/testing.yaml")
     restart = next(number for number, call in enumerate(calls) if call.endswith("rollout restart deployment/api"))
     assert restart < next(number for number, call in enumerate(calls) if call.startswith("helm upgrade"))
 
 
 def test_what_runs_todays_images_is_left_alone(machine: Machine) -> None:
-    machine.has(deployment("iot-system/api:0.1.0"))
-    machine.has(deployment("iot-system/api:0.1.0", noted(machine.install("values/testing.yaml"))))
+    machine.has(deployment(f"iot-system/api:{images.version()}"))
+    machine.has(deployment(f"iot-system/api:{images.version()}", noted(machine.install("values/testing.yaml"))))
     assert not any("restart" in call for call in machine.install("values/testing.yaml"))
 
 
 def test_each_image_has_a_note_of_its_own(machine: Machine) -> None:
-    machine.has(deployment("iot-system/api:0.1.0"))
+    machine.has(deployment(f"iot-system/api:{images.version()}"))
     api = noted(machine.install("values/testing.yaml"))
-    machine.has(deployment("iot-system/nats:0.1.0"))
+    machine.has(deployment(f"iot-system/nats:{images.version()}"))
     assert noted(machine.install("values/testing.yaml")) != api
 
 

@@ -1,4 +1,4 @@
-"""A small HTTPS server that speaks the two calls of the Kubernetes API that the secrets command makes."""
+"""A small HTTPS server that speaks the three calls of the Kubernetes API that the secrets command makes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import json
 import ssl
 import threading
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -35,6 +36,7 @@ class KubernetesApi:
         self._lock = threading.Lock()
         self._barrier: threading.Barrier | None = None
         self._tokens = 0
+        self._versions = 0
         authority = trustme.CA()
         authority.cert_pem.write_to_path(folder / "ca.crt")
         self.renew_token()
@@ -60,6 +62,32 @@ class KubernetesApi:
         self._token = f"token-{self._tokens}"
         (self.folder / "token").write_text(f"{self._token}\n")
 
+    def put(self, namespace: str, name: str, **values: str) -> None:
+        """A secret that somebody else has made."""
+        self.replace(namespace, name, {key.replace("_", "-"): value.encode() for key, value in values.items()})
+
+    def replace(self, namespace: str, name: str, data: Mapping[str, bytes]) -> None:
+        """Give a secret these keys and no other."""
+        encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+        self.secrets[namespace, name] = {"metadata": {"name": name}, "data": encoded}
+        self._stamp(self.secrets[namespace, name])
+
+    def values(self, namespace: str, name: str) -> dict[str, str]:
+        """What a secret holds."""
+        data = self.secrets[namespace, name]["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+    def annotate(self, namespace: str, name: str, annotation: str, value: str) -> None:
+        """As `kubectl annotate` does."""
+        with self._lock:
+            self.secrets[namespace, name]["metadata"].setdefault("annotations", {})[annotation] = value
+            self._stamp(self.secrets[namespace, name])
+
+    def annotations(self, namespace: str, name: str) -> dict[str, str]:
+        """Those of a secret."""
+        found: dict[str, str] = self.secrets[namespace, name]["metadata"].get("annotations", {})
+        return found
+
     def both_look_first(self, parties: int) -> None:
         """Let the first look of each of so many clients end only when all have looked."""
         self._barrier = threading.Barrier(parties)
@@ -80,15 +108,14 @@ class KubernetesApi:
                 return instead and (instead.status, {"kind": "Status", "message": instead.message})
             if method == "POST":
                 return self._create(namespace, json.loads(body))
+            if method == "PATCH":
+                return self._change((namespace, rest[0]), json.loads(body))
             found = self.secrets.get((namespace, rest[0]))
-            barrier, self._barrier = self._barrier, self._barrier if found is None else None
-        if barrier is not None and barrier.n_waiting < barrier.parties:
+            barrier = self._barrier
+        if barrier is not None:
             barrier.wait(10)
             self._barrier = None
-        if found is None:
-            return 404, {"message": f'secrets "{rest[0]}" not found'}
-        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in found["stringData"].items()}
-        return 200, {"kind": "Secret", "data": encoded}
+        return (404, {"message": f'secrets "{rest[0]}" not found'}) if found is None else (200, found)
 
     def _create(self, namespace: str, manifest: Any) -> tuple[int, Any]:
         key = namespace, manifest["metadata"]["name"]
@@ -96,7 +123,25 @@ class KubernetesApi:
             self.conflicts += 1
             return 409, {"message": f'secrets "{key[1]}" already exists'}
         self.secrets[key] = manifest
+        self._stamp(manifest)
         return 201, manifest
+
+    def _change(self, key: tuple[str, str], patch: Any) -> tuple[int, Any]:
+        """Merge (RFC 7396), unless the secret has changed since the version that the patch names."""
+        found = self.secrets.get(key)
+        if found is None:
+            return 404, {"message": f'secrets "{key[1]}" not found'}
+        if patch["metadata"].pop("resourceVersion") != found["metadata"]["resourceVersion"]:
+            self.conflicts += 1
+            return 409, {"message": "the object has been modified; please apply your changes to the latest version"}
+        changed = merged(found, patch)
+        self.secrets[key] = changed
+        self._stamp(changed)
+        return 200, changed
+
+    def _stamp(self, secret: Any) -> None:
+        self._versions += 1
+        secret["metadata"]["resourceVersion"] = str(self._versions)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         api = self
@@ -108,6 +153,10 @@ class KubernetesApi:
                 self._answer()
 
             def do_POST(self) -> None:
+                self._answer()
+
+            def do_PATCH(self) -> None:
+                assert self.headers["Content-Type"] == "application/merge-patch+json"
                 self._answer()
 
             def _answer(self) -> None:
@@ -127,3 +176,15 @@ class KubernetesApi:
                 """Say nothing."""
 
         return Handler
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """JSON Merge Patch (RFC 7396)."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        result[key] = merged(result.get(key), value)
+        if value is None:
+            del result[key]
+    return result

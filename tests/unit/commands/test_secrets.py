@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from iot_system.commands.kubernetes import Kubernetes
-from iot_system.commands.secrets import Generated, fill_in, main, make_secrets, read_wanted
-from iot_system.errors import Forbidden, InvalidSetting, Unavailable
+from iot_system.commands.kubernetes import RENEW, Kubernetes
+from iot_system.commands.secrets import Generated, fill_in, main, make_secrets, read_wanted, with_what_refers
+from iot_system.errors import Forbidden, InvalidInput, InvalidSetting, Unavailable
 
 from tests.unit.commands.kubernetes_api import Answer, KubernetesApi
 
@@ -84,62 +84,150 @@ def test_a_missing_secret_is_made_as_opaque_once(api: KubernetesApi) -> None:
     assert made.keys() == {("here", "database"), ("here", "api")}
     secret = made["here", "database"]
     assert (secret["kind"], secret["type"], secret["apiVersion"]) == ("Secret", "Opaque", "v1")
-    values = secret["stringData"]
+    values = api.values("here", "database")
     assert values["url"] == f"postgresql://iot:{values['password']}@database-service:5432/iot"
 
 
 def test_an_existing_secret_is_left_as_it_is(api: KubernetesApi, capsys: pytest.CaptureFixture[str]) -> None:
-    given = {"stringData": {"username": "me", "password": "mine", "url": "postgresql://elsewhere", "more": "x"}}
-    api.secrets["here", "database"] = given
+    given = {"username": "me", "password": "mine", "url": "postgresql://elsewhere", "more": "x"}
+    api.put("here", "database", **given)
     with connect(api) as kubernetes:
         make_secrets(kubernetes, "here", wanted(database=DATABASE))
-    assert api.secrets == {("here", "database"): given}
+    assert api.values("here", "database") == given
     assert capsys.readouterr().out == "database: exists, left as it is\n"
 
 
-def test_an_existing_secret_that_lacks_a_key_is_told_after_the_others_are_made(api: KubernetesApi) -> None:
-    api.secrets["here", "database"] = {"stringData": {"username": "me", "password": "mine"}}
-    with connect(api) as kubernetes, pytest.raises(InvalidSetting, match=r"'database' in .* has no key 'url'"):
+def test_a_key_that_an_existing_secret_lacks_is_added_and_the_others_stay(
+    api: KubernetesApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.put("here", "database", username="me", password="mine", more="x")
+    with connect(api) as kubernetes:
+        make_secrets(kubernetes, "here", wanted(database=DATABASE | {"replication-password": {"generate": 32}}))
+    values = api.values("here", "database")
+    assert len(values.pop("replication-password")) >= 32
+    assert values == {
+        "username": "me",
+        "password": "mine",
+        "more": "x",
+        "url": "postgresql://me:mine@database-service:5432/iot",
+    }
+    assert capsys.readouterr().out == "database: exists, replication-password added, url added\n"
+
+
+def test_values_that_are_no_text_stay_as_they_are_where_a_key_is_added(api: KubernetesApi) -> None:
+    api.replace("here", "database", {"username": b"\xff\x00", "url": b"postgresql://x"})
+    before = api.secrets["here", "database"]["data"]
+    with connect(api) as kubernetes:
+        make_secrets(kubernetes, "here", wanted(database=DATABASE))
+    assert before.items() < api.secrets["here", "database"]["data"].items()
+
+
+def test_where_two_add_a_key_at_once_the_first_ones_value_stays(api: KubernetesApi) -> None:
+    api.put("here", "database", username="me")
+    api.both_look_first(2)
+    run_twice_at_once(api, wanted(database=DATABASE))
+    values = api.values("here", "database")
+    assert api.conflicts == 1
+    assert values["url"] == f"postgresql://me:{values['password']}@database-service:5432/iot"
+
+
+def test_a_key_that_is_annotated_is_made_anew_once_with_what_refers_to_it(
+    api: KubernetesApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.put("here", "database", username="me", password="mine", url="postgresql://elsewhere", token="1", more="x")
+    api.annotate("here", "database", RENEW, "password")
+    api.annotate("here", "database", "example.org/owner", "us")
+    more = wanted(database=DATABASE | {"token": {"generate": 16}})
+    with connect(api) as kubernetes:
+        make_secrets(kubernetes, "here", more)
+        values = api.values("here", "database")
+        make_secrets(kubernetes, "here", more)
+    assert api.values("here", "database") == values
+    password = values["password"]
+    assert len(password) >= 32
+    assert values == {
+        "username": "me",
+        "password": password,
+        "url": f"postgresql://me:{password}@database-service:5432/iot",
+        "token": "1",
+        "more": "x",
+    }
+    assert api.annotations("here", "database") == {"example.org/owner": "us"}
+    assert capsys.readouterr().out == (
+        "database: exists, password made anew, url made anew\ndatabase: exists, left as it is\n"
+    )
+
+
+def test_several_keys_can_be_made_anew_at_once(api: KubernetesApi) -> None:
+    both = wanted(keys={"one": {"generate": 16}, "two": {"generate": 16}, "three": {"generate": 16}})
+    api.put("here", "keys", one="1", two="2", three="3")
+    api.annotate("here", "keys", RENEW, "one, two")
+    with connect(api) as kubernetes:
+        make_secrets(kubernetes, "here", both)
+    values = api.values("here", "keys")
+    assert (values["one"] != "1", values["two"] != "2", values["three"]) == (True, True, "3")
+
+
+def test_what_refers_to_a_key_is_found_over_any_number_of_steps() -> None:
+    values = wanted(keys={"a": {"generate": 16}, "b": "{a}", "c": "<{b}>", "d": "{e}", "e": {"generate": 16}})["keys"]
+    assert with_what_refers(values, frozenset({"a"})) == {"a", "b", "c"}
+    assert with_what_refers(values, frozenset()) == set()
+
+
+@pytest.mark.parametrize("key", ["username", "user", "yes", ""])
+def test_an_annotation_that_names_no_generated_key_is_told_after_the_others_are_made(
+    api: KubernetesApi, key: str
+) -> None:
+    given = {"username": "me", "password": "mine", "url": "postgresql://elsewhere"}
+    api.put("here", "database", **given)
+    api.annotate("here", "database", RENEW, key)
+    with connect(api) as kubernetes, pytest.raises(InvalidInput) as refusal:
         make_secrets(kubernetes, "here", wanted(database=DATABASE, api={"admin-token": {"generate": 16}}))
+    assert str(refusal.value) == (
+        f"secret 'database': iot-system/renew names {key!r}, which is none of the generated keys password"
+    )
+    assert api.values("here", "database") == given
     assert ("here", "api") in api.secrets
-    assert "url" not in api.secrets["here", "database"]["stringData"]
 
 
 def test_no_value_is_printed(api: KubernetesApi, capsys: pytest.CaptureFixture[str]) -> None:
     with connect(api) as kubernetes:
         make_secrets(kubernetes, "here", wanted(database=DATABASE))
-    assert api.secrets["here", "database"]["stringData"]["password"] not in "".join(capsys.readouterr())
+    assert api.values("here", "database")["password"] not in "".join(capsys.readouterr())
 
 
-def test_two_at_once_agree_on_the_first_ones_values(api: KubernetesApi) -> None:
-    many = wanted(**{f"secret_{number}": DATABASE for number in range(10)})
+def run_twice_at_once(api: KubernetesApi, secrets: Any) -> None:
     failures: list[BaseException] = []
 
     def run() -> None:
         try:
             with connect(api) as kubernetes:
-                make_secrets(kubernetes, "here", many)
+                make_secrets(kubernetes, "here", secrets)
         except BaseException as failure:
             failures.append(failure)
             raise
 
-    # Each looks before the other creates: the second to create is told 409.
-    api.both_look_first(2)
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
     assert not failures
+
+
+def test_two_at_once_agree_on_the_first_ones_values(api: KubernetesApi) -> None:
+    # Each looks before the other creates: the second to create is told 409.
+    api.both_look_first(2)
+    run_twice_at_once(api, wanted(**{f"secret_{number}": DATABASE for number in range(10)}))
     assert api.conflicts >= 1
     assert len(api.secrets) == 10
 
 
 def test_the_service_accounts_token_is_sent_and_read_anew(api: KubernetesApi) -> None:
     with connect(api) as kubernetes:
-        assert kubernetes.secret_keys("here", "database") is None
+        assert kubernetes.read_secret("here", "database") is None
         api.renew_token()
-        assert kubernetes.secret_keys("here", "database") is None
+        assert kubernetes.read_secret("here", "database") is None
 
 
 def test_an_api_that_is_away_for_a_moment_is_waited_for(api: KubernetesApi) -> None:
@@ -177,7 +265,7 @@ def test_a_server_that_the_clusters_authority_did_not_sign_is_not_trusted(
     with KubernetesApi(tmp_path_factory.mktemp("other")) as other:
         trusting_other = Kubernetes(url=api.url, folder=other.folder, patience_s=0.1)
         with trusting_other as kubernetes, pytest.raises(Unavailable, match="certificate verify failed"):
-            kubernetes.secret_keys("here", "database")
+            kubernetes.read_secret("here", "database")
     assert api.requests == 0
 
 

@@ -40,6 +40,15 @@ Pods of components, as peers of a rule.
 {{- end -}}
 
 {{/*
+Ports of MQTT.
+*/}}
+{{- define "iot-system.network.mqttPorts" -}}
+{{- range $name, $port := include "common.mqttPorts" (list $ .Values.api.mqtt.plain) | fromJson }}
+- port: {{ $port }}
+{{- end }}
+{{- end -}}
+
+{{/*
 Every port that Ray uses between its nodes, beside the head's own: FIXED_PORTS of the runtime.
 */}}
 {{- define "iot-system.network.rayPorts" -}}
@@ -83,14 +92,7 @@ Ingress rules for who collects metrics, at these ports; nothing where nobody doe
 The egress rule for who speaks to the Kubernetes API.
 */}}
 {{- define "iot-system.network.kubernetesApi" -}}
-- ports:
-    {{- range .Values.networkPolicy.kubernetesApi.ports }}
-    - port: {{ . }}
-    {{- end }}
-  {{- with .Values.networkPolicy.kubernetesApi.to }}
-  to:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
+{{ include "iot-system.network.outside" .Values.networkPolicy.kubernetesApi }}
 {{- end -}}
 
 {{/*
@@ -100,6 +102,38 @@ The port of an address with http:// or https://.
 {{- $url := urlParse . -}}
 {{- $given := regexFind ":[0-9]+$" $url.host | trimPrefix ":" -}}
 {{- $given | default (eq $url.scheme "https" | ternary "443" "80") -}}
+{{- end -}}
+
+{{/*
+The egress rule for who uses servers outside, as `networkPolicy` names them.
+
+  include "iot-system.network.outside" .Values.networkPolicy.externalNats
+*/}}
+{{- define "iot-system.network.outside" -}}
+- ports:
+    {{- range .ports }}
+    - port: {{ . }}
+    {{- end }}
+  {{- with .to }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
+{{/*
+The egress rule for who uses NATS.
+*/}}
+{{- define "iot-system.network.nats" -}}
+{{- if include "common.ownNats" . -}}
+# --> nats
+- to:
+    {{- include "iot-system.network.peers" (list $ "nats") | nindent 4 }}
+  ports:
+    - port: 4222
+{{- else -}}
+# --> the NATS servers outside
+{{ include "iot-system.network.outside" .Values.networkPolicy.externalNats }}
+{{- end }}
 {{- end -}}
 
 {{/*
@@ -113,16 +147,7 @@ The egress rule for who uses the database.
   ports:
     - port: 5432
 {{- else if eq .Values.global.database.mode "external" -}}
-{{- with .Values.networkPolicy.externalDatabase -}}
 # --> the database outside
-- ports:
-    {{- range .ports }}
-    - port: {{ . }}
-    {{- end }}
-  {{- with .to }}
-  to:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-{{- end }}
+{{ include "iot-system.network.outside" .Values.networkPolicy.externalDatabase }}
 {{- end }}
 {{- end -}}

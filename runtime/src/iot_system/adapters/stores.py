@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from iot_system.adapters.postgres import schema
-from iot_system.adapters.postgres.database import NO_TLS, Database
+from iot_system.adapters.postgres import migration
+from iot_system.adapters.postgres.database import NO_TLS
 from iot_system.adapters.postgres.store import PostgresStore
 from iot_system.adapters.sqlite.database import MEMORY
 from iot_system.adapters.sqlite.store import SqliteStore
 from iot_system.errors import InvalidSetting
 from iot_system.ports.store import Store
-from iot_system.settings import DatabaseTlsSettings
+from iot_system.settings import DatabaseRoleSettings, DatabaseTlsSettings
 
+ONE_ROLE = DatabaseRoleSettings()
 _SQLITE = "sqlite:///"
 _POSTGRES = ("postgresql://", "postgres://")
 
@@ -22,13 +23,14 @@ def open_store(url: str, tls: DatabaseTlsSettings = NO_TLS) -> Store:
     return SqliteStore(_path(url))
 
 
-async def migrate_store(url: str, tls: DatabaseTlsSettings = NO_TLS) -> None:
-    """Bring the schema up to date, once. Raises `Unavailable` where the database does not answer.
+async def migrate_store(url: str, tls: DatabaseTlsSettings = NO_TLS, roles: DatabaseRoleSettings = ONE_ROLE) -> None:
+    """Bring the schema up to date, once, and ``roles`` each time.
 
-    SQLite brings its own whenever it starts.
+    Raises `Unavailable` where the database does not answer, `InvalidSetting` where it does not fit. SQLite brings its
+    own schema whenever it starts, and has no roles.
     """
     if url.startswith(_POSTGRES):
-        await schema.migrate(Database(url, tls))
+        await migration.migrate(url, tls, roles)
     else:
         _path(url)
 

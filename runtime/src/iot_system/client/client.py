@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -22,7 +23,8 @@ class IotClient:
     """For an ``async with``. All calls raise an `IotError` whose class says what the caller can do about it.
 
     What the system refuses for now (429, 503) and what does not reach it is tried again for ``patience_s`` seconds,
-    then it is `Unavailable`. ``waiting`` is told why, once for each call that takes longer than 2 s because of that.
+    then it is `Unavailable`. ``tls`` is what it is spoken to with by HTTPS, by default with trust in the system's CAs.
+    ``waiting`` is told why, once for each call that takes longer than 2 s because of that.
     """
 
     def __init__(
@@ -30,10 +32,11 @@ class IotClient:
         url: str,
         token: str,
         *,
+        tls: ssl.SSLContext | None = None,
         patience_s: float = PATIENCE_S,
         waiting: Callable[[str], None] = lambda why: None,
     ) -> None:
-        self._rest = Rest(url, token, patience_s=patience_s, waiting=waiting)
+        self._rest = Rest(url, token, tls=tls, patience_s=patience_s, waiting=waiting)
         self.devices = Devices(self._rest)
         self.telemetry = Telemetry(self._rest)
         self.history = History(self._rest)

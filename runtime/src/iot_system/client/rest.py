@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -69,13 +70,24 @@ class Rest:
     """One pool of connections with one token, in an ``async with``."""
 
     def __init__(
-        self, url: str, token: str, *, patience_s: float, waiting: Callable[[str], None] = lambda why: None
+        self,
+        url: str,
+        token: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        patience_s: float,
+        waiting: Callable[[str], None] = lambda why: None,
     ) -> None:
         self.url = url.rstrip("/")
         self.patience_s = patience_s
         self._waiting = waiting
         self._client = httpx.AsyncClient(
-            base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S, trust_env=False
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=TIMEOUT_S,
+            trust_env=False,
+            # Python's default, not httpx's own CAs: the system's, or those of the file that SSL_CERT_FILE names.
+            verify=tls or ssl.create_default_context(),
         )
 
     async def __aenter__(self) -> Self:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
+import ssl
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 
 import httpx
 import msgspec
@@ -16,7 +17,20 @@ from iot_system.errors import InvalidInput
 
 DURATION_LIMIT = 1_000_000_000
 _SHOWN = 80
-Address: TypeAlias = tuple[str, int]
+MQTTS = "mqtts://"
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where MQTT is."""
+
+    host: str
+    port: int
+    is_encrypted: bool = False
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """What it is spoken to with: trusts the system's CAs, or those of the file that SSL_CERT_FILE names."""
+        return ssl.create_default_context() if self.is_encrypted else None
 
 
 def url(text: str) -> str:
@@ -31,11 +45,11 @@ def url(text: str) -> str:
 
 
 def address(text: str) -> Address:
-    """``HOST:PORT``."""
-    host, _, number = text.rpartition(":")
-    if not host:
-        raise argparse.ArgumentTypeError(f"{text!r} must be like 127.0.0.1:1883")
-    return host.strip("[]"), port(number)
+    """``HOST:PORT``, and ``mqtts://HOST:PORT`` for TLS."""
+    host, _, number = text.removeprefix(MQTTS).rpartition(":")
+    if not host or "/" in host:
+        raise argparse.ArgumentTypeError(f"{text!r} must be like 127.0.0.1:1883 or mqtts://iot.example.org:8883")
+    return Address(host.strip("[]"), port(number), text.startswith(MQTTS))
 
 
 def port(text: str) -> int:

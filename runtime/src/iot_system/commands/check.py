@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     """Run the command; 1 with one sentence where a step fails."""
     parser = new_parser("check", __doc__)
     parser.add_argument("--url", type=url, required=True, help="REST interface, e.g. http://api-service:8000")
-    parser.add_argument("--mqtt", type=address, metavar="HOST:PORT", help="check MQTT too")
+    parser.add_argument("--mqtt", type=address, metavar="[mqtts://]HOST:PORT", help="check MQTT too")
     arguments = parser.parse_args(argv)
     token = os.environ.get("IOT_ADMIN_TOKEN")
     if not token:
@@ -63,7 +63,7 @@ async def _send_and_read_back(iot: IotClient, device: str, token: str, mqtt: Add
     if mqtt is not None:
         by_mqtt = {"by_mqtt": random.random()}  # noqa: S311
         with step("sent a reading by MQTT, acknowledged"):
-            async with DeviceConnection(*mqtt, device, token, patience_s=PATIENCE_S) as connection:
+            async with _connection(mqtt, device, token) as connection:
                 await connection.send(by_mqtt)
         sent |= by_mqtt
     with step("read back from the history"):
@@ -94,8 +94,12 @@ async def _answer(url: str, device: str, token: str, mqtt: Address | None) -> No
             for taken in await itself.commands.take(device, wait_s=DEADLINE_S):
                 await itself.commands.answer(device, taken.id)
         return
-    async with DeviceConnection(*mqtt, device, token, patience_s=PATIENCE_S) as connection:
+    async with _connection(mqtt, device, token) as connection:
         await connection.answer((await anext(connection.commands())).id)
+
+
+def _connection(mqtt: Address, device: str, token: str) -> DeviceConnection:
+    return DeviceConnection(mqtt.host, mqtt.port, device, token, tls=mqtt.tls, patience_s=PATIENCE_S)
 
 
 async def _history(iot: IotClient, device: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from iot_system.client import IotClient
-from iot_system.commands.arguments import port
+from iot_system.commands.arguments import Address, port
 from iot_system.commands.behaviours import set_up
 from iot_system.commands.figures import Figures, read_figures, show_figures, wait_until_applied
 from iot_system.commands.installation import HOST, Installation
@@ -80,7 +80,7 @@ async def _show(arguments: argparse.Namespace, sample: Sample, installation: Ins
     async with IotClient(installation.url, installation.admin_token) as iot:
         await set_up(iot)
         say(f"Replaying {arguments.data.name}, half of the devices by MQTT, half by REST:")
-        mqtt = (HOST, installation.mqtt_port)
+        mqtt = Address(HOST, installation.mqtt_port)
         outcome = await replay(Target(installation.url, installation.admin_token, mqtt), sample.rows)
         report(sample, outcome)
         with step("everything is applied"):

@@ -28,7 +28,7 @@ START_TIMEOUT_S = 180.0
 POLL_S = 0.05
 FOLDER_LENGTH_LIMIT = 40
 """A longer path would not fit into the names of Ray's sockets, of which the system allows 107 bytes."""
-OURS = ("IOT_", "NATS_", "RAY_", "ACTOR_SYSTEM_", "DATABASE_URL", "PROMETHEUS_MULTIPROC_DIR")
+OURS = ("IOT_", "NATS_", "RAY_", "ACTOR_SYSTEM_", "DATABASE_", "PROMETHEUS_MULTIPROC_DIR")
 """Variables that would change the children, were they passed on."""
 
 

@@ -1,15 +1,16 @@
-"""The few calls to the Kubernetes API that a job needs: is a secret there, and make it."""
+"""The few calls to the Kubernetes API that a job needs: what is in a secret, make it, and change it."""
 
 from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import httpx
 import msgspec
+from msgspec import Meta
 
 from iot_system.errors import Conflict, Forbidden, InvalidSetting, IotError, Unavailable
 
@@ -19,6 +20,37 @@ PATIENCE_S = 120.0
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 5.0
 TIMEOUT_S = 10.0
+ATTEMPTS = 5
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+T = TypeVar("T")
+OPAQUE, TLS = "Opaque", "kubernetes.io/tls"
+RENEW = "iot-system/renew"
+"""Annotation of a secret: keys that are to be made anew, with commas between. It goes when that is done."""
+_CONTENT_TYPES = {"POST": "application/json", "PATCH": "application/merge-patch+json"}
+
+
+class Secret(msgspec.Struct, frozen=True):
+    """What a secret holds, and which keys its annotation `RENEW` wants anew; ``version`` changes with every change."""
+
+    data: Mapping[str, bytes]
+    renew: frozenset[str]
+    version: str
+
+    def texts(self) -> dict[str, str]:
+        """The values as text, from which `as_data` makes the same bytes, whatever they are."""
+        return {key: value.decode(errors="surrogateescape") for key, value in self.data.items()}
+
+
+class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
+    resource_version: str
+    annotations: dict[str, str] = {}
+
+
+class _SecretObject(msgspec.Struct, frozen=True):
+    """As the API writes it: `bytes` are Base64 in JSON, for msgspec too."""
+
+    metadata: _Metadata
+    data: dict[str, bytes] = {}
 
 
 class Kubernetes:
@@ -40,21 +72,24 @@ class Kubernetes:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def secret_keys(self, namespace: str, name: str) -> frozenset[str] | None:
-        """The keys of a secret, or None where there is none."""
+    def read_secret(self, namespace: str, name: str) -> Secret | None:
+        """None where there is none."""
         response = self._request("GET", _path(namespace, name), f"read secret {name!r} in namespace {namespace!r}")
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
-        return frozenset(msgspec.json.decode(response.content).get("data") or ())
+        found = msgspec.json.decode(response.content, type=_SecretObject)
+        renew = found.metadata.annotations.get(RENEW)
+        keys = frozenset() if renew is None else frozenset(key.strip() for key in renew.split(","))
+        return Secret(found.data, keys, found.metadata.resource_version)
 
-    def create_secret(self, namespace: str, name: str, values: Mapping[str, str]) -> None:
-        """Raises `Conflict` where it exists already."""
+    def create_secret(self, namespace: str, name: str, data: Mapping[str, bytes], kind: str = OPAQUE) -> None:
+        """``kind`` is the secret's type. Raises `Conflict` where it exists already."""
         manifest = {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": "iot-system"}},
-            "type": "Opaque",
-            "stringData": values,
+            "type": kind,
+            "data": data,
         }
         what = f"create secret {name!r} in namespace {namespace!r}"
         response = self._request("POST", _path(namespace), what, manifest)
@@ -63,16 +98,32 @@ class Kubernetes:
         if response.status_code == httpx.codes.NOT_FOUND:
             raise InvalidSetting(f"cannot {what}: {_message(response)}")
 
+    def change_secret(
+        self, namespace: str, name: str, found: Secret, data: Mapping[str, bytes | None], *, renewed: bool
+    ) -> None:
+        """Replace these keys, and delete those with None; all others stay. ``renewed``: as was asked for.
+
+        Raises `Conflict` where the secret is not as it was ``found`` any more.
+        """
+        metadata: dict[str, Any] = {"resourceVersion": found.version}
+        if renewed:
+            metadata["annotations"] = {RENEW: None}
+        what = f"change secret {name!r} in namespace {namespace!r}"
+        response = self._request("PATCH", _path(namespace, name), what, {"metadata": metadata, "data": data})
+        if response.status_code in (httpx.codes.CONFLICT, httpx.codes.NOT_FOUND):
+            raise Conflict(f"secret {name!r} was changed by another at the same time")
+
     def _request(self, method: str, path: str, what: str, body: Any = None) -> httpx.Response:
         """Return an answer of 2xx, 404 or 409; tries again while the API is away.
 
         Raises `Forbidden` where the service account may not, `Unavailable` at the end of the patience.
         """
+        content = b"" if body is None else msgspec.json.encode(body)
         deadline_s = time.monotonic() + self._patience_s
         wait_s = FIRST_WAIT_S
         while True:
             try:
-                response = self._client.request(method, path, json=body, headers=self._authorization())
+                response = self._client.request(method, path, content=content, headers=self._headers(method))
             except httpx.TransportError as error:
                 problem = str(error) or type(error).__name__
             else:
@@ -86,12 +137,28 @@ class Kubernetes:
             time.sleep(wait_s)
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
-    def _authorization(self) -> dict[str, str]:
-        """Read anew each time: the kubelet renews the token."""
+    def _headers(self, method: str) -> dict[str, str]:
+        """The token is read anew each time: the kubelet renews it."""
+        kinds = {"Content-Type": _CONTENT_TYPES[method]} if method in _CONTENT_TYPES else {}
         try:
-            return {"Authorization": f"Bearer {(self._folder / 'token').read_text().strip()}"}
+            return kinds | {"Authorization": f"Bearer {(self._folder / 'token').read_text().strip()}"}
         except OSError as error:
             raise InvalidSetting(f"{self._folder}/token cannot be read: {error.strerror}") from error
+
+
+def until_agreed(work: Callable[[], T]) -> T:
+    """Do it again where another has changed meanwhile what it began with. Raises `Conflict` when that never ends."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return work()
+        except Conflict:
+            continue
+    return work()
+
+
+def as_data(values: Mapping[str, str]) -> dict[str, bytes]:
+    """Values of a secret that are text, as the API wants them."""
+    return {key: value.encode(errors="surrogateescape") for key, value in values.items()}
 
 
 def _path(namespace: str, name: str = "") -> str:

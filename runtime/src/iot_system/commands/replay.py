@@ -91,7 +91,7 @@ class _Replay:
         room = asyncio.Semaphore(IN_FLIGHT)
         async with (
             self._token(device) as token,
-            DeviceConnection(*mqtt, device, token, patience_s=PATIENCE_S) as connection,
+            DeviceConnection(mqtt.host, mqtt.port, device, token, tls=mqtt.tls, patience_s=PATIENCE_S) as connection,
             asyncio.TaskGroup() as sending,
         ):
             for index, row in enumerate(self._rows):
@@ -200,7 +200,9 @@ async def _run(arguments: argparse.Namespace, sample: Sample) -> Outcome:
 def _parser() -> argparse.ArgumentParser:
     parser = new_parser("replay", __doc__)
     parser.add_argument("--url", type=url, required=True, help="REST interface, e.g. http://127.0.0.1:8000")
-    parser.add_argument("--mqtt", type=address, metavar="HOST:PORT", help="let every other device send by MQTT")
+    parser.add_argument(
+        "--mqtt", type=address, metavar="[mqtts://]HOST:PORT", help="let every other device send by MQTT"
+    )
     token = os.environ.get("IOT_ADMIN_TOKEN")
     parser.add_argument("--token", default=token, help="the administrator's token; by default from IOT_ADMIN_TOKEN")
     parser.add_argument(

@@ -1,7 +1,9 @@
-"""``iot-system secrets``: makes the Kubernetes secrets that do not exist yet, once, and touches no other.
+"""``iot-system secrets``: makes the Kubernetes secrets and keys that are missing, and renews certificates.
 
 ``IOT_SECRETS`` names them as JSON, ``{secret: {key: value}}``. A value is ``{"generate": n}``, n random bytes as
-text that is safe in an address, or text in which ``{key}`` stands for another key's value of the same secret.
+text that is safe in an address, or text in which ``{key}`` stands for another key's value of the same secret. What is
+there stays, but for keys that the secret's annotation ``iot-system/renew`` names, and what refers to them.
+``IOT_CERTIFICATES``: see `iot_system.commands.certificates`.
 """
 
 from __future__ import annotations
@@ -10,18 +12,21 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from types import MappingProxyType
 from typing import Annotated, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
-from iot_system.commands.kubernetes import Kubernetes
+from iot_system.commands.certificates import Certificates, read_wanted_certificates
+from iot_system.commands.kubernetes import RENEW, Kubernetes, Name, as_data, until_agreed
 from iot_system.commands.output import complain, say
 from iot_system.commands.parser import new_parser
-from iot_system.errors import Conflict, InvalidSetting, IotError
+from iot_system.errors import InvalidInput, InvalidSetting, IotError
 
 _REFERENCE = re.compile(r"\{([^{}]*)\}")
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
 Key = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,253}$")]
 
 
@@ -41,8 +46,11 @@ def main(argv: list[str]) -> int:
     if not re.fullmatch("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", namespace):
         raise InvalidSetting(f"IOT_SECRETS_NAMESPACE is {namespace!r}; it must be the name of a namespace")
     wanted = read_wanted(os.environ.get("IOT_SECRETS", ""))
+    certificates = read_wanted_certificates(os.environ.get("IOT_CERTIFICATES"))
     try:
         with Kubernetes() as kubernetes:
+            if certificates is not None:
+                Certificates(kubernetes, namespace, certificates, datetime.now(UTC)).make()
             make_secrets(kubernetes, namespace, wanted)
     except InvalidSetting:
         raise
@@ -66,9 +74,11 @@ def read_wanted(text: str) -> Wanted:
     return wanted
 
 
-def fill_in(values: Mapping[str, Generated | str]) -> dict[str, str]:
-    """Generate what is to be generated, then replace references. Raises `InvalidSetting`."""
-    filled: dict[str, str] = {}
+def fill_in(
+    values: Mapping[str, Generated | str], existing: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """Generate what is to be generated and not ``existing``, then replace references. Raises `InvalidSetting`."""
+    filled = {key: existing[key] for key in values.keys() & existing.keys()}
 
     def value(key: str, asked_by: tuple[str, ...]) -> str:
         if key in asked_by:
@@ -87,24 +97,53 @@ def fill_in(values: Mapping[str, Generated | str]) -> dict[str, str]:
     return {key: value(key, ()) for key in values}
 
 
-def make_secrets(kubernetes: Kubernetes, namespace: str, wanted: Wanted) -> None:
-    """Make what is missing. Two may run at once: the first to create a secret decides its values.
+def with_what_refers(values: Mapping[str, Generated | str], keys: frozenset[str]) -> frozenset[str]:
+    """``keys`` and all others of the secret whose text is made of them.
 
-    Raises `InvalidSetting` where an existing secret lacks a key, after all others are made, and as `Kubernetes`.
+    Raises `InvalidInput` where one of ``keys`` is not generated.
     """
-    lacking: list[str] = []
+    generated = sorted(key for key, value in values.items() if isinstance(value, Generated))
+    if unknown := sorted(keys.difference(generated)):
+        raise InvalidInput(f"{RENEW} names {unknown[0]!r}, which is none of the generated keys {', '.join(generated)}")
+    found: frozenset[str] = keys
+    while True:
+        more = {key for key, text in values.items() if isinstance(text, str) and found & set(_REFERENCE.findall(text))}
+        if more <= found:
+            return found
+        found |= more
+
+
+def make_secrets(kubernetes: Kubernetes, namespace: str, wanted: Wanted) -> None:
+    """Make what is missing. Two may run at once: the first to write a secret decides its values.
+
+    Raises `InvalidInput` for an annotation that names what cannot be generated, after all others are made, and as
+    `Kubernetes`.
+    """
+    refusals: list[str] = []
     for name, values in wanted.items():
-        keys = kubernetes.secret_keys(namespace, name)
-        if keys is None:
-            try:
-                kubernetes.create_secret(namespace, name, fill_in(values))
-            except Conflict:
-                say(f"{name}: made by another at the same time")
-            else:
-                say(f"{name}: made")
-        elif missing := sorted(values.keys() - keys):
-            lacking.append(f"secret {name!r} in namespace {namespace!r} exists, but has no key {missing[0]!r}")
+        try:
+            became = until_agreed(partial(_make_secret, kubernetes, namespace, name, values))
+        except InvalidInput as refusal:
+            refusals.append(f"secret {name!r}: {refusal}")
         else:
-            say(f"{name}: exists, left as it is")
-    if lacking:
-        raise InvalidSetting(f"{lacking[0]}; add it, or delete the secret to have it made anew")
+            say(f"{name}: {became}")
+    if refusals:
+        raise InvalidInput(refusals[0])
+
+
+def _make_secret(kubernetes: Kubernetes, namespace: str, name: str, values: Mapping[str, Generated | str]) -> str:
+    """Return what became of it. Raises `Conflict` where another was faster."""
+    found = kubernetes.read_secret(namespace, name)
+    if found is None:
+        kubernetes.create_secret(namespace, name, as_data(fill_in(values)))
+        return "made"
+    renewed = with_what_refers(values, found.renew)
+    existing = {key: value for key, value in found.texts().items() if key not in renewed}
+    filled = fill_in(values, existing)
+    made = sorted(filled.keys() - existing.keys())
+    if not made:
+        return "exists, left as it is"
+    data = as_data({key: filled[key] for key in made})
+    kubernetes.change_secret(namespace, name, found, data, renewed=bool(renewed))
+    told = [f"{key} {'made anew' if key in found.data else 'added'}" for key in made]
+    return f"exists, {', '.join(told)}"

@@ -22,10 +22,13 @@ from iot_system.adapters.nats.connection import Client, connect, disconnect
 from iot_system.adapters.nats.events import EVENTS, READINGS, NatsLog
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.adapters.nats.stream import NatsStream
+from iot_system.adapters.nats.usage import NatsStreams
 from iot_system.adapters.tls.contexts import file_of, pair_of, server_contexts
 from iot_system.adapters.tls.revoked import RevokedFile
+from iot_system.ending import ended
 from iot_system.ports.certificates import RevokedCertificates
 from iot_system.ports.clock import SystemClock
+from iot_system.services.fullness import watch
 from iot_system.services.gateway import ActorGateway
 from iot_system.services.waiting import wait_for
 from iot_system.settings import ApiSettings, ClientCertificates
@@ -52,6 +55,7 @@ class Api:
         self._app: ASGIApp = create_monitoring_app(self)
         self._broker: Broker | None = None
         self._mqtt: MqttServer | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application: probes from the first moment, the interface as soon as there is a gateway."""
@@ -104,6 +108,7 @@ class Api:
             gateway, self._broker.router, host=listen.host, port=port, tls=self._mqtt_tls, limits=limits
         )
         await self._mqtt.start()
+        self._watching = asyncio.create_task(watch(NatsStreams(client), clock))
         self._missing = None
 
     async def stop(self) -> None:
@@ -125,6 +130,9 @@ class Api:
             async with asyncio.timeout_at(deadline_s):
                 if self._gateway is not None:
                     await self._gateway.stop()
+        if self._watching is not None:
+            self._watching.cancel()
+            await ended([self._watching])
         if self._client is not None:
             await disconnect(self._client)
 

@@ -27,7 +27,7 @@ from iot_system.services.outbox import Outbox
 from iot_system.services.partition import NotOwned, Partition
 from iot_system.services.questions import Answers
 from iot_system.services.reading import Reading
-from iot_system.services.shard_metrics import OWNED
+from iot_system.services.shard_metrics import AWAY, OWNED
 from iot_system.services.turn import Share, SteppedWork, Work, freeze
 from iot_system.services.turns import Turns
 from iot_system.services.within import bound_to
@@ -353,14 +353,18 @@ class Shard:
         tried = 0
         while True:
             try:
-                return await call()
+                await call()
             except Unavailable as error:
                 tried += 1
                 self.turned()
+                AWAY.labels(self.name).set(1)
                 log.warning("the store is away", shard=self.name, error=str(error))
                 if tried == attempts:
                     raise
                 await asyncio.sleep(RETRY_S)
+            else:
+                AWAY.labels(self.name).set(0)
+                return
 
     async def _drop(self, partitions: Iterable[int]) -> None:
         for number in partitions:

@@ -2,7 +2,15 @@
 Where the parts find each other.
 */}}
 {{- define "common.natsUrl" -}}
-nats://{{ include "common.name" (list . "nats-service") }}:4222
+{{- if include "common.ownNats" . -}}
+{{ include "common.natsScheme" . }}://{{ include "common.name" (list . "nats-service") }}:4222
+{{- else -}}
+{{- join "," .Values.global.nats.urls -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "common.natsScheme" -}}
+{{ include "common.tls" . | empty | ternary "nats" "tls" }}
 {{- end -}}
 
 {{- define "common.rayAddress" -}}
@@ -10,27 +18,44 @@ nats://{{ include "common.name" (list . "nats-service") }}:4222
 {{- end -}}
 
 {{- define "common.apiUrl" -}}
-http://{{ include "common.name" (list . "api-service") }}:8000
+{{ include "common.tls" . | empty | ternary "http" "https" }}://{{ include "common.name" (list . "api-service") }}:8000
 {{- end -}}
 
 {{- define "common.mqttAddress" -}}
-{{ include "common.name" (list . "api-service") }}:1883
+{{- $host := include "common.name" (list . "api-service") -}}
+{{ include "common.tls" . | empty | ternary (printf "%s:1883" $host) (printf "mqtts://%s:8883" $host) }}
 {{- end -}}
 
 {{/*
-The secrets job fills in the braces. Of several servers it names each, so that clients ask them all who is primary: the
-Service alone still leads to a node that froze, for as long as Kubernetes waits for it. It comes last, for servers that
-were added after the secret was made.
+Ports of MQTT by name, as JSON. `plain`: also without TLS, where there is TLS (the value api.mqtt.plain).
+
+  include "common.mqttPorts" (list $ .Values.mqtt.plain) | fromJson
+*/}}
+{{- define "common.mqttPorts" -}}
+{{- $encrypted := include "common.tls" (index . 0) -}}
+{{- $ports := dict -}}
+{{- if $encrypted }}{{ $_ := set $ports "mqtts" 8883 }}{{ end -}}
+{{- if or (not $encrypted) (index . 1) }}{{ $_ := set $ports "mqtt" 1883 }}{{ end -}}
+{{ $ports | toJson }}
+{{- end -}}
+
+{{/*
+The database, as one of its roles uses it: owner, runtime, reader. The secrets job fills in the braces. Of several servers
+it names each, so that clients ask them all who is primary: the Service alone still leads to a node that froze, for as long
+as Kubernetes waits for it. It comes last, for servers that were added after the secret was made.
+
+  include "common.databaseUrlPattern" (list $ "runtime")
 */}}
 {{- define "common.databaseUrlPattern" -}}
-{{- $hosts := list (printf "%s:5432" (include "common.name" (list . "database-service"))) -}}
+{{- $root := index . 0 -}}
+{{- $hosts := list (printf "%s:5432" (include "common.name" (list $root "database-service"))) -}}
 {{- $options := "" -}}
-{{- if eq .Values.global.database.mode "replicated" -}}
-{{- range $index := until (int .Values.postgres.replicas) | reverse -}}
-{{- $member := printf "%s-%d.%s:5432" (include "common.name" (list $ "postgres")) $index (include "common.name" (list $ "database-headless")) -}}
+{{- if eq $root.Values.global.database.mode "replicated" -}}
+{{- range $index := until (int $root.Values.postgres.replicas) | reverse -}}
+{{- $member := printf "%s-%d.%s:5432" (include "common.name" (list $root "postgres")) $index (include "common.name" (list $root "database-headless")) -}}
 {{- $hosts = prepend $hosts $member -}}
 {{- end -}}
 {{- $options = "?target_session_attrs=read-write" -}}
 {{- end -}}
-postgresql://{username}:{password}@{{ join "," $hosts }}/iot{{ $options }}
+postgresql://iot_{{ index . 1 }}:{{ printf "{%s-password}" (index . 1) }}@{{ join "," $hosts }}/iot{{ $options }}
 {{- end -}}

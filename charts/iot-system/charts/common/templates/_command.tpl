@@ -3,6 +3,8 @@ A pod that runs one `iot-system` command to its end: migration, secrets, sample,
 
   include "common.commandPod" (dict "root" $ "account" "actor-system" "component" "migrate"
     "args" (list "migrate") "env" $yaml "restartPolicy" "OnFailure")
+  with "tls" (list "actor-system") for the certificate of a component, or (list "api" "ca.crt") for a file of it
+  with "ca" (list "database") for the file of a server's CA
 */}}
 {{- define "common.commandPod" -}}
 restartPolicy: {{ .restartPolicy }}
@@ -28,7 +30,19 @@ containers:
         ephemeral-storage: 256Mi
     {{- include "common.containerSecurity" . | nindent 4 }}
     volumeMounts:
+      {{- if .tls }}
+      {{- with include "common.tlsMount" .root }}{{ . | nindent 6 }}{{ end }}
+      {{- end }}
       {{- include "common.scratchMounts" (dict) | nindent 6 }}
+      {{- with include "common.caMounts" (prepend (.ca | default list) .root) }}
+      {{- . | indent 6 }}
+      {{- end }}
 volumes:
+  {{- with .tls }}
+  {{- with include "common.tlsVolume" (prepend . $.root) }}{{ . | nindent 2 }}{{ end }}
+  {{- end }}
   {{- include "common.scratchVolumes" (dict "tmp" "64Mi") | nindent 2 }}
+  {{- with include "common.caVolumes" (prepend (.ca | default list) .root) }}
+  {{- . | indent 2 }}
+  {{- end }}
 {{- end -}}

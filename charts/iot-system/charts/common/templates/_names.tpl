@@ -8,13 +8,15 @@ The one list of Kubernetes names. An installation owns its namespace, so names c
 {{- $root := index . 0 -}}
 {{- $name := index . 1 -}}
 {{- $names := list
-      "api" "api-config" "api-jwks" "api-service" "mqtt-service" "api-credentials"
+      "api" "api-config" "api-jwks" "api-revoked" "api-service" "mqtt-service" "api-credentials"
       "actor-system" "actor-system-config" "actor-system-behaviours" "actor-system-service"
       "ray-head" "ray-credentials"
       "nats" "nats-config" "nats-service" "nats-headless" "nats-credentials"
       "nats-api-credentials" "nats-actor-system-credentials"
       "postgres" "postgres-config" "database" "database-service" "database-headless" "database-credentials"
-      "secrets" "migrate" "sample" "check" "default-deny" -}}
+      "backup" "backup-full" "backup-diff" "backup-repository"
+      "api-tls" "actor-system-tls" "nats-tls" "postgres-tls" "ray-ca" "tls-ca" "tls-self-signed"
+      "secrets" "secrets-renewal" "migrate" "sample" "check" "default-deny" -}}
 {{- if not (has $name $names) }}{{ fail (printf "%s is not a name of this chart: add it to common/_names.tpl" $name) }}{{ end -}}
 {{- printf "%s%s" $root.Values.global.namePrefix $name -}}
 {{- end -}}

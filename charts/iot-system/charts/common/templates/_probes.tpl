@@ -1,12 +1,15 @@
 {{/*
 Probes of the Python services: /health says that the process is alive, /ready that it can serve.
 The start-up probe gives a slow start three minutes, so that liveness needs no patience afterwards.
+
+  include "common.probes" "HTTP"
 */}}
 {{- define "common.probes" -}}
 startupProbe:
   httpGet:
     path: /health
     port: http
+    scheme: {{ . }}
   periodSeconds: 2
   timeoutSeconds: 5
   failureThreshold: 90
@@ -14,6 +17,7 @@ livenessProbe:
   httpGet:
     path: /health
     port: http
+    scheme: {{ . }}
   initialDelaySeconds: 30
   periodSeconds: 10
   timeoutSeconds: 5
@@ -22,6 +26,7 @@ readinessProbe:
   httpGet:
     path: /ready
     port: http
+    scheme: {{ . }}
   initialDelaySeconds: 5
   periodSeconds: 5
   timeoutSeconds: 3

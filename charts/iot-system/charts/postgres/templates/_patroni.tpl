@@ -11,6 +11,14 @@
 - name: PATRONI_REPLICATION_USERNAME
   value: replication
 {{ include "common.secretEnv" (list $ "PATRONI_REPLICATION_PASSWORD" "database" "replication-password") }}
+{{- if include "common.tls" . }}
+{{- range $user := list "SUPERUSER" "REPLICATION" }}
+{{- range $key, $value := dict "SSLMODE" "verify-ca" "SSLROOTCERT" "ca.crt" "SSLCERT" "tls.crt" "SSLKEY" "tls.key" }}
+- name: PATRONI_{{ $user }}_{{ $key }}
+  value: {{ eq $key "SSLMODE" | ternary $value (printf "/etc/iot-system/tls/%s" $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
 # What changes something by Patroni's REST interface needs the same password; health is open.
 - name: PATRONI_RESTAPI_USERNAME
   value: replication
@@ -25,6 +33,7 @@ startupProbe:
   httpGet:
     path: /liveness
     port: patroni
+    scheme: {{ include "common.tls" . | empty | ternary "HTTP" "HTTPS" }}
   periodSeconds: 2
   timeoutSeconds: 5
   failureThreshold: 90
@@ -32,6 +41,7 @@ livenessProbe:
   httpGet:
     path: /liveness
     port: patroni
+    scheme: {{ include "common.tls" . | empty | ternary "HTTP" "HTTPS" }}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 3
@@ -39,6 +49,7 @@ readinessProbe:
   httpGet:
     path: /readiness
     port: patroni
+    scheme: {{ include "common.tls" . | empty | ternary "HTTP" "HTTPS" }}
   periodSeconds: 5
   timeoutSeconds: 5
   failureThreshold: 2

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import asyncpg
 
 from iot_system.adapters.postgres.connecting import TROUBLE, connect
-from iot_system.adapters.postgres.server import server_of
+from iot_system.adapters.postgres.server import DATABASE_URL, server_of
 from iot_system.adapters.tls.contexts import client_contexts, file_of, pair_of
 from iot_system.errors import InvalidSetting, Unavailable
 from iot_system.settings import DatabaseTlsSettings
@@ -17,6 +19,7 @@ from iot_system.settings import DatabaseTlsSettings
 Connection: TypeAlias = Any
 """An `asyncpg.Connection`, of the pool or not."""
 NO_TLS = DatabaseTlsSettings()
+NO_LOGIN: Mapping[str, str] = MappingProxyType({})
 CONNECTIONS = 4
 CONNECT_TIMEOUT_S = 5.0
 ACQUIRE_TIMEOUT_S = 10.0
@@ -29,6 +32,14 @@ SESSION = {
     # An owner that froze must not hold its partitions' rows against the next one.
     "idle_in_transaction_session_timeout": "15s",
 }
+MIGRATION = {
+    # Who waits for a table's lock makes everybody else wait behind: rather try again in a moment.
+    "lock_timeout": "5s",
+    # A statement of a job that was killed ends, instead of holding its locks until it is done for nobody.
+    "client_connection_check_interval": "5s",
+}
+MIGRATION_TIMEOUT_S = 3600.0
+"""An index over years of history is not made in a moment."""
 _PASSING = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58", "XX"})
 """SQLSTATE classes that say nothing about our statement: connection, transaction state (a read-only standby), login,
 unknown database, rolled back, resources, locks, operator, system and internal errors."""
@@ -37,12 +48,23 @@ unknown database, rolled back, resources, locks, operator, system and internal e
 class Database:
     """A pool of connections to the server that ``url`` names, or to whichever of several it wants.
 
+    ``setting`` gave the URL; ``login``: as another user.
+
     Raises `InvalidSetting` for files that cannot be used.
     """
 
-    def __init__(self, url: str, tls: DatabaseTlsSettings = NO_TLS) -> None:
-        self.server = server_of(url)
+    def __init__(
+        self,
+        url: str,
+        tls: DatabaseTlsSettings = NO_TLS,
+        *,
+        setting: str = DATABASE_URL,
+        login: Mapping[str, str] = NO_LOGIN,
+    ) -> None:
+        self.server = server_of(url, setting)
         self._url = url
+        self._setting = setting
+        self._login = login
         self._tls = None
         if tls.ca is not None:
             pair = pair_of("DATABASE_TLS", tls.certificate, tls.key)
@@ -105,12 +127,19 @@ class Database:
                 raise
             await transaction.commit()
 
-    @contextlib.asynccontextmanager
-    async def alone(self) -> AsyncIterator[Connection]:
+    def alone(self) -> AbstractAsyncContextManager[Connection]:
         """A connection outside the pool, before `start`."""
+        return self._one(SESSION, COMMAND_TIMEOUT_S)
+
+    def migrating(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection whose statements may take long, but wait for no lock for long, and end with their client."""
+        return self._one(SESSION | MIGRATION, MIGRATION_TIMEOUT_S)
+
+    @contextlib.asynccontextmanager
+    async def _one(self, session: dict[str, str], command_timeout_s: float) -> AsyncIterator[Connection]:
         with self._telling():
             connection = await self._connect(
-                self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S, server_settings=SESSION
+                self._url, timeout=CONNECT_TIMEOUT_S, command_timeout=command_timeout_s, server_settings=session
             )
             try:
                 yield connection
@@ -121,7 +150,7 @@ class Database:
         """Each connection has the newest certificates; with them, what the URL says of TLS does not count."""
         if self._tls is not None:
             options["ssl"] = self._tls.current
-        return await connect(self.server, url, **options)
+        return await connect(self.server, url, **options, **self._login)
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
@@ -129,12 +158,13 @@ class Database:
             yield
         except asyncpg.ClientConfigurationError as error:
             # The driver quotes parts of the URL, which may be parts of the password.
-            raise InvalidSetting(f"DATABASE_URL for {self.server} cannot be used: {type(error).__name__}") from None
+            raise InvalidSetting(f"{self._setting} for {self.server} cannot be used: {type(error).__name__}") from None
         except TROUBLE as error:
             if not _is_passing(error):
                 raise
             reason = str(error).partition("\n")[0] or type(error).__name__
-            raise Unavailable(f"the database at {self.server} does not answer: {reason}") from error
+            trouble = "has no space left" if isinstance(error, asyncpg.DiskFullError) else "does not answer"
+            raise Unavailable(f"the database at {self.server} {trouble}: {reason}") from error
 
 
 async def _keep_session(_connection: Connection) -> None:

@@ -1,4 +1,7 @@
-"""The days of the history: a native partition each, made ahead and on demand, dropped whole."""
+"""The days of the history: a native partition each, made ahead and on demand, dropped whole.
+
+Made and dropped by functions of the tables' owner (``functions/days.sql``): who uses the store need not own any.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ _LOCK = 0x696F7402
 """Advisory lock: one process at a time makes or drops partitions."""
 _PREFIX = "history_"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAKE = "select make_history_day($1)"
 log = structlog.get_logger()
 
 
@@ -45,7 +49,7 @@ class Days:
                 existing = await _existing(connection)
                 for day in some:
                     if day not in existing and len(existing) < DAYS_LIMIT:
-                        await _create(connection, day)
+                        await connection.execute(_MAKE, day)
                         existing.add(day)
             self._seen |= existing.union(some)
 
@@ -55,7 +59,7 @@ class Days:
         async with self._database.transaction() as connection:
             existing = await _existing(connection)
             for day in sorted({*range(today, today + DAYS_AHEAD + 1)} - existing):
-                await _create(connection, day)
+                await connection.execute(_MAKE, day)
         if not retention_days:
             return
         first = today - retention_days
@@ -64,17 +68,17 @@ class Days:
         async with self._database.session() as session:
             await session.execute("delete from history_rest where time_us < $1", first * DAY_US)
 
-    async def tables(self) -> list[str]:
-        """All tables that hold history."""
+    async def stretches(self) -> list[tuple[int, int]]:
+        """Beginning and end, in microseconds, of each day that has a partition."""
         async with self._database.session() as session:
-            return await _tables(session)
+            return [(day * DAY_US, (day + 1) * DAY_US) for day in _days(await _tables(session))]
 
     async def _drop(self, day: int) -> None:
         async with self._database.transaction() as connection:
             # Whoever reads meanwhile goes on; everybody else waits for us no longer than this.
             await connection.execute("set local lock_timeout = '5s'")
             if day in await _existing(connection):
-                await connection.execute(f"drop table {_table(day)}")
+                await connection.execute("select drop_history_day($1)", day)
                 log.info("dropped a day of history", table=_table(day))
         self._seen.discard(day)
 
@@ -90,17 +94,6 @@ async def _tables(connection: Connection) -> list[str]:
         "select relname::text from pg_inherits join pg_class on oid = inhrelid where inhparent = 'history'::regclass"
     )
     return [row[0] for row in rows]
-
-
-async def _create(connection: Connection, day: int) -> None:
-    """Attached, not created in place: that would lock out whoever uses any other day."""
-    table, first, end = _table(day), day * DAY_US, (day + 1) * DAY_US
-    await connection.execute(f"create table {table} (like history including all)")
-    await connection.execute(
-        f"with moved as (delete from history_rest where time_us >= {first} and time_us < {end} returning *) "  # noqa: S608
-        f"insert into {table} select * from moved"
-    )
-    await connection.execute(f"alter table history attach partition {table} for values from ({first}) to ({end})")
 
 
 def _table(day: int) -> str:

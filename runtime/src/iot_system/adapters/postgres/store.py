@@ -194,9 +194,9 @@ class PostgresStore:
     async def maintain(self, *, now_us: int, retention_days: int) -> None:
         """See `Store.maintain`."""
         await self._days.maintain(now_us=now_us, retention_days=retention_days)
-        tables = await self._days.tables()
+        stretches = await self._days.stretches()
         async with self._database.session() as session:
-            await registry.purge(session, tables)
+            await registry.purge(session, stretches)
         for forget, days in (
             (commands.forget_commands, COMMANDS_KEPT_DAYS),
             (records.forget_audit, AUDIT_KEPT_DAYS),

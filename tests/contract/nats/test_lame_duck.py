@@ -1,0 +1,89 @@
+"""A server that is told to stop hands its leaderships over before it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from iot_system.adapters.nats.connection import Client, connect, disconnect
+from iot_system.adapters.nats.permissions import ACTOR_SYSTEM
+from iot_system.adapters.nats.stream import PUBLISH_TIMEOUT_S, STREAM, NatsStream
+from iot_system.errors import Unavailable
+from iot_system.settings import StreamSettings
+
+from tests.harness.nats import NatsCluster, NatsServer
+from tests.harness.waiting import until
+
+WITHIN_S = 60.0
+GAP_S = PUBLISH_TIMEOUT_S + 2.0
+"""What is on its way to the old leader may go unanswered, once."""
+LEAVING = "lame_duck_grace_period: 3s\nlame_duck_duration: 30s"
+"""As the chart has it."""
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[NatsCluster]:
+    stores = [tmp_path / f"store-{number}" for number in range(3)]
+    cluster = NatsCluster(tmp_path, stores, settings=LEAVING)
+    try:
+        for server in cluster.servers:
+            await asyncio.to_thread(server.start)
+        yield cluster
+    finally:
+        for server in cluster.servers:
+            server.stop()
+
+
+async def leaders(server: NatsServer) -> dict[str, str]:
+    """Who leads the servers (`meta`) and each stream, as one of them knows; empty entries where nobody does."""
+    url = f"http://127.0.0.1:{server.monitoring}/jsz"
+    async with httpx.AsyncClient(trust_env=False) as client:
+        said: dict[str, Any] = (await client.get(url, params={"accounts": "true", "streams": "true"})).json()
+    streams = [stream for account in said.get("account_details", []) for stream in account.get("stream_detail", [])]
+    led = {stream["name"]: stream.get("cluster", {}).get("leader", "") for stream in streams}
+    return {"meta": said.get("meta_cluster", {}).get("leader", ""), **led}
+
+
+async def test_who_leads_hands_over_while_it_still_runs_and_publishers_go_on(
+    cluster: NatsCluster,
+) -> None:
+    client: Client = await connect(cluster.settings(ACTOR_SYSTEM), name="test")
+    stream = NatsStream(client, StreamSettings(partitions=4, replicas=3, max_bytes=64 << 20))
+
+    async def is_made() -> bool:
+        try:
+            return bool(await stream.ensure())
+        except Unavailable:  # they have not chosen a leader yet
+            return False
+
+    await until(is_made, within_s=WITHIN_S)
+    by_name = {f"server-{number}": server for number, server in enumerate(cluster.servers)}
+    loop = asyncio.get_running_loop()
+    for what in ("meta", STREAM):
+        witness = next(server for server in cluster.servers if server.runs)
+        name = (await leaders(witness))[what]
+        leaving = by_name[name]
+        others = [server for server in cluster.servers if server is not leaving]
+        leaving.retire()
+        heard_s, gap_s = loop.time(), 0.0
+        for number in itertools.count():
+            try:
+                await stream.publish(0, b"x", message_id=f"{what}-{number}")
+            except Unavailable:
+                continue
+            gap_s = max(gap_s, loop.time() - heard_s)
+            heard_s = loop.time()
+            led = await leaders(others[0])
+            if all(led.values()) and name not in led.values():
+                break
+            assert leaving.runs, f"it has gone before it had handed over: {led}"
+        assert gap_s < GAP_S
+        await until(lambda leaving=leaving: not leaving.runs, within_s=WITHIN_S)  # type: ignore[misc]
+        await asyncio.to_thread(leaving.start)
+        await until(is_made, within_s=WITHIN_S)
+    await disconnect(client)

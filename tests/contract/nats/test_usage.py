@@ -1,0 +1,67 @@
+"""How full the streams are, against a real nats-server, asked as an API pod."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from iot_system.adapters.nats.connection import Client, connect, disconnect
+from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
+from iot_system.adapters.nats.stream import STREAM, NatsStream
+from iot_system.adapters.nats.usage import NatsStreams
+from iot_system.errors import Unavailable
+from iot_system.settings import StreamSettings
+
+from tests.harness.nats import NatsServer, running_nats
+
+SETTINGS = StreamSettings(partitions=4, max_bytes=4 << 20, events_max_bytes=2 << 20)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    async with running_nats(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(server: NatsServer) -> AsyncIterator[Client]:
+    client = await connect(server.settings(API), name="test")
+    yield client
+    await disconnect(client)
+
+
+async def test_streams_tell_their_bytes_their_limits_and_how_old_their_oldest_message_is(
+    server: NatsServer, client: Client
+) -> None:
+    owner = await connect(server.settings(ACTOR_SYSTEM), name="test")
+    stream = NatsStream(owner, SETTINGS)
+    identity = await stream.ensure()
+    empty = {one.stream: one for one in await NatsStreams(client).usage()}
+    assert {name: one.limit for name, one in empty.items()} == {
+        STREAM: 4 << 20,
+        "IOT_EVENTS": 2 << 20,
+        "IOT_READINGS": 32 << 20,
+    }
+    assert (empty[STREAM].bytes, empty[STREAM].oldest_us) == (0, None)
+
+    before_us = time.time_ns() // 1000
+    sequences = [await stream.publish(0, bytes(1000), message_id=str(number)) for number in range(2)]
+    frames, *_ = await NatsStreams(client).usage()
+    assert frames.bytes > 2000
+    assert frames.oldest_us is not None
+    assert before_us - 1 <= frames.oldest_us <= time.time_ns() // 1000
+
+    await stream.trim({0: sequences[0]}, stream_id=identity)
+    later, *_ = await NatsStreams(client).usage()
+    assert later.bytes < frames.bytes
+    assert later.oldest_us is not None
+    assert later.oldest_us > frames.oldest_us
+    await disconnect(owner)
+
+
+async def test_a_broker_that_is_away_tells_nothing(server: NatsServer, client: Client) -> None:
+    server.kill()
+    with pytest.raises(Unavailable, match="how full"):
+        await NatsStreams(client).usage()

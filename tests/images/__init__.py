@@ -1,0 +1,1 @@
+"""The images as they were built."""

@@ -1,0 +1,47 @@
+"""The rules for Prometheus that the documentation shows ask for figures that there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from iot_system.services import fullness, shard_metrics
+from prometheus_client import REGISTRY
+
+PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+FIGURE = re.compile(r"\b((?:iot|kubelet)_[a-z_]+)(?:\{(\w+)=)?")
+LABELS = {
+    **dict.fromkeys(("iot_stream_bytes", "iot_stream_limit_bytes", "iot_stream_oldest_seconds"), fullness.BYTES),
+    **dict.fromkeys(("iot_shard_store_away", "iot_shard_lag_frames"), shard_metrics.AWAY),
+}
+
+
+def rules() -> list[dict[str, Any]]:
+    [text] = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    return [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+
+
+def test_each_rule_has_a_name_a_question_and_a_sentence() -> None:
+    found = rules()
+    assert len({rule["alert"] for rule in found}) == len(found) > 0
+    for rule in found:
+        assert rule["annotations"]["summary"].endswith((".", "left.")), rule
+        for pair in ("()", "{}", "[]"):
+            assert rule["expr"].count(pair[0]) == rule["expr"].count(pair[1]), rule
+
+
+def test_figures_of_ours_in_rules_and_in_the_table_are_served_with_these_labels() -> None:
+    served = {metric.name for metric in REGISTRY.collect()}
+    asked = [match for rule in rules() for match in FIGURE.findall(rule["expr"])] + FIGURE.findall(PAGE)
+    ours = [(name, label) for name, label in asked if name.startswith("iot_")]
+    assert {name for name, _ in ours} - served == set()
+    for name, label in ours:
+        assert not label or label in LABELS[name]._labelnames, name
+
+
+def test_every_figure_of_a_rule_is_explained_in_the_table() -> None:
+    asked = {name for rule in rules() for name, _ in FIGURE.findall(rule["expr"])}
+    table = {name for name, _ in FIGURE.findall(PAGE.partition("```yaml")[0])}
+    assert asked <= table
