@@ -50,16 +50,14 @@ def _all(limit_s: float) -> dict[str, float]:
 
 @contextmanager
 def _switch_over(scene: Scene) -> Iterator[Collection[str]]:
-    primary = _primary(scene)
-    scene.namespace.kubectl("exec", primary, "--", "patronictl", "--config-file", PATRONI, "switchover", "--force")
+    _at_primary(scene, "patronictl", "--config-file", PATRONI, "switchover", "--force")
     yield ()
 
 
 @contextmanager
 def _kill_postgres(scene: Scene) -> Iterator[Collection[str]]:
     """The processes, as out of memory they would be; Patroni lives, and decides."""
-    kill = f'kill -9 "$(head -n 1 {POSTMASTER})"'
-    scene.namespace.kubectl("exec", _primary(scene), "--", "sh", "-c", kill)
+    _at_primary(scene, "sh", "-c", f"read -r process < {POSTMASTER} && kill -9 $process")
     yield ()
 
 
@@ -130,6 +128,10 @@ def _kill(scene: Scene, pod: str) -> Collection[str]:
 
 def _any_of(scene: Scene, component: str) -> str:
     return scene.random.choice(sorted(scene.namespace.ready_pods(component)))
+
+
+def _at_primary(scene: Scene, *command: str) -> None:
+    scene.namespace.kubectl("exec", _primary(scene), "--container=postgres", "--", *command)
 
 
 def _primary(scene: Scene) -> str:
