@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, cast
 
 import ray
 from ray.util.scheduling_strategies import NodeLabelSchedulingStrategy, NotIn
@@ -28,8 +28,8 @@ def apart_from_head() -> dict[str, Any]:
 
     Whoever decides that a shard is lost must not be lost with the head that would start him again. Asks the head.
     """
-    head = next((node for node in ray.nodes() if node["Alive"] and _HEAD in node["Resources"]), None)
+    head = next((node for node in cast("Any", ray).nodes() if node["Alive"] and _HEAD in node["Resources"]), None)
     machine = head["Labels"].get(MACHINE) if head else None
     if machine is None:
         return {}
-    return {"scheduling_strategy": NodeLabelSchedulingStrategy(hard={}, soft={MACHINE: NotIn(machine)})}
+    return {"scheduling_strategy": NodeLabelSchedulingStrategy(hard={}, soft={MACHINE: cast("Any", NotIn)(machine)})}
