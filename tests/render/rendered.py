@@ -230,3 +230,6 @@ INSTALLATIONS = (
 
 WITH_NATS = tuple(one for one in INSTALLATIONS if one.name != "external")
 """Those that have servers of NATS."""
+
+PLAIN = {"development", "unencrypted"}
+"""Those without TLS."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.harness.helm import Manifest
 from tests.harness.policies import Place, Policies
-from tests.render.rendered import EXPOSED, PRODUCTION, Installation, Workload
+from tests.render.rendered import EXPOSED, PLAIN, PRODUCTION, Installation, Workload
 
 ROLE = "iot-system/database-role"
 """Of all labels of pods the one that comes at run time, from Patroni."""
@@ -26,7 +26,7 @@ def test_every_service_leads_to_ports_that_its_pods_open(installation: Installat
 
 
 def test_ports_are_the_ones_that_others_rely_on(installation: Installation) -> None:
-    mqtt = {"mqtt": 1883} if installation.name == "development" else {"mqtts": 8883}
+    mqtt = {"mqtt": 1883} if installation.name in PLAIN else {"mqtts": 8883}
     if installation.name == "device-certificates":
         mqtt = {"mqtt": 1883, "mqtts": 8883}
     expected = {

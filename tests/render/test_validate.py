@@ -95,6 +95,24 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
         "set it to 1 or choose another mode.",
     ),
     (
+        PRODUCTION,
+        {"actor-system.autoscaling.backlog.source": "keda"},
+        "actor-system.autoscaling.backlog.source is keda, so actor-system.autoscaling.backlog.prometheusUrl must say "
+        "which Prometheus knows the backlog.",
+    ),
+    (
+        PRODUCTION,
+        {"actor-system.autoscaling.backlog.prometheusUrl": "http://prometheus"},
+        "actor-system.autoscaling.backlog.prometheusUrl is given, but actor-system.autoscaling.backlog.source is none: "
+        "leave it out, or choose keda.",
+    ),
+    (
+        DEVELOPMENT,
+        {"actor-system.autoscaling.backlog.source": "metricsApi"},
+        "actor-system.autoscaling.backlog.source is metricsApi, but actor-system.autoscaling.maxReplicas 1 means that "
+        "there is no autoscaler: raise it, or choose none.",
+    ),
+    (
         TESTING,
         {
             "global.tls.mode": "existing",

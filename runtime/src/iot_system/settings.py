@@ -291,7 +291,7 @@ class RayHeadSettings(msgspec.Struct, frozen=True, kw_only=True):
     ray_tls: RayTlsSettings = RayTlsSettings()
 
 
-_FOREIGN = frozenset({"IOT_CACHE", "IOT_SECRETS", "IOT_SECRETS_NAMESPACE", "IOT_TOKEN", "IOT_URL"})
+_FOREIGN = frozenset({"IOT_CACHE", "IOT_CERTIFICATES", "IOT_SECRETS", "IOT_SECRETS_NAMESPACE", "IOT_TOKEN", "IOT_URL"})
 """Variables with our prefix that belong to commands, not to services."""
 _ALL = (ApiSettings, ActorSystemSettings, MigrateSettings, RayHeadSettings)
 

@@ -12,7 +12,6 @@ import pytest
 from iot_system.adapters.mqtt.packets import MQTT_3_1_1, MQTT_5, PubAck, Publish
 from iot_system.adapters.mqtt.reasons import ReasonCode
 from iot_system.adapters.nats.stream import STREAM as STREAM_NAME
-from iot_system.adapters.stores import migrate_store
 from iot_system.settings import StreamSettings
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
@@ -96,8 +95,8 @@ async def test_what_is_acknowledged_while_the_database_has_no_space_is_applied_o
     server = PostgresServer(disks["data"].folder, log=disks["log"].folder)
     try:
         await asyncio.to_thread(server.start)
-        await migrate_store(server.url)
-        async with kept_running(server), running_system(tmp_path, database=server.url, stream=STREAM) as system:
+        database = await server.migrate()
+        async with kept_running(server), running_system(tmp_path, database=database, stream=STREAM) as system:
             sender = Sender(system.pod)
             await sender.register(OTHER)
             assert await sender.is_accepted()
