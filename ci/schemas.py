@@ -1,8 +1,8 @@
 """Strict JSON schemas of the Kubernetes kinds that the chart renders, for kubeconform, made without its download site.
 
-Kubernetes publishes its API as one OpenAPI file per release, the Gateway API and cert-manager one CRD per kind. From
-them comes one self-contained schema per kind, in which an unknown field is an error. Everything is cached outside the
-checkout, in a folder that is named after this recipe.
+Kubernetes publishes its API as one OpenAPI file per release, the Gateway API, cert-manager and KEDA one CRD per kind.
+From them comes one self-contained schema per kind, in which an unknown field is an error. Everything is cached outside
+the checkout, in a folder that is named after this recipe.
 
     python -m ci.schemas          prints the folder, for `kubeconform -schema-location FOLDER/…`
 """
@@ -45,7 +45,7 @@ KINDS = {
 }
 SPEC = "api/openapi-spec/swagger.json"
 KUBERNETES, GATEWAY = "k8s.io/kubernetes", "sigs.k8s.io/gateway-api"
-CERT_MANAGER = "github.com/cert-manager/cert-manager"
+CERT_MANAGER, KEDA = "github.com/cert-manager/cert-manager", "github.com/kedacore/keda/v2"
 CUSTOM = (
     (
         GATEWAY,
@@ -65,12 +65,19 @@ CUSTOM = (
         "deploy/crds/cert-manager.io_issuers.yaml",
         "05e37efb02777e0362d24269fa103c2fc11419f9c85e31854ef873e5d9e5c5cc",
     ),
+    (
+        KEDA,
+        "2.21.0",
+        "config/crd/bases/keda.sh_scaledobjects.yaml",
+        "af35555862a83933b074af14ad439c4b4ceabaf4daa3e9338e9b23e36d308d80",
+    ),
 )
 """CustomResourceDefinitions: the module, its version, the file in it, and that file's SHA-256."""
 DOWNLOADS = {
     KUBERNETES: "kubernetes/kubernetes",
     GATEWAY: "kubernetes-sigs/gateway-api",
     CERT_MANAGER: "cert-manager/cert-manager",
+    KEDA: "kedacore/keda",
 }
 DOWNLOAD = "https://raw.githubusercontent.com"
 QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"

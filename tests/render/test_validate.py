@@ -95,6 +95,24 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
         "set it to 1 or choose another mode.",
     ),
     (
+        PRODUCTION,
+        {"actor-system.autoscaling.backlog.source": "keda"},
+        "actor-system.autoscaling.backlog.source is keda, so actor-system.autoscaling.backlog.prometheusUrl must say "
+        "which Prometheus knows the backlog.",
+    ),
+    (
+        PRODUCTION,
+        {"actor-system.autoscaling.backlog.prometheusUrl": "http://prometheus"},
+        "actor-system.autoscaling.backlog.prometheusUrl is given, but actor-system.autoscaling.backlog.source is none: "
+        "leave it out, or choose keda.",
+    ),
+    (
+        DEVELOPMENT,
+        {"actor-system.autoscaling.backlog.source": "metricsApi"},
+        "actor-system.autoscaling.backlog.source is metricsApi, but actor-system.autoscaling.maxReplicas 1 means that "
+        "there is no autoscaler: raise it, or choose none.",
+    ),
+    (
         TESTING,
         {
             "global.tls.mode": "existing",
@@ -120,7 +138,7 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     (
         TESTING,
         {"api.autoscaling.maxReplicas": 1},
-        "api.autoscaling.maxReplicas is 1, below api.replicas, which is 2.",
+        "api.autoscaling.maxReplicas is 1, below api.replicas, which is 3.",
     ),
     (
         TESTING,
@@ -219,7 +237,7 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     (
         TESTING,
         {"global.database.caSecret": "mine"},
-        "global.database.caSecret is given, but global.database.mode is single: leave it out.",
+        "global.database.caSecret is given, but global.database.mode is replicated: leave it out.",
     ),
     (
         TESTING,

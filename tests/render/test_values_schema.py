@@ -96,6 +96,12 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("global.image.digests.ray", "", "at '/global/image/digests': additional properties 'ray' not allowed"),
     ("global.spread.zones", "always", "at '/global/spread/zones': value must be one of 'preferred', 'required'"),
     ("api.autoscaling.scaleDownAfterS", 3601, "at '/autoscaling/scaleDownAfterS': maximum: got 3,601, want 3,600"),
+    (
+        "actor-system.autoscaling.backlog.source",
+        "nats",
+        "at '/autoscaling/backlog/source': value must be one of 'none', ",
+    ),
+    ("actor-system.autoscaling.backlog.prometheusUrl", "prometheus", "at '/autoscaling/backlog/prometheusUrl': 'prom"),
     ("api.ingress.host", "https://iot", "at '/ingress/host': 'https://iot' does not match pattern"),
     ("api.ingress.tls", [], "api:\n- at '/ingress': additional properties 'tls' not allowed"),
     ("api.httpRoute.gateway.sectionName", "x", "at '/httpRoute/gateway': additional properties 'sectionName' not"),

@@ -1,12 +1,13 @@
 {{/*
-Autoscaler of a Deployment between `replicas` and `autoscaling.maxReplicas`, by CPU. A maximum of 1 means none.
+Autoscaler of a Deployment between `replicas` and `autoscaling.maxReplicas`, by CPU, and by the backlog where
+`autoscaling.backlog` says so. A maximum of 1 means none.
 
   include "common.autoscaler" (list $ "api")
 */}}
 {{- define "common.autoscaler" -}}
 {{- $root := index . 0 -}}
 {{- with $root.Values.autoscaling }}
-{{- if gt (int .maxReplicas) 1 -}}
+{{- if and (gt (int .maxReplicas) 1) (ne (dig "backlog" "source" "" .) "keda") -}}
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 metadata:
@@ -28,25 +29,43 @@ spec:
         target:
           type: Utilization
           averageUtilization: {{ .targetCpuPercent }}
+    {{- if eq (dig "backlog" "source" "" .) "metricsApi" }}
+    - type: Pods
+      pods:
+        metric:
+          name: iot_shard_lag_frames
+        target:
+          type: AverageValue
+          averageValue: {{ int .backlog.framesPerPod | quote }}
+    {{- end }}
   behavior:
-    # Load that comes is met at once, by up to twice as many pods a minute.
-    scaleUp:
-      stabilizationWindowSeconds: 0
-      selectPolicy: Max
-      policies:
-        - type: Percent
-          value: 100
-          periodSeconds: 60
-        - type: Pods
-          value: 2
-          periodSeconds: 60
-    # Load that goes may come back, and each pod that leaves hands over what it has: one at a time.
-    scaleDown:
-      stabilizationWindowSeconds: {{ .scaleDownAfterS }}
-      policies:
-        - type: Pods
-          value: 1
-          periodSeconds: 60
+    {{- include "common.scaling" . | nindent 4 }}
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/*
+How fast pods come and go.
+
+  include "common.scaling" .Values.autoscaling
+*/}}
+{{- define "common.scaling" -}}
+# Load that comes is met at once, by up to twice as many pods a minute.
+scaleUp:
+  stabilizationWindowSeconds: 0
+  selectPolicy: Max
+  policies:
+    - type: Percent
+      value: 100
+      periodSeconds: 60
+    - type: Pods
+      value: 2
+      periodSeconds: 60
+# Load that goes may come back, and each pod that leaves hands over what it has: one at a time.
+scaleDown:
+  stabilizationWindowSeconds: {{ .scaleDownAfterS }}
+  policies:
+    - type: Pods
+      value: 1
+      periodSeconds: 60
 {{- end -}}
