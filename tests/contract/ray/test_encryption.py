@@ -69,7 +69,7 @@ def ours(tmp_path: Path) -> Files:
 @pytest.fixture
 def address() -> str:
     """Ray puts it in the place of 127.0.0.1."""
-    return str(ray.util.get_node_ip_address())
+    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
 
 
 @asynccontextmanager
