@@ -81,6 +81,11 @@ class Workload:
         return [Container(self, spec) for spec in [*self.pod.get("initContainers", []), *self.pod["containers"]]]
 
     @property
+    def running(self) -> list[Container]:
+        """Without those that end before the others start."""
+        return [Container(self, spec) for spec in self.pod["containers"]]
+
+    @property
     def volumes(self) -> dict[str, Manifest]:
         """Volumes of the pod by name, without the claims of a StatefulSet."""
         return {volume["name"]: volume for volume in self.pod.get("volumes", [])}
