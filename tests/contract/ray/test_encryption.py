@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 import ray
+from iot_system.__main__ import _protect_ray as protect_ray
 from iot_system.adapters.ray.encryption import encrypted
 from iot_system.adapters.ray.node import QUIET, Hosting, RayNode
 from iot_system.adapters.ray.placement import NODE_RESOURCE
-from iot_system.adapters.tls.authority import new_ca
+from iot_system.adapters.tls.authority import contents, new_ca
 from iot_system.errors import InvalidSetting
+from iot_system.settings import RayHeadSettings, read_settings
 
 from tests.harness.nats import free_port
 from tests.harness.waiting import until
@@ -69,7 +71,8 @@ def ours(tmp_path: Path) -> Files:
 @pytest.fixture
 def address() -> str:
     """Ray puts it in the place of 127.0.0.1."""
-    return str(ray.util.get_node_ip_address())
+    untyped: Any = ray.util
+    return str(untyped.get_node_ip_address())
 
 
 @asynccontextmanager
@@ -149,6 +152,20 @@ async def test_a_node_joins_and_does_what_a_driver_asks(ours: Files, address: st
             assert await driven(running.gcs, address, mine) == 42
         finally:
             await node.stop()
+
+
+def test_a_node_is_known_by_its_address_and_by_the_heads_name(ours: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_USE_TLS", "RAY_TLS_CA_CERT", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY"):
+        monkeypatch.setenv(name, "")  # what it was comes back afterwards
+    given = {"IOT_RAY_TLS_CA": str(ours.ca), "IOT_RAY_TLS_CA_KEY": str(ours.ca_key)}
+    given |= {"ACTOR_SYSTEM_ADDRESS": "10.0.0.7", "IOT_RAY_ADDRESS": "ray-head:6379"}
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "given")
+    protect_ray(read_settings(RayHeadSettings, given))
+    assert (os.environ["RAY_USE_TLS"], os.environ["RAY_TLS_CA_CERT"]) == ("1", str(ours.ca))
+    shown = contents(Path(os.environ["RAY_TLS_SERVER_CERT"]).read_bytes(), datetime.now(UTC))
+    assert shown.hosts == {"10.0.0.7", "ray-head", "localhost", "127.0.0.1"}
+    key = Path(os.environ["RAY_TLS_SERVER_KEY"])
+    assert (key.stat().st_mode & 0o777, key.is_relative_to("/dev/shm")) == (0o600, True)
 
 
 def test_files_that_are_no_ca_stop_the_start(ours: Files, tmp_path: Path) -> None:
