@@ -199,6 +199,9 @@ EXPOSED = {
 }
 """Every way in."""
 
+BY_VOLUME = {"global.database.mode": "single", "postgres.backup.enabled": True}
+"""The one server beside its backups."""
+
 STORE = {
     "postgres.backup.enabled": True,
     "postgres.backup.repository.type": "s3",
@@ -223,8 +226,8 @@ INSTALLATIONS = (
     Installation("exposed", (PRODUCTION,), EXPOSED),
     Installation("device-certificates", (PRODUCTION,), DEVICE_CERTIFICATES),
     Installation("backed-up", (PRODUCTION,), STORE),
-    Installation("backed-up-by-volume", (TESTING,), {"postgres.backup.enabled": True}),
-    Installation("restored", (TESTING,), {"postgres.backup.enabled": True, "postgres.restore.enabled": True}),
+    Installation("backed-up-by-volume", (TESTING,), BY_VOLUME),
+    Installation("restored", (TESTING,), {**BY_VOLUME, "postgres.restore.enabled": True}),
     Installation("restored-replicated", (PRODUCTION,), {**STORE, "postgres.restore.enabled": True}),
     Installation(
         "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import ray
@@ -71,8 +70,7 @@ def ours(tmp_path: Path) -> Files:
 @pytest.fixture
 def address() -> str:
     """Ray puts it in the place of 127.0.0.1."""
-    untyped: Any = ray.util
-    return str(untyped.get_node_ip_address())
+    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
 
 
 @asynccontextmanager
