@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import ray
-from iot_system.__main__ import _protect_ray as protect_ray
+from iot_system.__main__ import _prepare_ray as prepare_ray
 from iot_system.adapters.ray.encryption import encrypted
 from iot_system.adapters.ray.node import QUIET, Hosting, RayNode
 from iot_system.adapters.ray.placement import NODE_RESOURCE
@@ -158,7 +158,7 @@ def test_a_node_is_known_by_its_address_and_by_the_heads_name(ours: Files, monke
     given = {"IOT_RAY_TLS_CA": str(ours.ca), "IOT_RAY_TLS_CA_KEY": str(ours.ca_key)}
     given |= {"ACTOR_SYSTEM_ADDRESS": "10.0.0.7", "IOT_RAY_ADDRESS": "ray-head:6379"}
     monkeypatch.setenv("RAY_AUTH_TOKEN", "given")
-    protect_ray(read_settings(RayHeadSettings, given))
+    prepare_ray(read_settings(RayHeadSettings, given))
     assert (os.environ["RAY_USE_TLS"], os.environ["RAY_TLS_CA_CERT"]) == ("1", str(ours.ca))
     shown = contents(Path(os.environ["RAY_TLS_SERVER_CERT"]).read_bytes(), datetime.now(UTC))
     assert shown.hosts == {"10.0.0.7", "ray-head", "localhost", "127.0.0.1"}
