@@ -153,7 +153,8 @@ async def test_a_node_joins_and_does_what_a_driver_asks(ours: Files, address: st
 
 
 def test_a_node_is_known_by_its_address_and_by_the_heads_name(ours: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RAY_AUTH_MODE", "RAY_USE_TLS", "RAY_TLS_CA_CERT", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY"):
+    changed = ("RAY_AUTH_MODE", "RAY_gcs_rpc_server_reconnect_timeout_s", "RAY_USE_TLS", "RAY_TLS_CA_CERT")
+    for name in (*changed, "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY"):
         monkeypatch.setenv(name, "")  # what it was comes back afterwards
     given = {"IOT_RAY_TLS_CA": str(ours.ca), "IOT_RAY_TLS_CA_KEY": str(ours.ca_key)}
     given |= {"ACTOR_SYSTEM_ADDRESS": "10.0.0.7", "IOT_RAY_ADDRESS": "ray-head:6379"}
