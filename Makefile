@@ -2,9 +2,11 @@
 PYTHON ?= python3
 ENVIRONMENT := .venv/complete
 RUN := .venv/bin/python -m
+ROUNDS ?= 10
+FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-unit test-contract test-render test-images test-cluster images cluster cluster-down cluster-env bench locks
+.PHONY: help demo test lint test-unit test-contract test-render test-images test-cluster soak images cluster cluster-down cluster-env bench locks
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -32,6 +34,9 @@ test-images: $(ENVIRONMENT) ## tests of the container images as they were built
 
 test-cluster: $(ENVIRONMENT) ## tests in a Kubernetes cluster, which they make
 	@$(RUN) ci check cluster -- $(ARGS)
+
+soak: $(ENVIRONMENT) ## every fault ROUNDS=10 times, or FAULTS=some,of,them; figures go to soak.json (an hour and more)
+	@$(RUN) ci check cluster -- -k test_faults --rounds=$(ROUNDS) --faults=$(FAULTS) --figures=soak.json $(ARGS)
 
 images: $(ENVIRONMENT) ## the four container images
 	@$(RUN) ci images $(ARGS)

@@ -1,4 +1,4 @@
-"""The Kubernetes cluster of the tests: one control plane and two workers in two zones, made by kind.
+"""The Kubernetes cluster of the tests: three nodes in three zones, made by kind. One of them is the control plane, too.
 
 Two ways lead to it. `stock` takes kind's published node image, whose network enforces NetworkPolicies; `local` takes
 the node image that ci/node_image.py makes, for machines that reach package registries only. IOT_CLUSTER=stock or local
@@ -20,7 +20,8 @@ from ci.errors import CiError
 from ci.progress import note, step
 
 NAME = "iot"
-ZONES = ("a", "b")
+ZONE = "topology.kubernetes.io/zone"
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 Mode = Literal["stock", "local"]
 CHOICE = "IOT_CLUSTER"
 METRICS_SERVER = Path(__file__).with_name("metrics-server.yaml")
@@ -95,8 +96,8 @@ def choose(containers: Engine) -> Mode:
 
 def configuration(mode: Mode) -> dict[str, Any]:
     """What kind is told."""
-    workers = [{"role": "worker", "labels": {"topology.kubernetes.io/zone": zone}} for zone in ZONES]
-    nodes = [{"role": "control-plane"}, *workers]
+    roles = {"a": "control-plane", "b": "worker", "c": "worker"}
+    nodes = [{"role": role, "labels": {ZONE: zone}} for zone, role in roles.items()]
     common = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "name": NAME, "nodes": nodes}
     if mode == "stock":
         return common
@@ -122,6 +123,8 @@ def _create(cluster: Cluster, image: str, recipe: str, containers: Engine) -> No
     )
     with step(f"create cluster {NAME} ({cluster.mode}, {containers.name})") as current:
         run(*command, env=containers.env, step=current)
+    # Pods run on all nodes: a majority of three in two zones would be lost with one of them.
+    kubectl.call(cluster.kubeconfig, "taint", "nodes", f"--selector={CONTROL_PLANE}", f"{CONTROL_PLANE}-")
     machine.prepare()  # kind's network may have brought the bridge's settings with it
     (_folder() / "recipe").write_text(recipe)
 

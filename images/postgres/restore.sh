@@ -34,6 +34,9 @@ if [[ ${POSTGRES_USER-} ]]; then
   psql --dbname=postgres --username="$POSTGRES_USER" --no-psqlrc --quiet --set=ON_ERROR_STOP=1 <<'SQL'
 \getenv name POSTGRES_USER
 \getenv password POSTGRES_PASSWORD
+-- The server's log must not have it.
+set log_min_duration_statement = -1;
+set log_min_error_statement = panic;
 alter role :"name" password :'password';
 SQL
 fi

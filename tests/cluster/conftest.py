@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from ci import folders, previous
 from ci.errors import NoClusterError
 from tests.harness import diagnostics
 from tests.harness.cluster import Kubernetes
-from tests.harness.faults import FaultTable
+from tests.harness.entry import open_to
+from tests.harness.faults import FAULTS
+from tests.harness.figures import Figures
 from tests.harness.helm import CHART, values_file
 from tests.harness.installation import Installation, Installations
 
@@ -42,7 +45,7 @@ ORDER = (
 TIMEOUT_S = 1800
 """Of one test: the first one waits for images too. Every wait has a deadline of its own."""
 INSTALLATIONS = pytest.StashKey[Installations]()
-FAULTS = pytest.StashKey[FaultTable]()
+FAULT_FIGURES = pytest.StashKey[Figures]()
 FIGURES = pytest.StashKey[list[str]]()
 
 
@@ -126,17 +129,20 @@ def previous_chart(kube_config: str, pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def testing(installations: Installations) -> Installation:
-    """values/testing.yaml, installed once for all tests that use it."""
-    installation = installations.new(values_file("testing"))
+def testing(installations: Installations, kubernetes: Kubernetes, figures: list[str]) -> Installation:
+    """values/testing.yaml, installed once for all tests that use it, and open to clients of its Service."""
+    installation = installations.new(values_file("testing"), sets=open_to(kubernetes))
+    began_s = time.monotonic()
     installation.install()
+    figures.append(f"values/testing.yaml is installed and ready after {time.monotonic() - began_s:.0f} s")
     return installation
 
 
 @pytest.fixture(scope="session")
-def fault_table(pytestconfig: pytest.Config) -> FaultTable:
+def fault_figures(pytestconfig: pytest.Config) -> Figures:
     """What is printed at the end of the run."""
-    return pytestconfig.stash.setdefault(FAULTS, FaultTable())
+    limits = {fault.name: fault.limits for fault in FAULTS}
+    return pytestconfig.stash.setdefault(FAULT_FIGURES, Figures(limits, pytestconfig.getoption("figures")))
 
 
 @pytest.fixture(scope="session")
@@ -162,10 +168,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Print what was measured, and what each fault cost."""
     for line in config.stash.get(FIGURES, []):
         terminalreporter.write_line(line)
-    table = config.stash.get(FAULTS, None)
-    if table is not None and table.rows:
-        terminalreporter.section("faults under load")
-        for line in table.lines():
+    found = config.stash.get(FAULT_FIGURES, None)
+    if found is not None and found.rows:
+        terminalreporter.section("faults under load, in seconds: median / 95th percentile / maximum")
+        for line in found.lines():
             terminalreporter.write_line(line)
 
 

@@ -21,8 +21,8 @@ POSTGRES = b"user\0iot\0database\0iot\0\0"
 SAID = {
     ("api", 8000): (b"GET /health HTTP/1.1\r\nHost: api-service\r\n\r\n", b"HTTP/1.1 200"),
     ("api", 8883): (MQTT_CONNECT, b"\x20\x02"),
-    ("nats", 4222): (NATS, b"PONG"),
-    ("nats", 6222): (NATS, b"PONG"),
+    ("nats", 4222): (NATS, b"Authorization Violation"),
+    ("nats", 6222): (NATS, b"Authorization Violation"),
     ("postgres", 5432): (struct.pack("!ii", len(POSTGRES) + 8, 3 << 16) + POSTGRES, b"SCRAM-SHA-256"),
     ("ray-head", 6379): (HTTP2, SETTINGS),
     ("actor-system", 10101): (HTTP2, SETTINGS),
@@ -43,7 +43,8 @@ def answer(port: int, said: bytes) -> bytes:
 @pytest.mark.parametrize(("component", "port"), SAID, ids=lambda one: str(one))
 def test_who_speaks_plain_text_is_not_understood(testing: Installation, component: str, port: int) -> None:
     said, understood = SAID[component, port]
-    way = testing.forward(component, port) if component != "api" else testing.api
+    ports = [number for name, number in SAID if name == component]
+    way = testing.forward(component, *ports) if component != "api" else testing.api
     assert understood not in answer(way.local(port), said)
 
 

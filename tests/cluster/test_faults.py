@@ -1,83 +1,100 @@
-"""While readings flow, each part is killed in turn: nothing acknowledged is lost or doubled, and order holds."""
+"""While readings flow, each part is broken in turn: nothing acknowledged is lost or doubled, and order holds.
+
+By default once; `--rounds` repeats all of it, with other victims and other readings (see docs/reliability.md).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from tests.harness.applied import history, settle, twin
-from tests.harness.faults import Faults, FaultTable
+from tests.harness.faults import FAULTS, Fault, NoSuchPartError
+from tests.harness.figures import Figures, Kept
 from tests.harness.installation import Installation
-from tests.harness.jetstream import stream_leader
 from tests.harness.ledger import Entry
-from tests.harness.traffic import BY_MQTT, BY_REST, METRICS, ROOMS, Traffic, room_of
+from tests.harness.sight import Sight
+from tests.harness.striking import Striking
+from tests.harness.traffic import METRICS, ROOMS, Traffic, room_of
 
 SEED = 20150204
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """As many rounds, and those faults, that are asked for."""
+    wanted = metafunc.config.getoption("faults").split(",") if metafunc.config.getoption("faults") else []
+    if unknown := set(wanted) - {fault.name for fault in FAULTS}:
+        raise pytest.UsageError(f"no fault is called {', '.join(unknown)}: {', '.join(one.name for one in FAULTS)}")
+    rounds = range(1, metafunc.config.getoption("rounds") + 1)
+    if "number" in metafunc.fixturenames:
+        metafunc.parametrize("number", rounds, ids=[f"round-{one}" for one in rounds], scope="module")
+    if "fault" in metafunc.fixturenames:
+        chosen = [one for one in FAULTS if not wanted or one.name in wanted]
+        metafunc.parametrize("fault", chosen, ids=[one.name for one in chosen])
+
+
 @pytest.fixture(scope="module")
-def traffic(testing: Installation) -> Iterator[Traffic]:
-    """Readings flow from the first test of this file to the last."""
+def traffic(testing: Installation, number: int) -> Iterator[Traffic]:
+    """Readings flow from the first fault of a round to the last."""
     testing.namespace.wait_until_ready(within_s=120)
-    running = Traffic(testing.api.url(), testing.token, testing.mqtt, seed=SEED, trust=testing.trust)
-    running.start()
-    try:
+    entry = testing.entry
+    running = Traffic(
+        entry.url, testing.token, entry.mqtt, seed=SEED + number, name=f"round-{number}", trust=testing.trust
+    )
+    with ExitStack() as started:
+        started.callback(running.stop)
+        running.start()
         yield running
-    finally:
-        running.stop()
 
 
-@pytest.fixture
-def faults(testing: Installation, traffic: Traffic, fault_table: FaultTable) -> Faults:
-    return Faults(testing.namespace, testing.rest, traffic, fault_table)
+@pytest.fixture(scope="module")
+def sight(testing: Installation, traffic: Traffic) -> Iterator[Sight]:
+    """Somebody looks at every device."""
+    looking = Sight(testing.entry.url, testing.token, traffic.devices, trust=testing.trust)
+    with ExitStack() as started:
+        started.callback(looking.stop)
+        looking.start()
+        yield looking
 
 
-def test_the_api_pod_that_all_clients_use_may_die(testing: Installation, faults: Faults) -> None:
-    faults.kill(testing.api.pod)
-
-
-def test_an_actor_system_pod_may_die(testing: Installation, faults: Faults) -> None:
-    faults.kill(testing.namespace.ready_pods("actor-system")[0])
-
-
-def test_the_ray_head_may_die(faults: Faults) -> None:
-    faults.kill("ray-head-0")
-
-
-def test_the_nats_server_that_leads_the_stream_may_die(testing: Installation, faults: Faults) -> None:
-    faults.kill(stream_leader(testing.namespace))
-
-
-def test_the_database_may_die(faults: Faults) -> None:
-    faults.kill("postgres-0")
-
-
-@pytest.mark.parametrize("component", ["actor-system", "api"])
-def test_a_rolling_restart_goes_unnoticed(faults: Faults, component: str) -> None:
-    faults.roll(component)
+def test_the_system_gets_over_it_by_itself(
+    testing: Installation, traffic: Traffic, sight: Sight, fault_figures: Figures, fault: Fault, number: int
+) -> None:
+    striking = Striking(testing, traffic, sight, seed=f"{SEED} {number}")
+    try:
+        fault_figures.add(striking.strike(fault, number))
+    except NoSuchPartError as lacking:
+        pytest.skip(str(lacking))
 
 
 def test_after_all_this_no_acknowledged_reading_is_lost_or_doubled(
-    testing: Installation, traffic: Traffic, fault_table: FaultTable
+    testing: Installation, traffic: Traffic, fault_figures: Figures, number: int
 ) -> None:
     traffic.stop()
-    fault_table.readings = len(traffic.ledger.acknowledged)
-    rest, rooms = testing.rest, {device: room_of(device) for device in (*BY_MQTT, *BY_REST)}
+    rest, rooms = testing.entry.rest, traffic.rooms
     settle(rest, rooms)
     rows = list(history(rest, rooms))
     findings = traffic.ledger.compare(iter(rows))
+    acknowledged = traffic.ledger.acknowledged
+    fault_figures.add(Kept(number, len(acknowledged), len(findings.lost), len(findings.doubled)))
     assert findings.clean, findings
 
     newest: dict[tuple[str, str], Entry] = {}
-    for entry in sorted(traffic.ledger.acknowledged, key=lambda entry: entry.ts):
+    for entry in sorted(acknowledged, key=lambda entry: entry.ts):
         newest[entry.device, entry.metric] = entry
     assert len(newest) == len(rooms) * len(METRICS)
     for (device, metric), entry in newest.items():
         assert twin(rest, f"devices/{device}")["latest"][metric] == {"ts": entry.ts, "value": entry.value}
 
-    for room in ROOMS:
+    for room in set(rooms.values()):
         found = twin(rest, f"rooms/{room}")["metrics"]
         for metric in METRICS:
             expected = sum(room_of(row.device) == room and row.metric == metric for row in rows)
             assert found[metric]["count"] == expected, f"{room} {metric}"
+    assert len(set(rooms.values())) == len(ROOMS)
+
+
+def test_no_fault_costs_more_than_it_may(fault_figures: Figures) -> None:
+    assert not fault_figures.beyond()

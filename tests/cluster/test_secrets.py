@@ -24,6 +24,7 @@ from tests.render.rendered import TESTING, Installation
 
 ACCOUNT = "secrets-renewal"
 NOW = datetime.now(UTC)
+JOB_WITHIN_S = 90
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,8 @@ def namespace(kubernetes: cluster.Kubernetes) -> Iterator[Namespace]:
     """One that has the account, its rights, and nothing else of the chart."""
     made = Namespace(kubernetes, f"iot-secrets-{secrets.token_hex(3)}")
     made.create()
-    shown = [f"--show-only=templates/secrets/{kind}.yaml" for kind in ("serviceaccount", "role", "rolebinding")]
+    kinds = ("serviceaccount", "role", "rolebinding", "cronjob")
+    shown = [f"--show-only=templates/secrets/{kind}.yaml" for kind in kinds]
     made.kubectl(
         "apply", "--filename=-", stdin=helm.template("--namespace", made.name, "--values", str(TESTING), *shown)
     )
@@ -121,6 +123,19 @@ def test_a_ca_is_replaced_in_three_runs(api: Kubernetes, namespace: Namespace) -
     for name in ("api-tls", "nats-tls", "postgres-tls", "actor-system-tls"):
         assert namespace.secret(name, "ca.crt") == new
         assert is_signed_by(namespace.secret(name, "tls.crt").encode(), new.encode())
+
+
+def test_a_job_that_is_made_from_the_cronjob_does_the_same(api: Kubernetes, namespace: Namespace) -> None:
+    run(api, namespace)
+    before = held(namespace)
+    namespace.kubectl("annotate", "secret", "api-tls", f"{RENEW}=tls.crt")
+    namespace.kubectl("create", "job", "by-hand", f"--from=cronjob/{ACCOUNT}")
+    namespace.kubectl("wait", "--for=condition=complete", "job/by-hand", f"--timeout={JOB_WITHIN_S}s")
+    told = namespace.kubectl("logs", "job/by-hand").splitlines()
+    assert "api-tls: made anew, as asked for" in told
+    assert "api-credentials: exists, left as it is" in told
+    after = held(namespace)
+    assert {name for name in after if after[name]["data"] != before[name]["data"]} == {"api-tls"}
 
 
 def test_who_was_slower_changes_nothing(api: Kubernetes, namespace: Namespace) -> None:

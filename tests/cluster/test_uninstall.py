@@ -8,7 +8,9 @@ from tests.harness.waiting import wait_until
 
 GIVEN_BY_KUBERNETES = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
 NOT_KEPT = ("events", "events.events.k8s.io", "pods.metrics.k8s.io")
-LEFT = {"persistentvolumeclaim", "secret"}
+LEFT = {"persistentvolumeclaim", "secret", "configmap"}
+PATRONIS = "configmap/database-"
+"""What it knows of the data in the volumes, which belongs to them."""
 GONE_WITHIN_S = 120.0
 LAST_CHECK = "pod/check"
 """Of the last `helm test`; Helm leaves it for its log."""
@@ -33,7 +35,9 @@ def test_only_volumes_and_secrets_are_left_and_a_new_installation_finds_its_data
     wait_until(
         lambda: not more_is_left(), within_s=GONE_WITHIN_S, every_s=1, why="more than volumes and secrets is left"
     )
-    assert {name.partition("/")[0] for name in objects(testing) - {LAST_CHECK}} == LEFT
+    left = objects(testing) - {LAST_CHECK}
+    assert {name.partition("/")[0] for name in left} == LEFT
+    assert all(name.startswith(PATRONIS) for name in left if name.startswith("configmap/"))
 
     testing.install(sets={"sample.enabled": False})
     sample.assert_held_once(testing.rest)

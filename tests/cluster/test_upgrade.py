@@ -14,10 +14,9 @@ from tests.harness.cluster import Namespace
 from tests.harness.helm import values_file
 from tests.harness.installation import Installation, Installations
 from tests.harness.ledger import Entry
-from tests.harness.traffic import BY_MQTT, BY_REST, Traffic, room_of
+from tests.harness.traffic import Traffic
 
 SEED = 20261126
-ROOM_OF = {device: room_of(device) for device in (*BY_MQTT, *BY_REST)}
 COMPONENTS = ("api", "actor-system", "ray-head", "nats", "postgres")
 OLD = {"sample.enabled": False}
 """The sample is loaded by an installation alone."""
@@ -38,7 +37,7 @@ def installation(previous_chart: Path, installations: Installations) -> Iterator
 @pytest.fixture(scope="module")
 def traffic(installation: Installation) -> Iterator[Traffic]:
     """Readings flow from before the upgrade until after the way back."""
-    running = Traffic(installation.api.url(), installation.token, installation.mqtt, seed=SEED)
+    running = Traffic(installation.api.url(), installation.token, installation.mqtt, seed=SEED, name="upgrade")
     running.start()
     try:
         yield running
@@ -65,8 +64,8 @@ def under_load(installation: Installation, traffic: Traffic, act: Callable[[], N
     act()
     took_s = time.monotonic() - began_s
     traffic.check()
-    settle(installation.rest, ROOM_OF)
-    mqtt_s, rest_s = traffic.ledger.gap_s(BY_MQTT), traffic.ledger.gap_s(BY_REST)
+    settle(installation.rest, traffic.rooms)
+    mqtt_s, rest_s = traffic.ledger.gap_s(traffic.by_mqtt), traffic.ledger.gap_s(traffic.by_rest)
     return f"ready after {took_s:.0f} s, the longest wait of a device {mqtt_s:.1f} s by MQTT, {rest_s:.1f} s by REST"
 
 
@@ -99,8 +98,8 @@ def test_no_acknowledged_reading_is_lost_doubled_or_out_of_order_after_both(
     installation: Installation, traffic: Traffic, figures: list[str]
 ) -> None:
     traffic.stop()
-    settle(installation.rest, ROOM_OF)
-    findings = traffic.ledger.compare(history(installation.rest, ROOM_OF))
+    settle(installation.rest, traffic.rooms)
+    findings = traffic.ledger.compare(history(installation.rest, traffic.rooms))
     assert findings.clean, findings
     figures.append(
         f"{len(traffic.ledger.acknowledged):,} readings acknowledged, from before the upgrade until after the rollback"
@@ -108,6 +107,6 @@ def test_no_acknowledged_reading_is_lost_doubled_or_out_of_order_after_both(
     newest: dict[tuple[str, str], Entry] = {}
     for entry in sorted(traffic.ledger.acknowledged, key=lambda entry: entry.ts):
         newest[entry.device, entry.metric] = entry
-    assert {device for device, _ in newest} == ROOM_OF.keys()
+    assert {device for device, _ in newest} == traffic.rooms.keys()
     for (device, metric), entry in newest.items():
         assert twin(installation.rest, f"devices/{device}")["latest"][metric] == {"ts": entry.ts, "value": entry.value}

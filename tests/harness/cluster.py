@@ -127,6 +127,10 @@ class Namespace:
         """The pods of one component that are not about to end."""
         return [pod for pod in self.read("pods", f"--selector={NAME}={component}")["items"] if not _is_ending(pod)]
 
+    def running_pods(self) -> list[dict[str, Any]]:
+        """All pods whose work is not done."""
+        return list(self.read("pods", "--field-selector=status.phase=Running")["items"])
+
     def ready_pods(self, component: str) -> list[str]:
         """Names of the component's pods that serve."""
         return [pod["metadata"]["name"] for pod in self.pods(component) if is_ready(pod)]

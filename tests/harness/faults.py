@@ -1,102 +1,141 @@
-"""Faults, and what they cost: each is struck while readings flow, and the system must get over it by itself."""
+"""The faults: what is broken on purpose, how, and what that may cost. Nothing else lists them."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
-from tests.harness.applied import twin
 from tests.harness.cluster import Namespace
-from tests.harness.rest import Rest
-from tests.harness.traffic import BY_MQTT, BY_REST, Traffic
-from tests.harness.waiting import wait_until
+from tests.harness.installation import Installation
+from tests.harness.jetstream import stream_leader
+from tests.harness.nodes import NotFreezableError, freezable, frozen
 
-READY_WITHIN_S = 180.0
-APPLIED_WITHIN_S = 90.0
-FLOW_WITHIN_S = 90.0
-
-
-class FaultRow(NamedTuple):
-    """Seconds until everything was ready and had applied what was acknowledged, and one device's longest wait."""
-
-    fault: str
-    ready_s: float
-    applied_s: float
-    mqtt_gap_s: float
-    rest_gap_s: float
+PATRONI = "/etc/postgresql/patroni.yml"
+POSTMASTER = "/var/lib/postgresql/data/pgdata/postmaster.pid"
+PRIMARY = "iot-system/database-role=primary"
 
 
-class FaultTable:
-    """All faults of a run."""
+class Scene(NamedTuple):
+    """Where a fault strikes; what is random about it comes from ``random``."""
 
-    def __init__(self) -> None:
-        self.rows: list[FaultRow] = []
-        self.readings = 0
-        """Acknowledged in all."""
+    installation: Installation
+    random: random.Random
 
-    def lines(self) -> list[str]:
-        """As text."""
-        width = max(len(row.fault) for row in self.rows)
-        head = f"{'fault':{width}}  ready after  applied after  MQTT waits  REST waits"
-        return [head, *(_line(row, width) for row in self.rows), f"{self.readings:,} readings acknowledged in all"]
+    @property
+    def namespace(self) -> Namespace:
+        return self.installation.namespace
 
 
-def _line(row: FaultRow, width: int) -> str:
-    return (
-        f"{row.fault:{width}}  {row.ready_s:9.1f} s  {row.applied_s:11.1f} s  {row.mqtt_gap_s:8.1f} s  "
-        f"{row.rest_gap_s:8.1f} s"
-    )
+Strike = Callable[[Scene], AbstractContextManager[Collection[str]]]
+"""Begins a fault, and ends one that lasts; within it are the uids of the pods that it takes away."""
 
 
-class Faults:
-    """Strikes one namespace under one traffic; ``rest`` is an administrator's."""
+class Fault(NamedTuple):
+    """``limits``: measure (`tests.harness.figures.MEASURES`) → the most seconds that its 95th percentile may be."""
 
-    def __init__(self, namespace: Namespace, rest: Rest, traffic: Traffic, table: FaultTable) -> None:
-        self._namespace = namespace
-        self._rest = rest
-        self._traffic = traffic
-        self._table = table
+    name: str
+    limits: Mapping[str, float]
+    strike: Strike
 
-    def kill(self, pod: str) -> None:
-        """Kill a pod, and return when the system is ready and readings of every device flow again."""
-        uid = self._namespace.read("pod", pod)["metadata"]["uid"]
-        self.strike(f"{pod} killed", lambda: self._namespace.kill(pod), uids=[uid])
 
-    def roll(self, component: str) -> None:
-        """Restart a Deployment pod by pod."""
-        uids = [pod["metadata"]["uid"] for pod in self._namespace.pods(component)]
-        self.strike(
-            f"{component} rolled",
-            lambda: self._namespace.kubectl("rollout", "restart", f"deployment/{component}"),
-            uids=uids,
-        )
+class NoSuchPartError(Exception):
+    """What a fault would break is not there."""
 
-    def strike(self, fault: str, act: Callable[[], object], *, uids: list[str]) -> None:
-        """Do it; pods with the ``uids`` must be gone before the system counts as ready."""
-        ledger = self._traffic.ledger
-        ledger.watch()
-        began_s = time.monotonic()
-        act()
-        self._namespace.wait_until_ready(within_s=READY_WITHIN_S, without=uids)
-        ready_s = time.monotonic()
-        acknowledged = ledger.newest()
 
-        def is_applied() -> bool:
-            self._traffic.check()
-            return all(self._latest(device) >= newest for device, newest in acknowledged.items())
+def _all(limit_s: float) -> dict[str, float]:
+    return dict.fromkeys(("mqtt_s", "rest_s", "visible_s"), limit_s)
 
-        wait_until(is_applied, within_s=APPLIED_WITHIN_S, every_s=0.2, why=f"{fault}: acknowledged, but not applied")
-        applied_s = time.monotonic()
 
-        def flows() -> bool:
-            self._traffic.check()
-            return ledger.heard_since(ready_s)
+@contextmanager
+def _switch_over(scene: Scene) -> Iterator[Collection[str]]:
+    _at_primary(scene, "patronictl", "--config-file", PATRONI, "switchover", "--force")
+    yield ()
 
-        wait_until(flows, within_s=FLOW_WITHIN_S, why=f"{fault}: not every device got an acknowledgement")
-        gaps_s = ledger.gap_s(BY_MQTT), ledger.gap_s(BY_REST)
-        self._table.rows.append(FaultRow(fault, ready_s - began_s, applied_s - began_s, *gaps_s))
 
-    def _latest(self, device: str) -> float:
-        """The newest timestamp that a device's twin knows, in milliseconds since 1970."""
-        return max((float(one["ts"]) for one in twin(self._rest, f"devices/{device}")["latest"].values()), default=0)
+@contextmanager
+def _kill_postgres(scene: Scene) -> Iterator[Collection[str]]:
+    """The processes, as out of memory they would be; Patroni lives, and decides."""
+    _at_primary(scene, "sh", "-c", f"read -r process < {POSTMASTER} && kill -9 $process")
+    yield ()
+
+
+@contextmanager
+def _kill_primary(scene: Scene) -> Iterator[Collection[str]]:
+    yield _kill(scene, _primary(scene))
+
+
+@contextmanager
+def _kill_stream_leader(scene: Scene) -> Iterator[Collection[str]]:
+    yield _kill(scene, stream_leader(scene.namespace))
+
+
+@contextmanager
+def _kill_api(scene: Scene) -> Iterator[Collection[str]]:
+    yield _kill(scene, _any_of(scene, "api"))
+
+
+@contextmanager
+def _kill_actor_system(scene: Scene) -> Iterator[Collection[str]]:
+    yield _kill(scene, _any_of(scene, "actor-system"))
+
+
+@contextmanager
+def _kill_ray_head(scene: Scene) -> Iterator[Collection[str]]:
+    yield _kill(scene, _any_of(scene, "ray-head"))
+
+
+@contextmanager
+def _lose_node(scene: Scene) -> Iterator[Collection[str]]:
+    try:
+        nodes = freezable(scene.namespace.cluster)
+    except NotFreezableError as lacking:
+        raise NoSuchPartError(str(lacking)) from lacking
+    if len(nodes) < 2:
+        raise NoSuchPartError("the cluster has not two nodes beside its control plane")
+    with frozen(scene.namespace.cluster, scene.random.choice(nodes)):
+        yield ()
+
+
+@contextmanager
+def _upgrade(scene: Scene) -> Iterator[Collection[str]]:
+    """Every pod anew, in the order and at the pace of its workload."""
+    uids = [pod["metadata"]["uid"] for pod in scene.namespace.running_pods()]
+    label = f"{scene.random.getrandbits(32):08x}"
+    scene.installation.upgrade({"global.commonLabels": {"example.org/upgrade": label}})
+    yield uids
+
+
+FAULTS = (
+    Fault("postgres-switchover", {"visible_s": 10}, _switch_over),
+    Fault("postgres-crash", {"visible_s": 35}, _kill_postgres),
+    Fault("postgres-primary", {"visible_s": 35}, _kill_primary),
+    Fault("nats-leader", _all(5), _kill_stream_leader),
+    Fault("api-pod", _all(2), _kill_api),
+    Fault("actor-system-pod", {"visible_s": 10}, _kill_actor_system),
+    Fault("ray-head", {"visible_s": 2, "ready_s": 60}, _kill_ray_head),
+    Fault("node", _all(60), _lose_node),
+    Fault("upgrade", {"mqtt_s": 1, "rest_s": 1}, _upgrade),
+)
+
+
+def _kill(scene: Scene, pod: str) -> Collection[str]:
+    uid = scene.namespace.read("pod", pod)["metadata"]["uid"]
+    scene.namespace.kill(pod)
+    return [uid]
+
+
+def _any_of(scene: Scene, component: str) -> str:
+    return scene.random.choice(sorted(scene.namespace.ready_pods(component)))
+
+
+def _at_primary(scene: Scene, *command: str) -> None:
+    scene.namespace.kubectl("exec", _primary(scene), "--container=postgres", "--", *command)
+
+
+def _primary(scene: Scene) -> str:
+    found = scene.namespace.read("pods", f"--selector={PRIMARY}")["items"]
+    if not found:
+        raise NoSuchPartError("the database has no primary: it is not replicated")
+    return str(found[0]["metadata"]["name"])

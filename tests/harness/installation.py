@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.harness import diagnostics
 from tests.harness.cluster import Kubernetes, KubernetesError, Namespace
+from tests.harness.entry import Entry
 from tests.harness.helm import CHART, RELEASE
 from tests.harness.port_forward import PortForward
 from tests.harness.rest import Rest
@@ -53,6 +54,10 @@ class Installation:
         command = ("install", RELEASE, str(self._chart), *given, *waiting)
         self.printed = self.namespace.helm(*command, timeout_s=2 * READY_WITHIN_S)
 
+    def upgrade(self, sets: Mapping[str, Any]) -> None:
+        """`helm upgrade` to the same values and ``sets``; returns when everything is ready. Raises as `install`."""
+        self.upgrade_to(self._chart, self._values, {**self._sets, **sets})
+
     def upgrade_to(self, chart: Path, values: Path, sets: Mapping[str, Any]) -> None:
         """`helm upgrade` to another chart with values of its own; return when everything is ready."""
         given = ("--values", str(values), *_single_values(sets))
@@ -80,9 +85,10 @@ class Installation:
 
     def close(self) -> None:
         """Close all ways in."""
-        rest: Rest | None = self.__dict__.pop("rest", None)
-        if rest is not None:
-            rest.close()
+        opened: list[Rest | Entry | None] = [self.__dict__.pop(name, None) for name in ("rest", "entry")]
+        for one in opened:
+            if one is not None:
+                one.close()
         for forward in self._forwards.values():
             forward.stop()
         self._forwards.clear()
@@ -123,6 +129,11 @@ class Installation:
     def rest(self) -> Rest:
         """The REST interface as administrator."""
         return Rest(self.api.url(HTTP), self.token, trust=self.trust)
+
+    @cached_property
+    def entry(self) -> Entry:
+        """The way in by the Service, where the installation is open."""
+        return Entry(self.namespace, self.token, self.trust)
 
     @property
     def mqtt(self) -> tuple[str, int]:

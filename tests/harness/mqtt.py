@@ -16,6 +16,9 @@ from tests.harness.ledger import Entry, Ledger
 
 ACKNOWLEDGE_TIMEOUT_S = 120.0
 WINDOW = 200
+KEEPALIVE_S = 5
+"""A server that is silent for twice as long is given up."""
+CONNECT_S = 1.0
 
 
 class MqttSender:
@@ -54,12 +57,13 @@ class MqttSender:
         if tls is not None:
             client.tls_set_context(tls)
         client.max_inflight_messages_set(WINDOW)
-        client.reconnect_delay_set(1, 2)
+        client.reconnect_delay_set(0.1, 0.4)  # type: ignore[arg-type]  # seconds, fractions too
+        client.connect_timeout = CONNECT_S
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         self._client = client
-        client.connect_async(host, port, keepalive=10)
+        client.connect_async(host, port, keepalive=KEEPALIVE_S)
         client.loop_start()
 
     def send(self, entries: Sequence[Entry]) -> None:

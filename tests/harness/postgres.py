@@ -201,7 +201,7 @@ class PostgresServer:
             [
                 *(self._binaries / "initdb", "-D", self._data, "-U", USER, "--pwfile", password),
                 *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"),
-                *(["--waldir", self._log / "wal"] if self._log else []),
+                *(("--waldir", str(self._log / "wal")) if self._log else ()),
             ],
             check=True,
             capture_output=True,

@@ -22,7 +22,7 @@ from iot_system.commands.installation import OURS, make_folder
 from iot_system.commands.processes import descendants
 from iot_system.settings import DatabaseRoleSettings
 
-from tests.harness.nats import PASSWORD, NatsServer, free_port
+from tests.harness.nats import ADMINISTRATOR, PASSWORD, NatsServer, free_port
 from tests.harness.postgres import RUNTIME, PostgresServer, running_postgres
 from tests.harness.waiting import wait_until
 
@@ -46,6 +46,7 @@ class Program:
         self.log = folder / f"{name}-{port}.log"
         self._folder = folder
         self._environment = environment
+        self._overlay: Mapping[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,7 +59,7 @@ class Program:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "iot_system", self.name],
-                env=self._environment,
+                env={**self._environment, **self._overlay},
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -91,6 +92,13 @@ class Program:
         _kill_rest(everybody)
         self._process.wait()
 
+    def change(self, overlay: Mapping[str, str]) -> None:
+        """Let it end, and begin again with these variables beside its own; return when it is ready."""
+        self.stop()
+        self._overlay = overlay
+        self.start()
+        self.wait_until_ready()
+
     def stop(self) -> None:
         """Let it end by itself, and leave nothing of it."""
         if self._process is None:
@@ -109,6 +117,7 @@ class Plant:
     def __init__(self, folder: Path, broker: NatsServer, database: PostgresServer, behaviours: Path) -> None:
         self.broker = broker
         self._roles = _variables(database.roles)
+        self._administrators_url = database.url
         self.admin_token = secrets.token_urlsafe(24)
         clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         self._environment = clean | {
@@ -149,6 +158,12 @@ class Plant:
         )
         for program in (self.actors, *self.pods):
             program.wait_until_ready()
+
+    def of_first_release(self, tree: Path) -> Mapping[str, str]:
+        """What makes a program that of 0.1.0, from its ``tree``: it knows administrators alone."""
+        path = os.pathsep.join((str(tree / "runtime" / "src"), self._environment["PYTHONPATH"]))
+        administrator = {"NATS_USER": ADMINISTRATOR, "NATS_PASSWORD": PASSWORD}
+        return {"PYTHONPATH": path, "DATABASE_URL": self._administrators_url} | administrator
 
     def stop(self) -> None:
         """End all but broker and database."""

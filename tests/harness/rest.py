@@ -13,20 +13,28 @@ import httpx
 from tests.harness.ledger import Entry, Ledger
 
 PATIENCE_S = 120.0
-RETRY_S = 0.25
+RETRY_S = 0.1
+ANSWER_S = 20.0
+CONNECT_S = 1.0
+"""To a pod that is gone; whoever tries again reaches another."""
 
 
 class Rest:
-    """One connection pool with the administrator's token. Safe to share between threads. ``trust``: for HTTPS."""
+    """One connection pool with the administrator's token. Safe to share between threads. ``trust``: for HTTPS.
 
-    def __init__(self, url: str, token: str, *, trust: ssl.SSLContext | None = None) -> None:
+    An answer that is not there after ``answer_s`` is asked for again.
+    """
+
+    def __init__(
+        self, url: str, token: str, *, answer_s: float = ANSWER_S, trust: ssl.SSLContext | None = None
+    ) -> None:
         self.url = url
         self.token = token
         self.trust = trust
         self._client = httpx.Client(
             base_url=url,
             headers={"authorization": f"Bearer {token}"},
-            timeout=20,
+            timeout=httpx.Timeout(answer_s, connect=CONNECT_S),
             trust_env=False,
             verify=trust or True,
         )

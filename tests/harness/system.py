@@ -102,7 +102,7 @@ async def running_system(
     """
     stream = stream or StreamSettings(partitions=PARTITIONS)
     async with AsyncExitStack() as opened:
-        nats = broker or await opened.enter_async_context(running_nats(folder))
+        nats = await opened.enter_async_context(running_nats(folder)) if broker is None else broker
         shard = await start_shard(
             ShardSettings(
                 broker=nats.settings(ACTOR_SYSTEM),

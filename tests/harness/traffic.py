@@ -13,12 +13,14 @@ from tests.harness.mqtt import MqttSender
 from tests.harness.rest import Rest
 
 ROOMS = ("hall", "lab")
-BY_MQTT = ("hall-m1", "hall-m2", "lab-m1", "lab-m2")
-BY_REST = ("hall-r1", "hall-r2", "lab-r1", "lab-r2")
+BY_MQTT = ("m1", "m2")
+BY_REST = ("r1", "r2")
+"""Of each room."""
 MESSAGES_A_SECOND = 20
 """Of each device; a message bears two readings."""
-BULK = 10
+BULK = 4
 """Messages of one device in one request."""
+ANSWER_S = 3.0
 METRICS = ("level", "open")
 
 
@@ -52,21 +54,31 @@ class TimedLedger(Ledger):
         """Device → timestamp of its newest acknowledged reading."""
         return dict(self._newest)
 
-    def heard_since(self, moment_s: float) -> bool:
-        """Whether every device had an acknowledgement after that moment of the monotonic clock."""
-        return all(self._last_s.get(device, 0.0) > moment_s for device in (*BY_MQTT, *BY_REST))
+    def heard_since(self, moment_s: float, devices: Sequence[str]) -> bool:
+        """Whether each of the devices had an acknowledgement after that moment of the monotonic clock."""
+        return all(self._last_s.get(device, 0.0) > moment_s for device in devices)
 
 
 class Traffic:
     """One thread for each device. MQTT devices number their messages, so a message out of its order would be lost.
 
+    ``name`` goes before every device and room, so that one traffic after the other finds nothing of the one before.
     With ``trust`` all speak TLS.
     """
 
     def __init__(
-        self, url: str, token: str, mqtt: tuple[str, int], *, seed: int, trust: ssl.SSLContext | None = None
+        self,
+        url: str,
+        token: str,
+        mqtt: tuple[str, int],
+        *,
+        seed: int,
+        name: str,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self.ledger = TimedLedger()
+        self.by_mqtt = _devices(name, BY_MQTT)
+        self.by_rest = _devices(name, BY_REST)
         self._url = url
         self._token = token
         self._mqtt = mqtt
@@ -76,9 +88,19 @@ class Traffic:
         self._is_stopped = threading.Event()
         self._problems: list[BaseException] = []
         self._threads = [
-            *(threading.Thread(target=self._guard, args=(self._by_mqtt, device)) for device in BY_MQTT),
-            *(threading.Thread(target=self._guard, args=(self._by_rest, device)) for device in BY_REST),
+            *(threading.Thread(target=self._guard, args=(self._by_mqtt, device)) for device in self.by_mqtt),
+            *(threading.Thread(target=self._guard, args=(self._by_rest, device)) for device in self.by_rest),
         ]
+
+    @property
+    def devices(self) -> list[str]:
+        """All that send."""
+        return [*self.by_mqtt, *self.by_rest]
+
+    @property
+    def rooms(self) -> dict[str, str]:
+        """Device → the room that it stands in."""
+        return {device: room_of(device) for device in self.devices}
 
     def start(self) -> None:
         """Begin to send; the devices are registered by their threads."""
@@ -99,7 +121,7 @@ class Traffic:
             raise self._problems[0]
 
     def _guard(self, send: Callable[[Rest, str], None], device: str) -> None:
-        rest = Rest(self._url, self._token, trust=self._trust)
+        rest = Rest(self._url, self._token, answer_s=ANSWER_S, trust=self._trust)
         try:
             send(rest, device)
         except Exception as problem:  # noqa: BLE001 - told by `check`
@@ -140,5 +162,9 @@ class _Messages:
 
 
 def room_of(device: str) -> str:
-    """The room that a device of the traffic stands in."""
-    return device.partition("-")[0]
+    """The room that a device of a traffic stands in."""
+    return device.rpartition("-")[0]
+
+
+def _devices(name: str, kinds: Sequence[str]) -> list[str]:
+    return [f"{name}-{room}-{kind}" for room in ROOMS for kind in kinds]

@@ -81,6 +81,11 @@ class Workload:
         return [Container(self, spec) for spec in [*self.pod.get("initContainers", []), *self.pod["containers"]]]
 
     @property
+    def running(self) -> list[Container]:
+        """Without those that end before the others start."""
+        return [Container(self, spec) for spec in self.pod["containers"]]
+
+    @property
     def volumes(self) -> dict[str, Manifest]:
         """Volumes of the pod by name, without the claims of a StatefulSet."""
         return {volume["name"]: volume for volume in self.pod.get("volumes", [])}
@@ -194,6 +199,9 @@ EXPOSED = {
 }
 """Every way in."""
 
+BY_VOLUME = {"global.database.mode": "single", "postgres.backup.enabled": True}
+"""The one server beside its backups."""
+
 STORE = {
     "postgres.backup.enabled": True,
     "postgres.backup.repository.type": "s3",
@@ -218,8 +226,8 @@ INSTALLATIONS = (
     Installation("exposed", (PRODUCTION,), EXPOSED),
     Installation("device-certificates", (PRODUCTION,), DEVICE_CERTIFICATES),
     Installation("backed-up", (PRODUCTION,), STORE),
-    Installation("backed-up-by-volume", (TESTING,), {"postgres.backup.enabled": True}),
-    Installation("restored", (TESTING,), {"postgres.backup.enabled": True, "postgres.restore.enabled": True}),
+    Installation("backed-up-by-volume", (TESTING,), BY_VOLUME),
+    Installation("restored", (TESTING,), {**BY_VOLUME, "postgres.restore.enabled": True}),
     Installation("restored-replicated", (PRODUCTION,), {**STORE, "postgres.restore.enabled": True}),
     Installation(
         "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}
@@ -230,3 +238,6 @@ INSTALLATIONS = (
 
 WITH_NATS = tuple(one for one in INSTALLATIONS if one.name != "external")
 """Those that have servers of NATS."""
+
+PLAIN = {"development", "unencrypted"}
+"""Those without TLS."""

@@ -15,6 +15,7 @@ from tests.render.rendered import (
     CERT_MANAGER,
     DEVELOPMENT,
     EXPOSED,
+    EXTERNAL,
     GIVEN_SECRETS,
     ISSUER,
     PRODUCTION,
@@ -78,18 +79,22 @@ def test_a_certificate_bears_every_name_of_the_services_that_lead_to_its_compone
     assert all({"localhost", "127.0.0.1"} <= set(one) for one in found.values())
 
 
-def test_what_the_runtime_and_the_servers_dial_is_a_name_of_the_certificate() -> None:
-    installation = Installation("testing", (TESTING,))
+@pytest.mark.parametrize(("mode", "servers"), [("single", 0), ("replicated", 3)])
+def test_what_the_runtime_and_the_servers_dial_is_a_name_of_the_certificate(mode: str, servers: int) -> None:
+    installation = Installation(mode, (TESTING,), {"global.database.mode": mode})
     found = hosts(installation)
     urls = [
         installation.one("ConfigMap", "api-config")["data"]["NATS_URL"],
         installation.container("actor-system").env["NATS_URL"]["value"],
-        installation.made_secrets["database-credentials"]["url"],
         *json.loads(installation.container("nats").env["NATS_ROUTES"]["value"]),
     ]
-    dialled = [(urlsplit(url).hostname, "postgres-tls" if "postgres" in url else "nats-tls") for url in urls]
-    assert len(dialled) == 6
-    assert all(host in found[secret] for host, secret in dialled)
+    assert {urlsplit(url).hostname for url in urls} <= set(found["nats-tls"])
+    assert len(set(urls)) == 4
+    for url in ("url", "owner-url", "reader-url"):
+        places = installation.made_secrets["database-credentials"][url].split("@")[1].split("/")[0]
+        dialled = [place.split(":")[0] for place in places.split(",")]
+        assert len(dialled) == servers + 1
+        assert set(dialled) <= set(found["postgres-tls"])
 
 
 def test_the_api_bears_the_names_under_which_it_is_reached_from_outside_once_each() -> None:
@@ -108,6 +113,14 @@ def test_without_a_database_of_its_own_there_is_no_certificate_for_one(mode: str
         {"global.database": {"mode": mode, "existingSecret": secret}, "global.tls.mode": "generated"},
     )
     assert installation.made_certificates["signed"].keys() == MADE - {"postgres-tls"}
+
+
+def test_for_servers_that_are_not_its_own_there_is_no_certificate_and_none_is_demanded() -> None:
+    outside = Installation("external", (PRODUCTION, EXTERNAL))
+    assert outside.made_certificates["signed"].keys() == {"api-tls", "actor-system-tls"}
+    given = {"api": "a", "actor-system": "b", "nats": "", "postgres": "", "ray": "c"}
+    sets = {"global.tls.mode": "existing", "global.tls.existing": given}
+    assert Installation("given", (PRODUCTION, EXTERNAL), sets).made_certificates == {}
 
 
 @pytest.mark.parametrize("off", ["off", False])

@@ -11,7 +11,15 @@ from tests.render.rendered import TESTING, Installation
 CONTRACT = {
     "Deployment": {"api", "actor-system"},
     "StatefulSet": {"ray-head", "nats", "postgres"},
-    "Service": {"api-service", "actor-system-service", "ray-head", "nats-service", "nats-headless", "database-service"},
+    "Service": {
+        "api-service",
+        "actor-system-service",
+        "ray-head",
+        "nats-service",
+        "nats-headless",
+        "database-service",
+        "database-headless",
+    },
     "HorizontalPodAutoscaler": {"api", "actor-system"},
     "ConfigMap": {"api-config", "actor-system-config", "nats-config", "postgres-config"},
 }
@@ -58,7 +66,9 @@ def test_the_prefix_reaches_every_address() -> None:
     env = prefixed.container("actor-system").env
     assert env["NATS_URL"]["value"] == "tls://site-a-nats-service:4222"
     assert prefixed.one("ConfigMap", "site-a-actor-system-config")["data"]["IOT_RAY_ADDRESS"] == "site-a-ray-head:6379"
-    assert prefixed.made_secrets["site-a-database-credentials"]["url"].endswith("@site-a-database-service:5432/iot")
+    url = prefixed.made_secrets["site-a-database-credentials"]["url"]
+    assert "@site-a-postgres-0.site-a-database-headless:5432," in url
+    assert ",site-a-database-service:5432/iot" in url
     assert "@site-a-nats-2.site-a-nats-headless:6222" in prefixed.container("nats").env["NATS_ROUTES"]["value"]
 
 

@@ -13,13 +13,13 @@ PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 def test_every_service_tells_whether_it_started_lives_and_is_ready(installation: Installation) -> None:
     for workload in installation.services:
-        for container in workload.containers:
+        for container in workload.running:
             assert container.spec.keys() >= set(PROBES), container
 
 
 def test_probes_ask_ports_that_the_container_names(installation: Installation) -> None:
     for workload in installation.services:
-        for container in workload.containers:
+        for container in workload.running:
             for probe in PROBES:
                 http = container.spec[probe].get("httpGet")
                 assert http is None or http["port"] in container.ports, (container, probe)
@@ -27,7 +27,7 @@ def test_probes_ask_ports_that_the_container_names(installation: Installation) -
 
 def test_a_start_may_take_three_minutes_before_it_counts_as_failed(installation: Installation) -> None:
     for workload in installation.services:
-        for container in workload.containers:
+        for container in workload.running:
             probe = container.spec["startupProbe"]
             assert probe["periodSeconds"] * probe["failureThreshold"] >= 180, container
 
@@ -37,13 +37,13 @@ def test_liveness_is_more_patient_than_readiness(installation: Installation) -> 
         return int(probe["periodSeconds"]) * int(probe["failureThreshold"])
 
     for workload in installation.services:
-        for container in workload.containers:
+        for container in workload.running:
             assert patience(container.spec["livenessProbe"]) > patience(container.spec["readinessProbe"]), container
 
 
 def test_readiness_and_liveness_ask_different_questions(installation: Installation) -> None:
     for workload in installation.services:
-        for container in workload.containers:
+        for container in workload.running:
             questions = [
                 {**container.spec[probe].get("httpGet", {}), **container.spec[probe].get("exec", {})}
                 for probe in ("livenessProbe", "readinessProbe")

@@ -58,6 +58,20 @@ def test_its_account_may_change_its_own_config_maps_and_no_others(replicated: In
     assert not ours & set(named["resourceNames"])
 
 
+def test_clients_ask_every_server_whether_it_takes_writes_and_the_service_for_those_that_are_added_later(
+    replicated: Installation,
+) -> None:
+    url = replicated.made_secrets["database-credentials"]["url"]
+    members = [f"postgres-{index}.database-headless:5432" for index in range(3)]
+    assert url == (
+        f"postgresql://iot_runtime:{{runtime-password}}@{','.join(members)},database-service:5432/iot"
+        "?target_session_attrs=read-write"
+    )
+    headless = replicated.one("Service", "database-headless")["spec"]
+    assert headless["clusterIP"] == "None"
+    assert replicated.one("StatefulSet", "postgres")["spec"]["serviceName"] == "database-headless"
+
+
 def test_two_installations_in_a_namespace_have_two_scopes() -> None:
     prefixed = Installation("prefixed", (PRODUCTION,), {"global.namePrefix": "b-"})
     config: dict[str, Any] = yaml.safe_load(prefixed.one("ConfigMap", "b-postgres-config")["data"]["patroni.yml"])
@@ -65,7 +79,7 @@ def test_two_installations_in_a_namespace_have_two_scopes() -> None:
 
 
 def test_only_a_replicated_database_speaks_to_kubernetes(replicated: Installation) -> None:
-    single = Installation("single", (TESTING,))
+    single = Installation("single", (TESTING,), {"global.database.mode": "single"})
     assert replicated.workload("postgres").pod["automountServiceAccountToken"] is True
     assert single.workload("postgres").pod["automountServiceAccountToken"] is False
     assert not any(one["metadata"]["name"] == "postgres" for one in single.of_kind("Role"))

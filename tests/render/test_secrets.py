@@ -11,7 +11,7 @@ import pytest
 from tests.render.rendered import DEVELOPMENT, GIVEN_SECRETS, PRODUCTION, TESTING, Installation
 
 GIVEN_KEYS = {
-    "my-database": {"url", "owner-url", "reader-url", "username", "password"},
+    "my-database": {"url", "owner-url", "reader-url", "username", "password", "replication-password"},
     "my-api": {"admin-token"},
     "my-nats": {"username", "password"},
     "my-nats-api": {"password"},
@@ -67,7 +67,8 @@ def test_passwords_and_tokens_are_generated_long_enough(installation: Installati
 
 
 def test_each_url_of_the_database_is_put_together_with_a_password_of_its_own() -> None:
-    secret = Installation("testing", (TESTING,)).made_secrets["database-credentials"]
+    single = Installation("single", (TESTING,), {"global.database.mode": "single"})
+    secret = single.made_secrets["database-credentials"]
     for key, role in {"url": "runtime", "owner-url": "owner", "reader-url": "reader"}.items():
         assert secret[key] == f"postgresql://iot_{role}:{{{role}-password}}@database-service:5432/iot"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.harness.helm import Manifest
 from tests.harness.policies import Place, Policies
-from tests.render.rendered import EXPOSED, PRODUCTION, Installation, Workload
+from tests.render.rendered import EXPOSED, PLAIN, PRODUCTION, Installation, Workload
 
 ROLE = "iot-system/database-role"
 """Of all labels of pods the one that comes at run time, from Patroni."""
@@ -22,11 +22,11 @@ def test_every_service_leads_to_ports_that_its_pods_open(installation: Installat
     for service in installation.of_kind("Service"):
         pods = selected(installation, service["spec"]["selector"])
         for port in service["spec"]["ports"]:
-            assert port["targetPort"] in pods.containers[0].ports, (service["metadata"]["name"], port)
+            assert port["targetPort"] in pods.running[0].ports, (service["metadata"]["name"], port)
 
 
 def test_ports_are_the_ones_that_others_rely_on(installation: Installation) -> None:
-    mqtt = {"mqtt": 1883} if installation.name == "development" else {"mqtts": 8883}
+    mqtt = {"mqtt": 1883} if installation.name in PLAIN else {"mqtts": 8883}
     if installation.name == "device-certificates":
         mqtt = {"mqtt": 1883, "mqtts": 8883}
     expected = {
@@ -45,7 +45,7 @@ def test_ports_are_the_ones_that_others_rely_on(installation: Installation) -> N
         assert {port["name"]: port["port"] for port in service["spec"]["ports"]} == expected[name]
         # The same number inside: headless Services translate nothing.
         assert {
-            port["name"]: pods.containers[0].ports[port["targetPort"]] for port in service["spec"]["ports"]
+            port["name"]: pods.running[0].ports[port["targetPort"]] for port in service["spec"]["ports"]
         } == expected[name]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -12,6 +14,7 @@ from iot_system.settings import ActorSystemSettings, ApiSettings, read_settings
 from tests.render.rendered import (
     DEVELOPMENT,
     DEVICE_CERTIFICATES,
+    PLAIN,
     PRODUCTION,
     TESTING,
     Container,
@@ -46,14 +49,14 @@ def mounted(container: Container) -> dict[str, Any]:
 def test_each_pod_has_its_own_certificate_and_no_other_key(installation: Installation) -> None:
     for container in installation.containers:
         name, secret = container.spec["name"], mounted(container)
-        if installation.name == "development":
+        if installation.name in PLAIN:
             assert secret == {}
         elif name in OWN:
-            assert secret["secretName"].removeprefix("site-a-") == OWN[name]
+            assert secret["secretName"].removeprefix("site-a-").removeprefix("my-") == OWN[name]
             assert "items" not in secret
             assert secret["defaultMode"] == 0o440  # Postgres takes no key that others can read
         elif name in TRUSTING:
-            assert secret["secretName"].removeprefix("site-a-") == "api-tls"
+            assert secret["secretName"].removeprefix("site-a-").removeprefix("my-") == "api-tls"
             assert [one["key"] for one in secret["items"]] == ["ca.crt"]
             assert container.env["SSL_CERT_FILE"]["value"] == f"{FOLDER}/ca.crt"
 
@@ -105,6 +108,7 @@ def test_postgres_lets_nobody_in_by_the_network_without_tls_certificate_and_pass
     rules = [line.split() for line in config["pg_hba.conf"].splitlines() if line and not line.startswith("#")]
     network = [rule for rule in rules if rule[0] != "local"]
     assert network
+    assert network.pop(0) == ["hostssl", "iot", "iot_reader", "all", "scram-sha-256"]
     assert all((rule[0], *rule[4:]) == ("hostssl", "scram-sha-256", "clientcert=verify-ca") for rule in network)
     assert "ssl = on" in config["postgresql.conf"]
 
@@ -122,11 +126,31 @@ def test_postgres_servers_trust_each_other_by_certificate() -> None:
         assert env[f"PATRONI_{user}_SSLCERT"]["value"] == f"{FOLDER}/tls.crt"
 
 
+def test_servers_show_the_names_under_which_they_are_asked(installation: Installation) -> None:
+    jobs = [one for one in installation.containers if "IOT_CERTIFICATES" in one.env]
+    if not jobs or installation.name == "external":  # whose servers are somebody else's
+        return
+    signed = json.loads(jobs[0].env["IOT_CERTIFICATES"]["value"])["signed"]
+    hosts = {one["name"]: set(one["hosts"]) for one in signed.values()}
+    asked: dict[str, set[str]] = {"nats": set(), "postgres": set(), "api": set()}
+    for secret in installation.made_secrets.values():
+        for value in secret.values():
+            if isinstance(value, str) and value.startswith("postgresql://"):
+                asked["postgres"] |= {one.partition(":")[0] for one in urlsplit(value).netloc.split("@")[1].split(",")}
+    for container in installation.containers:
+        for variable in environment(installation, container).values():
+            asked["nats"] |= set(re.findall(r"(?:@|tls://)([a-z0-9.-]*nats-[a-z0-9.-]+):", variable))
+        if container.spec["name"] in TRUSTING:
+            asked["api"] |= set(re.findall(r"://([^:]+):", " ".join(container.spec["args"])))
+    assert asked["nats"]
+    assert {
+        name: names - hosts.get(name, set()) for name, names in asked.items() if names - hosts.get(name, set())
+    } == {}
+
+
 def test_probes_speak_what_their_ports_speak(installation: Installation) -> None:
     for container in installation.containers:
-        encrypted = installation.name != "development" and (
-            container.spec["name"] == "api" or "patroni" in container.ports
-        )
+        encrypted = installation.name not in PLAIN and (container.spec["name"] == "api" or "patroni" in container.ports)
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             asked = container.spec.get(probe, {}).get("httpGet")
             if asked:
@@ -137,7 +161,7 @@ def test_servers_that_read_certificates_on_a_signal_only_get_it(installation: In
     for container in installation.containers:
         if container.spec["name"] in ("nats", "postgres"):
             is_watched = "kill -HUP 1" in " ".join(container.spec.get("command", []))
-            assert is_watched is (installation.name != "development"), container
+            assert is_watched is (installation.name not in PLAIN), container
 
 
 def test_mqtt_without_tls_is_served_where_it_is_asked_for() -> None:

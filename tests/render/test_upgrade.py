@@ -26,6 +26,7 @@ CHANGEABLE = {
 }
 """What Kubernetes lets change in `spec`; of other kinds see `fixed`."""
 KEPT = {
+    "testing": {"global.database.mode": "single"},
     "production": {
         "global.database.mode": "single",
         "global.stream.maxSize": "16Gi",

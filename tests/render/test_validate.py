@@ -138,7 +138,7 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     (
         TESTING,
         {"api.autoscaling.maxReplicas": 1},
-        "api.autoscaling.maxReplicas is 1, below api.replicas, which is 2.",
+        "api.autoscaling.maxReplicas is 1, below api.replicas, which is 3.",
     ),
     (
         TESTING,
@@ -237,7 +237,7 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     (
         TESTING,
         {"global.database.caSecret": "mine"},
-        "global.database.caSecret is given, but global.database.mode is single: leave it out.",
+        "global.database.caSecret is given, but global.database.mode is replicated: leave it out.",
     ),
     (
         TESTING,

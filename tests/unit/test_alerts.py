@@ -11,10 +11,12 @@ from iot_system.services import fullness, shard_metrics
 from prometheus_client import REGISTRY
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-FIGURE = re.compile(r"\b((?:iot|kubelet)_[a-z_]+)(?:\{(\w+)=)?")
+FIGURE = re.compile(r"\b((?:iot|kubelet|kube)_[a-z_]+)(?:\{(\w+)=)?")
 LABELS = {
     **dict.fromkeys(("iot_stream_bytes", "iot_stream_limit_bytes", "iot_stream_oldest_seconds"), fullness.BYTES),
-    **dict.fromkeys(("iot_shard_store_away", "iot_shard_lag_frames"), shard_metrics.AWAY),
+    **dict.fromkeys(
+        ("iot_shard_store_away", "iot_shard_lag_frames", "iot_database_unarchived_seconds"), shard_metrics.AWAY
+    ),
 }
 
 

@@ -45,6 +45,7 @@ def test_every_variable_reaches_its_field() -> None:
             "NATS_PASSWORD": "12345",  # text, although it looks like a number
             "DATABASE_URL": "postgresql://u:p@h/d",
             "ACTOR_SYSTEM_ADDRESS": "10.0.0.7",
+            "IOT_MACHINE": "node-7",
             "ACTOR_SYSTEM_PORT": "8001",
             "ACTOR_SYSTEM_CLUSTER_NAME": "other",
             "IOT_LISTEN_HOST": "127.0.0.1",
@@ -70,7 +71,7 @@ def test_every_variable_reaches_its_field() -> None:
     assert (actors.process.log_level, actors.process.drain_timeout_s) == ("debug", 5.0)
     assert (actors.address, actors.port, actors.cluster_name) == ("10.0.0.7", 8001, "other")
     assert (actors.listen_host, actors.placement) == ("127.0.0.1", "local")
-    assert (actors.ray_address, actors.shards_per_node) == ("ray-head:6379", 2)
+    assert (actors.ray_address, actors.shards_per_node, actors.machine) == ("ray-head:6379", 2, "node-7")
 
 
 def test_the_api_and_the_head_read_theirs() -> None:

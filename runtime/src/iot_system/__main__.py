@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _IN_MEMORY = "/dev/shm"  # noqa: S108 - a private folder is made in it
 """Where keys of a moment lie."""
 
+HEAD_AWAY_S = "600"
+
 
 def _api(arguments: Sequence[str]) -> int:
     """Serve devices and clients: REST and MQTT."""
@@ -52,7 +54,7 @@ def _actor_system(arguments: Sequence[str]) -> int:
     from iot_system.settings import ActorSystemSettings, read_settings
 
     settings = read_settings(ActorSystemSettings)
-    _protect_ray(settings)
+    _prepare_ray(settings)
     from iot_system.adapters.http.monitoring import create_monitoring_app
     from iot_system.logs import set_up_logs
     from iot_system.services.actor_system import ActorSystem
@@ -68,7 +70,7 @@ def _ray_head(arguments: Sequence[str]) -> int:
     from iot_system.settings import RayHeadSettings, read_settings
 
     settings = read_settings(RayHeadSettings)
-    _protect_ray(settings)
+    _prepare_ray(settings)
     from iot_system.adapters.http.monitoring import create_monitoring_app
     from iot_system.logs import set_up_logs
     from iot_system.services.ray_head import RayHead
@@ -157,11 +159,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _protect_ray(settings: ActorSystemSettings | RayHeadSettings) -> None:
-    """Let nobody join or command the Ray cluster without a token, nor listen; Ray reads this once, when it is imported.
+def _prepare_ray(settings: ActorSystemSettings | RayHeadSettings) -> None:
+    """Say what Ray reads once, when it is imported, here and in the children of this process.
 
-    Where this process is the whole cluster, only it and its children know the token. (Ray would keep one at home.)
+    Nobody joins or commands the Ray cluster without a token, nor listens; where this process is the whole cluster, only
+    it and its children know the token. (Ray would keep one at home.) And a head that is away is waited for, longer than
+    it takes to come back even on another node: by default Ray ends the process after a minute, this one and those of
+    the node.
     """
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", HEAD_AWAY_S)
     from iot_system.adapters.ray.encryption import encrypted
 
     tls = settings.ray_tls

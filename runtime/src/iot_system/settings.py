@@ -256,11 +256,12 @@ class RayTlsSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActorSystemSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`iot-system actor-system`."""
+    """`iot-system actor-system`; ``machine`` names what it is lost with, such as the Kubernetes node."""
 
     shard: ShardSettings
     process: ProcessSettings = ProcessSettings()
     address: Annotated[str, _env("ACTOR_SYSTEM_ADDRESS")] = "127.0.0.1"
+    machine: Annotated[str | None, _env("IOT_MACHINE")] = None
     port: Annotated[Port, _env("ACTOR_SYSTEM_PORT")] = 8000
     cluster_name: Annotated[str, _env("ACTOR_SYSTEM_CLUSTER_NAME")] = "iot-cluster"
     listen_host: Annotated[str, _env("IOT_LISTEN_HOST")] = "0.0.0.0"  # noqa: S104 - a pod serves its whole network
@@ -280,10 +281,11 @@ class MigrateSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RayHeadSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`iot-system ray-head`; ``ray_address`` is how nodes reach it."""
+    """`iot-system ray-head`; ``ray_address`` is how nodes reach it, ``machine`` as in `ActorSystemSettings`."""
 
     process: ProcessSettings = ProcessSettings()
     address: Annotated[str, _env("ACTOR_SYSTEM_ADDRESS")] = "127.0.0.1"
+    machine: Annotated[str | None, _env("IOT_MACHINE")] = None
     listen_host: Annotated[str, _env("IOT_LISTEN_HOST")] = "0.0.0.0"  # noqa: S104 - a pod serves its whole network
     http_port: Annotated[Port, _env("IOT_HTTP_PORT")] = 8000
     storage: Annotated[str | None, _env("IOT_RAY_STORAGE")] = None
@@ -291,7 +293,7 @@ class RayHeadSettings(msgspec.Struct, frozen=True, kw_only=True):
     ray_tls: RayTlsSettings = RayTlsSettings()
 
 
-_FOREIGN = frozenset({"IOT_CACHE", "IOT_SECRETS", "IOT_SECRETS_NAMESPACE", "IOT_TOKEN", "IOT_URL"})
+_FOREIGN = frozenset({"IOT_CACHE", "IOT_CERTIFICATES", "IOT_SECRETS", "IOT_SECRETS_NAMESPACE", "IOT_TOKEN", "IOT_URL"})
 """Variables with our prefix that belong to commands, not to services."""
 _ALL = (ApiSettings, ActorSystemSettings, MigrateSettings, RayHeadSettings)
 

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from iot_system.adapters.mqtt.packets import MQTT_3_1_1, MQTT_5, PubAck, Publish
 from iot_system.adapters.mqtt.reasons import ReasonCode
-from iot_system.adapters.stores import migrate_store
+from iot_system.adapters.nats.stream import STREAM as STREAM_NAME
 from iot_system.settings import StreamSettings
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
@@ -81,6 +81,12 @@ def is_away() -> bool:
     return REGISTRY.get_sample_value("iot_shard_store_away", {"shard": "shard"}) == 1
 
 
+def is_nearly_full() -> bool:
+    """What monitoring is told of the stream of frames."""
+    used = REGISTRY.get_sample_value("iot_stream_bytes", {"stream": STREAM_NAME}) or 0
+    return used > 0.8 * STREAM.max_bytes
+
+
 @pytest.mark.parametrize("full", ["data", "log"])
 async def test_what_is_acknowledged_while_the_database_has_no_space_is_applied_once_when_it_has(
     tmp_path: Path, disk_of: Callable[[int], SmallDisk], full: str
@@ -89,8 +95,8 @@ async def test_what_is_acknowledged_while_the_database_has_no_space_is_applied_o
     server = PostgresServer(disks["data"].folder, log=disks["log"].folder)
     try:
         await asyncio.to_thread(server.start)
-        await migrate_store(server.url)
-        async with kept_running(server), running_system(tmp_path, database=server.url, stream=STREAM) as system:
+        database = await server.migrate()
+        async with kept_running(server), running_system(tmp_path, database=database, stream=STREAM) as system:
             sender = Sender(system.pod)
             await sender.register(OTHER)
             assert await sender.is_accepted()
@@ -98,7 +104,7 @@ async def test_what_is_acknowledged_while_the_database_has_no_space_is_applied_o
             with capture_logs() as lines:
                 await fill(server, disks[full])
                 refused = await sender.until_refused()
-                await until(is_away, within_s=WITHIN_S)
+                await until(lambda: is_away() and is_nearly_full(), within_s=WITHIN_S)
             assert len(sender.ledger.acknowledged) > 20 * METRICS, "the stream takes what the database does not"
             assert refused.status_code == 429, refused.text
             assert "the stream is full" in refused.json()["detail"]
@@ -112,5 +118,6 @@ async def test_what_is_acknowledged_while_the_database_has_no_space_is_applied_o
             findings = await sender.findings()
             assert findings.clean, findings
             assert not is_away()
+            await until(lambda: not is_nearly_full(), within_s=WITHIN_S)
     finally:
         server.stop()

@@ -49,41 +49,41 @@ async def leaders(server: NatsServer) -> dict[str, str]:
     return {"meta": said.get("meta_cluster", {}).get("leader", ""), **led}
 
 
-async def test_who_leads_hands_over_while_it_still_runs_and_publishers_go_on(
-    cluster: NatsCluster,
-) -> None:
+async def hand_over(cluster: NatsCluster, stream: NatsStream, what: str) -> float:
+    """Retire the leader of ``what``; returns the longest time in seconds between two acknowledgements until then."""
+    loop = asyncio.get_running_loop()
+    name = (await leaders(cluster.servers[0]))[what]
+    leaving = cluster.servers[int(name.rpartition("-")[2])]
+    witness = next(server for server in cluster.servers if server is not leaving)
+    leaving.retire()
+    heard_s, gap_s = loop.time(), 0.0
+    for number in itertools.count():
+        try:
+            await stream.publish(0, b"x", message_id=f"{what}-{number}")
+        except Unavailable:
+            continue
+        gap_s = max(gap_s, loop.time() - heard_s)
+        heard_s = loop.time()
+        led = await leaders(witness)
+        if all(led.values()) and name not in led.values():
+            break
+        assert leaving.runs, f"it has gone before it had handed over: {led}"
+    await until(lambda: not leaving.runs, within_s=WITHIN_S)
+    await asyncio.to_thread(leaving.start)
+    return gap_s
+
+
+async def test_who_leads_hands_over_while_it_still_runs_and_publishers_go_on(cluster: NatsCluster) -> None:
     client: Client = await connect(cluster.settings(ACTOR_SYSTEM), name="test")
     stream = NatsStream(client, StreamSettings(partitions=4, replicas=3, max_bytes=64 << 20))
 
-    async def is_made() -> bool:
+    async def is_provided() -> bool:
         try:
             return bool(await stream.ensure())
         except Unavailable:  # they have not chosen a leader yet
             return False
 
-    await until(is_made, within_s=WITHIN_S)
-    by_name = {f"server-{number}": server for number, server in enumerate(cluster.servers)}
-    loop = asyncio.get_running_loop()
     for what in ("meta", STREAM):
-        witness = next(server for server in cluster.servers if server.runs)
-        name = (await leaders(witness))[what]
-        leaving = by_name[name]
-        others = [server for server in cluster.servers if server is not leaving]
-        leaving.retire()
-        heard_s, gap_s = loop.time(), 0.0
-        for number in itertools.count():
-            try:
-                await stream.publish(0, b"x", message_id=f"{what}-{number}")
-            except Unavailable:
-                continue
-            gap_s = max(gap_s, loop.time() - heard_s)
-            heard_s = loop.time()
-            led = await leaders(others[0])
-            if all(led.values()) and name not in led.values():
-                break
-            assert leaving.runs, f"it has gone before it had handed over: {led}"
-        assert gap_s < GAP_S
-        await until(lambda leaving=leaving: not leaving.runs, within_s=WITHIN_S)  # type: ignore[misc]
-        await asyncio.to_thread(leaving.start)
-        await until(is_made, within_s=WITHIN_S)
+        await until(is_provided, within_s=WITHIN_S)
+        assert await hand_over(cluster, stream, what) < GAP_S
     await disconnect(client)

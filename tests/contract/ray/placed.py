@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 
+import ray
 from iot_system.adapters.ray.host import Factory
 from iot_system.errors import Unavailable
 from iot_system.ports.placement import ShardStatus
@@ -38,12 +39,21 @@ async def start(name: str, node: str) -> PlacedShard:
     return PlacedShard(name, node)
 
 
+async def start_here(name: str) -> PlacedShard:
+    return PlacedShard(name, ray.get_runtime_context().get_node_id())
+
+
 async def start_in_vain(name: str, node: str) -> PlacedShard:
     raise Unavailable(f"{name} cannot reach its database")
 
 
 def factory(name: str, node: str) -> Factory:
     return partial(start, name, node)
+
+
+def factory_here(name: str) -> Factory:
+    """It says on which node it runs."""
+    return partial(start_here, name)
 
 
 def factory_in_vain(name: str, node: str) -> Factory:

@@ -69,7 +69,7 @@ def ours(tmp_path: Path) -> Files:
 @pytest.fixture
 def address() -> str:
     """Ray puts it in the place of 127.0.0.1."""
-    return str(ray.util.get_node_ip_address())
+    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
 
 
 @asynccontextmanager
@@ -139,26 +139,16 @@ async def test_the_head_answers_nobody_without_a_certificate_of_its_ca(
             context(others, stranger).wrap_socket(plain, server_hostname=address)
 
 
-async def test_a_node_joins_and_stays_when_the_head_comes_back_with_another_certificate(
-    ours: Files, address: str, tmp_path: Path
-) -> None:
-    port, mine = free_port(), ours.node("node", address)
-    durable = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(tmp_path / "state")}
-    joining = (f"--address={address}:{port}", f"--node-ip-address={address}", *HOSTING.arguments)
-    node = RayNode(f"{address}:{port}", *joining, environment=QUIET | TOKEN | HOSTING.environment | mine)
-
-    async def answers() -> bool:
-        return await driven(node.gcs, address, mine) == 42
-
-    async with head(address, port, durable | ours.node("head", address)):
+async def test_a_node_joins_and_does_what_a_driver_asks(ours: Files, address: str) -> None:
+    mine = ours.node("node", address)
+    async with head(address, free_port(), ours.node("head", address)) as running:
+        joining = (f"--address={running.gcs}", f"--node-ip-address={address}", *HOSTING.arguments)
+        node = RayNode(running.gcs, *joining, environment=QUIET | TOKEN | HOSTING.environment | mine)
         await node.start()
-        await until(answers, within_s=DEADLINE_S)
-    try:
-        async with head(address, port, durable | ours.node("next-head", address)):
-            await until(answers, within_s=DEADLINE_S)
-            assert node.why_not_alive() is None
-    finally:
-        await node.stop()
+        try:
+            assert await driven(running.gcs, address, mine) == 42
+        finally:
+            await node.stop()
 
 
 def test_files_that_are_no_ca_stop_the_start(ours: Files, tmp_path: Path) -> None:

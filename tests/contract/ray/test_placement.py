@@ -13,13 +13,15 @@ from uuid import uuid4
 
 import pytest
 import ray
+from iot_system.adapters.ray.host import host
+from iot_system.adapters.ray.machines import MACHINE, apart_from_head, digest
 from iot_system.adapters.ray.node import QUIET, WATCHFUL
-from iot_system.adapters.ray.placement import NODE_RESOURCE, Head, RayPlacement
+from iot_system.adapters.ray.placement import NODE_RESOURCE, Head, RayPlacement, RayShard
 from iot_system.errors import Unavailable
 from iot_system.ports.placement import ShardHandle
 from ray.cluster_utils import Cluster
 
-from tests.contract.ray.placed import REFUSED, factory, factory_in_vain
+from tests.contract.ray.placed import REFUSED, factory, factory_here, factory_in_vain
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.alone
@@ -32,7 +34,8 @@ def cluster() -> Iterator[Any]:
     before = dict(os.environ)
     os.environ.update(QUIET | WATCHFUL)
     small: dict[str, Any] = {"num_cpus": 0, "object_store_memory": OBJECT_STORE_BYTES}
-    cluster: Any = Cluster(initialize_head=True, head_node_args=small | {"include_dashboard": False})
+    labels = {MACHINE: digest("the head's")}
+    cluster: Any = Cluster(initialize_head=True, head_node_args=small | {"include_dashboard": False, "labels": labels})
     cluster.add_node(**small, resources={NODE_RESOURCE: 1})
     ray.init(address=cluster.address, namespace="test", log_to_driver=False, logging_level=logging.ERROR)
     try:
@@ -119,6 +122,26 @@ async def test_a_shard_that_cannot_start_says_why(placement: RayPlacement) -> No
             await shard.status()
 
 
+async def test_an_actor_that_should_not_share_the_heads_machine_runs_on_another_where_there_is_one(
+    cluster: Any, placement: RayPlacement
+) -> None:
+    small = {"num_cpus": 0, "object_store_memory": OBJECT_STORE_BYTES, "resources": {"room": 1}}
+
+    async def nodes_of(*names: str) -> set[str]:
+        actors = [
+            host(name, placement._namespace, factory_here(name), resources={"room": 0.01}, **apart_from_head())
+            for name in names
+        ]
+        return {(await RayShard(name, "", actor).status()).node for name, actor in zip(names, actors, strict=True)}
+
+    beside = cluster.add_node(**small, labels={MACHINE: digest("the head's")})
+    assert await nodes_of("first") == {beside.node_id}
+    elsewhere = cluster.add_node(**small, labels={MACHINE: digest("another")})
+    assert await nodes_of("second", "third", "fourth") == {elsewhere.node_id}
+    for node in (beside, elsewhere):
+        await asyncio.to_thread(cluster.remove_node, node)
+
+
 async def test_a_head_that_does_not_answer_is_told_in_time_and_asked_nothing_more_meanwhile() -> None:
     head, answer = Head(), threading.Event()
     with pytest.raises(Unavailable, match=r"did not answer within 0\.05 s"):
@@ -134,6 +157,32 @@ async def _answers(head: Head) -> bool:
         return await head.ask(lambda: True)
     except Unavailable:
         return False
+
+
+async def test_while_the_head_is_away_the_nodes_are_those_that_it_named_last(placement: RayPlacement) -> None:
+    known = await placement.nodes()
+    shards = await placement.ensure_shards(known[0], 1)
+    answer = threading.Event()
+    try:
+        with pytest.raises(Unavailable):
+            await placement._head.ask(answer.wait, timeout_s=0.05)
+        with pytest.raises(Unavailable):
+            await placement._head.ask(ray.nodes)
+        assert await placement.nodes() == known
+        assert await placement.ensure_shards(known[0], 1) == shards
+    finally:
+        answer.set()
+
+
+async def test_who_has_never_heard_of_a_node_cannot_do_without_the_head(placement: RayPlacement) -> None:
+    answer = threading.Event()
+    try:
+        with pytest.raises(Unavailable):
+            await placement._head.ask(answer.wait, timeout_s=0.05)
+        with pytest.raises(Unavailable, match="has not answered yet"):
+            await placement.nodes()
+    finally:
+        answer.set()
 
 
 async def test_a_node_that_dies_disappears_and_takes_its_shards_along(cluster: Any, placement: RayPlacement) -> None:

@@ -8,7 +8,7 @@ from iot_system.domain.history import Reading
 from iot_system.domain.questions import Failure
 from iot_system.domain.twin import DeviceState
 from iot_system.errors import Conflict
-from iot_system.ports.store import FAILURES_KEPT, Claim, OutboxMessage
+from iot_system.ports.store import FAILURES_KEPT, Claim, OutboxMessage, Store
 
 from tests.contract.store.owner import STREAM, Owner
 
@@ -102,3 +102,7 @@ async def test_a_failure_whose_text_no_column_holds_is_kept_all_the_same(owner: 
     await owner.change(failures=[Failure(actor=ROOM, time_us=1, handler="h", error="a\0b", message="\ud800")])
     (found,) = await owner.store.failures(ROOM)
     assert (found.error, found.message) == ("a\ufffdb", "?")
+
+
+async def test_a_store_without_an_archive_lacks_none(store: Store) -> None:
+    assert await store.unarchived_s() == 0

@@ -322,3 +322,28 @@ async def _backends(postgres: PostgresServer) -> set[int]:
         return {row[0] for row in rows}
     finally:
         await connection.close()
+
+
+@pytest.fixture
+def archiving() -> Iterator[PostgresServer]:
+    """A server whose archive takes nothing."""
+    with running_postgres() as server:
+        asyncio.run(
+            server.execute("alter system set archive_mode = 'on'", "alter system set archive_command = 'false'")
+        )
+        server.kill()
+        yield server.start()
+
+
+async def test_an_archive_that_does_not_take_what_is_written_is_told(archiving: PostgresServer) -> None:
+    store = open_store(await archiving.migrate())
+    await store.start()
+    await archiving.execute("select pg_switch_wal()")
+    await until(store.unarchived_s, within_s=60)
+    await archiving.execute("alter system set archive_command = 'true'", "select pg_reload_conf()")
+
+    async def is_archived() -> bool:
+        return await store.unarchived_s() == 0
+
+    await until(is_archived, within_s=60)
+    await store.stop()

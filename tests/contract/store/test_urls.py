@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from iot_system.adapters.postgres.server import server_of
+from iot_system.adapters.postgres.server import server_of, user_of
 from iot_system.adapters.stores import is_in_memory, migrate_store, open_store
 from iot_system.errors import InvalidSetting
 from iot_system.services.actor_system import ActorSystem
@@ -55,6 +55,17 @@ def test_a_server_that_cannot_be_told_from_the_password_is_refused(url: str) -> 
 )
 def test_a_server_is_named_by_host_and_port(url: str, server: str) -> None:
     assert server_of(url) == server
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://the%20one:p%2F%40@host/d",
+        "postgresql://the%20one:p%2F%40@pg-0.pg:5432,pg-1.pg/d?target_session_attrs=read-write",
+    ],
+)
+def test_a_url_names_its_user(url: str) -> None:
+    assert user_of(url, "DATABASE_URL") == ("the one", "p/@")
 
 
 def test_only_memory_is_in_memory() -> None:

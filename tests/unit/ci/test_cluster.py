@@ -15,10 +15,10 @@ NO_ENGINE = Engine("false", {})  # every question to it is answered with no
 
 
 @pytest.mark.parametrize("mode", get_args(cluster.Mode))
-def test_both_ways_lead_to_three_nodes_in_two_zones(mode: cluster.Mode) -> None:
-    control_plane, *workers = cluster.configuration(mode)["nodes"]
-    assert control_plane == {"role": "control-plane"}
-    assert [worker["labels"]["topology.kubernetes.io/zone"] for worker in workers] == ["a", "b"]
+def test_both_ways_lead_to_three_nodes_each_in_a_zone_of_its_own(mode: cluster.Mode) -> None:
+    nodes = cluster.configuration(mode)["nodes"]
+    assert [node["role"] for node in nodes] == ["control-plane", "worker", "worker"]
+    assert [node["labels"]["topology.kubernetes.io/zone"] for node in nodes] == ["a", "b", "c"]
 
 
 def test_only_a_local_cluster_gets_the_projects_network() -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from iot_system.errors import TooLarge, Unavailable
 from iot_system.services.asking import ASK_TIMEOUT_S, Asking
-from iot_system.services.directory import KNOWN_FOR_S, UNKNOWN_FOR_S, Directory
+from iot_system.services.directory import KNOWN_FOR_S, RENEWED_FOR_S, UNKNOWN_FOR_S, Directory
 
 from tests.harness.waiting import until
 from tests.unit.services.answering import PARTITIONS, Gate, Registry, ids_in_one_partition
@@ -51,6 +51,54 @@ async def test_a_device_is_asked_for_once_and_again_when_its_time_is_over(
     await asyncio.sleep(KNOWN_FOR_S + 1)
     await directory.get("one")
     assert registry.asked == [["one"], ["one"]]
+
+
+async def test_devices_in_use_are_asked_for_together_before_their_time_is_over_and_nobody_waits(
+    directory: Directory, registry: Registry
+) -> None:
+    ids = ids_in_one_partition(2)
+    for id_ in ids:
+        registry.register(id_)
+        await directory.get(id_)
+    await asyncio.sleep(KNOWN_FOR_S - RENEWED_FOR_S + 1)
+    assert all(directory.cached(id_)[0] for id_ in ids)
+    await asyncio.sleep(RENEWED_FOR_S - 2)
+    assert registry.asked[2:] == [ids]
+    await asyncio.sleep(RENEWED_FOR_S)
+    assert all(directory.cached(id_)[0] for id_ in ids)
+
+
+async def test_while_nobody_can_tell_devices_in_use_stay_known_for_a_while(
+    directory: Directory, registry: Registry
+) -> None:
+    registry.register("one")
+    known = await directory.get("one")
+    await asyncio.sleep(KNOWN_FOR_S - RENEWED_FOR_S - 1)
+
+    async def is_away(ids: list[str]) -> None:
+        raise Unavailable("the database is away")
+
+    registry.before = is_away
+    for _ in range(int(RENEWED_FOR_S)):
+        assert directory.cached("one") == (True, known)
+        await asyncio.sleep(1)
+    await asyncio.sleep(2)
+    assert directory.cached("one") == (False, None)
+
+
+async def test_a_change_that_is_announced_during_a_renewal_is_not_overwritten(
+    directory: Directory, registry: Registry
+) -> None:
+    registry.register("one")
+    await directory.get("one")
+    await asyncio.sleep(KNOWN_FOR_S - 1)
+    registry.after = gate = Gate()
+    directory.cached("one")
+    await until(lambda: gate.waiting, within_s=DEADLINE_S)
+    await registry.change("one", enabled=False)
+    gate.opened.set()
+    await asyncio.sleep(1)
+    assert directory.cached("one") == (False, None)
 
 
 async def test_a_device_that_is_not_registered_is_soon_asked_for_again(

@@ -3,20 +3,20 @@ Components that show a certificate, each with the names and addresses under whic
 {component: [host]}. Pods ask themselves under `localhost` and 127.0.0.1.
 */}}
 {{- define "iot-system.certificates" -}}
-{{- $api := concat .Values.api.hostNames (compact (list .Values.api.ingress.host .Values.api.httpRoute.host)) -}}
-{{- range list "api-service" "mqtt-service" -}}
-{{- $api = concat $api (include "iot-system.certificates.names" (list $ .) | fromJsonArray) -}}
+{{- $outside := concat .Values.api.hostNames (compact (list .Values.api.ingress.host .Values.api.httpRoute.host)) -}}
+{{- $api := include "iot-system.certificates.services" (list $ "api-service" "mqtt-service") | fromJsonArray -}}
+{{- $actors := include "iot-system.certificates.services" (list $ "actor-system-service") | fromJsonArray -}}
+{{- $hosts := dict "api" (concat $outside $api) "actor-system" $actors -}}
+{{- if include "common.ownNats" . -}}
+{{- $services := include "iot-system.certificates.services" (list $ "nats-service") | fromJsonArray -}}
+{{- $pods := include "iot-system.certificates.pods" (list $ "nats" "nats-headless" .Values.nats.replicas) | fromJsonArray -}}
+{{- $_ := set $hosts "nats" (concat $services $pods) -}}
 {{- end -}}
-{{- $nats := include "iot-system.certificates.names" (list $ "nats-service") | fromJsonArray -}}
-{{- range $server := until (int .Values.nats.replicas) -}}
-{{- range include "iot-system.certificates.names" (list $ "nats-headless") | fromJsonArray -}}
-{{- $nats = append $nats (printf "%s-%d.%s" (include "common.name" (list $ "nats")) $server .) -}}
-{{- end -}}
-{{- end -}}
-{{- $actors := include "iot-system.certificates.names" (list $ "actor-system-service") | fromJsonArray -}}
-{{- $hosts := dict "api" $api "nats" $nats "actor-system" $actors -}}
 {{- if include "common.ownDatabase" . -}}
-{{- $_ := set $hosts "postgres" (include "iot-system.certificates.names" (list $ "database-service") | fromJsonArray) -}}
+{{- $services := include "iot-system.certificates.services" (list $ "database-service") | fromJsonArray -}}
+{{- $servers := eq .Values.global.database.mode "replicated" | ternary .Values.postgres.replicas 0 -}}
+{{- $pods := include "iot-system.certificates.pods" (list $ "postgres" "database-headless" $servers) | fromJsonArray -}}
+{{- $_ := set $hosts "postgres" (concat $services $pods) -}}
 {{- end -}}
 {{- range $component, $own := $hosts -}}
 {{- $_ := set $hosts $component (concat $own (list "localhost" "127.0.0.1") | uniq) -}}
@@ -25,14 +25,36 @@ Components that show a certificate, each with the names and addresses under whic
 {{- end -}}
 
 {{/*
-The names of a Service, shortest first, as JSON.
+The names of Services, as JSON.
 
-  include "iot-system.certificates.names" (list $ "nats-service")
+  include "iot-system.certificates.services" (list $ "api-service" "mqtt-service")
 */}}
-{{- define "iot-system.certificates.names" -}}
-{{- $name := include "common.name" . -}}
-{{- $namespace := (index . 0).Release.Namespace -}}
-{{ list $name (printf "%s.%s" $name $namespace) (printf "%s.%s.svc" $name $namespace) | toJson }}
+{{- define "iot-system.certificates.services" -}}
+{{- $root := index . 0 -}}
+{{- $names := list -}}
+{{- range rest . -}}
+{{- $name := include "common.name" (list $root .) -}}
+{{- $in := printf "%s.%s" $name $root.Release.Namespace -}}
+{{- $names = concat $names (list $name $in (printf "%s.svc" $in)) -}}
+{{- end -}}
+{{ $names | toJson }}
+{{- end -}}
+
+{{/*
+The names that a StatefulSet's pods have below its headless Service, as JSON.
+
+  include "iot-system.certificates.pods" (list $ "nats" "nats-headless" 3)
+*/}}
+{{- define "iot-system.certificates.pods" -}}
+{{- $pod := include "common.name" (list (index . 0) (index . 1)) -}}
+{{- $below := include "iot-system.certificates.services" (list (index . 0) (index . 2)) | fromJsonArray -}}
+{{- $names := list -}}
+{{- range $index := until (int (index . 3)) -}}
+{{- range $below -}}
+{{- $names = append $names (printf "%s-%d.%s" $pod $index .) -}}
+{{- end -}}
+{{- end -}}
+{{ $names | toJson }}
 {{- end -}}
 
 {{/*

@@ -229,5 +229,9 @@ class Store(Protocol):
         """
         ...
 
+    async def unarchived_s(self) -> float:
+        """For how many seconds what is written could not be archived; 0 while it can, or without an archive."""
+        ...
+
 
 __all__ = ["Claim", "Guard", "OutboxMessage", "PartitionCommit", "Store"]

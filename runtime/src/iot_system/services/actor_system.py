@@ -15,6 +15,7 @@ from iot_system.adapters.nats.connection import disconnect
 from iot_system.adapters.nats.stream import NatsStream
 from iot_system.adapters.ray import host as on_ray
 from iot_system.adapters.ray import node as ray_node
+from iot_system.adapters.ray.machines import apart_from_head
 from iot_system.adapters.ray.placement import NODE_RESOURCE, Head
 from iot_system.adapters.stores import is_in_memory, open_store
 from iot_system.errors import InvalidSetting, Unavailable
@@ -197,7 +198,7 @@ class RayMembers:
         self._head = Head()
         address, head, shards = settings.address, settings.ray_address, settings.shards_per_node
         self._child = (
-            ray_node.RayNode.worker(address, head, ray_node.Hosting(shards, HOSTED_BY))
+            ray_node.RayNode.worker(address, head, ray_node.Hosting(shards, HOSTED_BY), settings.machine)
             if head
             else ray_node.RayNode.single(address, ray_node.Hosting(shards + 1, HOSTED_BY))  # one for the coordinator
         )
@@ -213,12 +214,12 @@ class RayMembers:
         connect = partial(ray_node.connect, settings.cluster_name, head=self._child.gcs, address=settings.address)
         self._node = await self._head.ask(connect, timeout_s=START_TIMEOUT_S)
         self._coordinator = await self._head.ask(
-            partial(
-                on_ray.host,
+            lambda: on_ray.host(
                 COORDINATOR,
                 settings.cluster_name,
                 coordinator_on_ray,
                 resources={NODE_RESOURCE: 0.001},
+                **apart_from_head(),
             )
         )
         return self._node

@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 async def watch(streams: Streams, clock: Clock) -> None:
-    """Look again and again, until cancelled. While nobody can tell there are no figures, which is a reason for an alert."""
+    """Look again and again, until cancelled. While nobody can tell there are no figures: a reason for an alert, too."""
     while True:
         try:
             found = await streams.usage()

@@ -11,7 +11,7 @@ from iot_system.ports.clock import Clock
 from iot_system.ports.store import Store
 from iot_system.ports.stream import Stream
 from iot_system.services.dues import DueActors, Gateways, LostConnections
-from iot_system.services.shard_metrics import PASSIVATED
+from iot_system.services.shard_metrics import PASSIVATED, UNARCHIVED
 
 if TYPE_CHECKING:
     from iot_system.services.shard import Shard
@@ -97,7 +97,10 @@ class Housekeeping:
             if shard.owns(0):  # one shard does it for all: whoever owns the first partition
                 stream_id, now_s = shard.stream_id, self._clock.monotonic_s()
                 await self._stream.trim(await self._store.applied(stream_id), stream_id=stream_id)
+                UNARCHIVED.labels(shard.name).set(await self._store.unarchived_s())
                 if now_s - maintained_s >= MAINTENANCE_S:
                     await self._store.maintain(now_us=self._clock.now_us(), retention_days=self._retention_days)
                     maintained_s = now_s
+            else:
+                UNARCHIVED.labels(shard.name).set(0)  # another one tells
             await asyncio.sleep(min(HOUSEKEEPING_S, self._passivate_after_s))

@@ -20,7 +20,7 @@ class RayHead:
 
     def __init__(self, settings: RayHeadSettings) -> None:
         self._storage = Path(settings.storage) if settings.storage else None
-        self._node = RayNode.head(settings.address, self._storage)
+        self._node = RayNode.head(settings.address, self._storage, settings.machine)
         self._missing: str | None = "starting"
         self._watching: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()

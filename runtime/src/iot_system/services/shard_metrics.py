@@ -9,6 +9,12 @@ PASSIVATED = Counter("iot_shard_passivated_total", "Actors that left memory beca
 APPLY_SECONDS = Histogram("iot_shard_apply_seconds", "From a batch of frames to its commit")
 OWNED = Gauge("iot_shard_partitions", "Partitions owned", ["shard"], multiprocess_mode="mostrecent")
 LAG = Gauge("iot_shard_lag_frames", "Frames that wait in the stream", ["shard"], multiprocess_mode="mostrecent")
+UNARCHIVED = Gauge(
+    "iot_database_unarchived_seconds",
+    "For how long what is written to the database could not be archived; 0 while it can, or without an archive",
+    ["shard"],
+    multiprocess_mode="mostrecent",
+)
 AWAY = Gauge(
     "iot_shard_store_away",
     "1 while the store takes nothing and is tried again; the log says why",

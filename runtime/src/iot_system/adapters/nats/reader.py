@@ -20,7 +20,7 @@ from iot_system.errors import Unavailable
 from iot_system.ports.stream import StreamMessage
 
 PULL_EXPIRES_S = 20.0
-HEARTBEAT_S = 2.0
+HEARTBEAT_S = 1.0
 INACTIVE_S = 30.0
 PULL_BYTES = 16 * 1024 * 1024
 BUNDLE = "bundle-"
@@ -96,7 +96,7 @@ class NatsReader:
             try:
                 return await inbox.next_msg(timeout=min(left_s, HEARTBEAT_S))
             except nats.errors.TimeoutError:
-                if time.monotonic() - self._heard_s > 2.5 * HEARTBEAT_S:
+                if time.monotonic() - self._heard_s > 3 * HEARTBEAT_S:
                     raise
         return None
 

@@ -26,7 +26,9 @@ from iot_system.settings import StreamSettings
 STREAM = "IOT_FRAMES"
 SUBJECT = "iot.frames"
 DEDUPLICATION_WINDOW_S = 120.0
-PUBLISH_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 5.0
+PUBLISH_TIMEOUT_S = 2.0
+"""Nobody answers for a leader that is gone, and the next one has been found by then: whoever publishes tries again."""
 LEAST_PAYLOAD = 8 << 20
 """Frames reach 4 MiB, and one message more."""
 LIVES = "iot-lives"
@@ -39,7 +41,7 @@ class NatsStream:
 
     def __init__(self, client: Client, settings: StreamSettings) -> None:
         self._client = client
-        self._jetstream = client.jetstream(timeout=PUBLISH_TIMEOUT_S)
+        self._jetstream = client.jetstream(timeout=ANSWER_TIMEOUT_S)
         self._settings = settings
 
     async def ensure(self) -> str:

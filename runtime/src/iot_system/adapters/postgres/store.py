@@ -24,6 +24,10 @@ from iot_system.settings import DatabaseTlsSettings
 
 FORGET_AT_ONCE = 5_000
 """Rows that go in one transaction, so that none takes long."""
+_UNARCHIVED_S = """
+select coalesce(max(extract(epoch from now() - greatest(last_archived_time, stats_reset))), 0)
+from pg_stat_archiver where last_failed_time > coalesce(last_archived_time, '-infinity')
+"""
 
 
 class PostgresStore:
@@ -205,3 +209,8 @@ class PostgresStore:
             while gone == FORGET_AT_ONCE:
                 async with self._database.session() as session:
                     gone = await forget(session, before_us=now_us - days * DAY_US, limit=FORGET_AT_ONCE)
+
+    async def unarchived_s(self) -> float:
+        """See `Store.unarchived_s`."""
+        async with self._database.session() as session:
+            return float(await session.fetchval(_UNARCHIVED_S))

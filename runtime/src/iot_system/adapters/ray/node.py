@@ -16,6 +16,7 @@ import msgspec
 import ray
 import structlog
 
+from iot_system.adapters.ray.machines import label_of
 from iot_system.adapters.ray.placement import NODE_RESOURCE
 from iot_system.errors import Unavailable
 
@@ -43,8 +44,6 @@ QUIET = {
     # What shards log belongs into the log of their pod, and no file of Ray's grows in it.
     "RAY_LOG_TO_STDERR": "1",
     "RAY_BACKEND_LOG_LEVEL": "warning",
-    # Longer than a head takes to come back, even on another node.
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
     # Partitions are handed over before the node stops, so Ray itself has nothing to drain.
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "1",
 }
@@ -91,16 +90,16 @@ class RayNode:
         self._relaying: asyncio.Task[None] | None = None
 
     @classmethod
-    def worker(cls, address: str, head: str, hosting: Hosting) -> RayNode:
+    def worker(cls, address: str, head: str, hosting: Hosting, machine: str | None) -> RayNode:
         """A node at ``address`` (this pod's IP) that joins ``head`` (host:port)."""
-        joining = (f"--address={head}", f"--node-ip-address={address}")
+        joining = (f"--address={head}", f"--node-ip-address={address}", *label_of(machine))
         return cls(head, *joining, *hosting.arguments, *FIXED_PORTS, environment=QUIET | hosting.environment)
 
     @classmethod
-    def head(cls, address: str, storage: Path | None) -> RayNode:
+    def head(cls, address: str, storage: Path | None, machine: str | None) -> RayNode:
         """The head at ``address``, which runs no user work; its state lives in ``storage`` and survives it."""
         durable = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(storage)} if storage else {}
-        leading = (*_leading(address, GCS_PORT), "--num-cpus=0")
+        leading = (*_leading(address, GCS_PORT), *label_of(machine), "--num-cpus=0")
         return cls(f"{address}:{GCS_PORT}", *leading, *FIXED_PORTS, environment=QUIET | WATCHFUL | durable)
 
     @classmethod

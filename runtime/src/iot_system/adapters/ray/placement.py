@@ -73,14 +73,22 @@ class RayPlacement:
         self._namespace = namespace
         self._make_shard = make_shard
         self._head = Head()
+        self._nodes: list[str] = []
         self._shards: dict[str, RayShard] = {}
 
     async def nodes(self) -> list[str]:
-        """See the port."""
-        nodes = await self._head.ask(ray.nodes)
-        alive = sorted(node["NodeID"] for node in nodes if node["Alive"] and node["Resources"].get(NODE_RESOURCE))
-        self._shards = {name: shard for name, shard in self._shards.items() if shard.node in alive}
-        return alive
+        """See the port. While the head is away, those that it named last: who of them lives, their shards say."""
+        try:
+            nodes = await self._head.ask(ray.nodes)
+        except Unavailable:
+            if not self._nodes:
+                raise
+        else:
+            self._nodes = sorted(
+                node["NodeID"] for node in nodes if node["Alive"] and node["Resources"].get(NODE_RESOURCE)
+            )
+            self._shards = {name: shard for name, shard in self._shards.items() if shard.node in self._nodes}
+        return self._nodes
 
     async def ensure_shards(self, node: str, count: int) -> list[ShardHandle]:
         """See the port."""

@@ -1,0 +1,84 @@
+"""How long what is acknowledged stays unseen: the twin of each device, read again and again."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from tests.harness.applied import MARK, twin
+from tests.harness.rest import Rest
+
+EVERY_S = 0.25
+ANSWER_S = 2.0
+"""Who asks a pod that hangs asks again, and another."""
+
+
+class Sight:
+    """One thread for each device; each has connections of its own, as clients that know nothing of each other."""
+
+    def __init__(self, url: str, token: str, devices: Sequence[str], *, trust: ssl.SSLContext | None = None) -> None:
+        self._url = url
+        self._token = token
+        self._trust = trust
+        self._newest: dict[str, int] = {}
+        self._since_s: dict[str, float] = {}
+        self._gaps_s: dict[str, float] = {}
+        self._is_stopped = threading.Event()
+        self._problems: list[BaseException] = []
+        self._threads = [threading.Thread(target=self._look, args=(device,)) for device in devices]
+
+    def start(self) -> None:
+        """Begin to look."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Return when nobody looks any more. Raises what kept one from looking."""
+        self._is_stopped.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+        self.check()
+
+    def check(self) -> None:
+        """Raises what kept one from looking."""
+        if self._problems:
+            raise self._problems[0]
+
+    def watch(self) -> None:
+        """Begin to measure anew."""
+        self._gaps_s = {}
+
+    def gap_s(self) -> float:
+        """The longest time in which one device's newest reading stayed the same, since `watch`."""
+        return max(self._gaps_s.values(), default=0.0)
+
+    def has_seen(self, acknowledged: Mapping[str, int]) -> bool:
+        """Whether each device's twin has a reading that is as new."""
+        return all(self._newest.get(device, 0) >= ts for device, ts in acknowledged.items())
+
+    def _look(self, device: str) -> None:
+        rest = Rest(self._url, self._token, answer_s=ANSWER_S, trust=self._trust)
+        try:
+            while not self._is_stopped.wait(EVERY_S):
+                self._note(device, newest_of(rest, device))
+        except Exception as problem:  # noqa: BLE001 - told by `check`
+            self._problems.append(problem)
+        finally:
+            rest.close()
+
+    def _note(self, device: str, newest: int) -> None:
+        if newest == self._newest.get(device, 0):
+            return
+        now_s = time.monotonic()
+        gap_s = now_s - self._since_s.get(device, now_s)
+        self._gaps_s[device] = max(self._gaps_s.get(device, 0.0), gap_s)
+        self._newest[device], self._since_s[device] = newest, now_s
+
+
+def newest_of(rest: Rest, device: str) -> int:
+    """The newest timestamp in a device's twin, in milliseconds since 1970; 0 where there is none."""
+    latest = twin(rest, f"devices/{device}").get("latest", {})
+    return max((int(one["ts"]) for metric, one in latest.items() if not metric.startswith(MARK)), default=0)

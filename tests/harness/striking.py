@@ -1,0 +1,84 @@
+"""Strikes an installation under load, and measures what each fault costs those who send and those who look."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from tests.harness.cluster import KubernetesError
+from tests.harness.faults import Fault, Scene
+from tests.harness.figures import Row
+from tests.harness.installation import Installation
+from tests.harness.sight import Sight
+from tests.harness.traffic import Traffic
+from tests.harness.waiting import wait_until
+
+OVER_WITHIN_S = 240.0
+READY_WITHIN_S = 300.0
+COMPONENT = "actor-system"
+
+
+class Striking:
+    """Faults of one round under one traffic, which some eyes follow."""
+
+    def __init__(self, installation: Installation, traffic: Traffic, sight: Sight, *, seed: str) -> None:
+        self._installation = installation
+        self._traffic = traffic
+        self._sight = sight
+        self._seed = seed
+
+    def strike(self, fault: Fault, number: int) -> Row:
+        """Return once all pods are ready, and readings of every device are acknowledged and seen again."""
+        namespace, ledger = self._installation.namespace, self._traffic.ledger
+        began, began_s = datetime.now(UTC), time.monotonic()
+        ledger.watch()
+        self._sight.watch()
+        with fault.strike(Scene(self._installation, random.Random(f"{self._seed} {fault.name}"))) as gone:
+            self._wait_until_over(fault)
+        namespace.wait_until_ready(within_s=READY_WITHIN_S, without=gone)
+        ready_s = time.monotonic() - began_s
+        self._wait_until_over(fault)
+        return Row(
+            fault=fault.name,
+            round=number,
+            mqtt_s=ledger.gap_s(self._traffic.by_mqtt),
+            rest_s=ledger.gap_s(self._traffic.by_rest),
+            visible_s=self._sight.gap_s(),
+            ready_s=ready_s,
+            refused=sum(1 for line in self._log(began) if line.get("event") == "fenced"),
+            load=os.getloadavg()[0],
+        )
+
+    def _wait_until_over(self, fault: Fault) -> None:
+        """Each device has had an acknowledgement since now, and its twin shows at least that."""
+        since_s = time.monotonic()
+
+        def is_heard() -> bool:
+            self._traffic.check()
+            return self._traffic.ledger.heard_since(since_s, self._traffic.devices)
+
+        wait_until(is_heard, within_s=OVER_WITHIN_S, why=f"{fault.name}: not every device got an acknowledgement")
+        acknowledged = self._traffic.ledger.newest()
+
+        def is_seen() -> bool:
+            self._sight.check()
+            return self._sight.has_seen(acknowledged)
+
+        wait_until(is_seen, within_s=OVER_WITHIN_S, why=f"{fault.name}: acknowledged, but not to be seen")
+
+    def _log(self, since: datetime) -> Iterator[dict[str, object]]:
+        """What shards have said, those that have ended in their pods too."""
+        namespace = self._installation.namespace
+        for pod in namespace.pods(COMPONENT):
+            name = pod["metadata"]["name"]
+            restarts = max((one["restartCount"] for one in pod["status"].get("containerStatuses", ())), default=0)
+            for which in ((), ("--previous",)) if restarts else ((),):
+                try:
+                    text = namespace.kubectl("logs", name, f"--since-time={since.isoformat()}", *which)
+                except KubernetesError:
+                    continue  # it has nothing to say any more
+                yield from (json.loads(line) for line in text.splitlines() if line.startswith("{"))
