@@ -81,7 +81,8 @@ def build(containers: Engine) -> None:
             continue
         base_images.ensure(containers, BASE)
         _build(containers, image, image.full_name)
-    # What was replaced has no name any more; what another build uses meanwhile stays. So do the layers: they are the cache.
+    # What was replaced has no name any more; what another build uses meanwhile stays, and so do the layers of the
+    # builds, the cache.
     containers.works("image", "prune", "--force", "--filter", f"label={STAMP_LABEL}")
 
 

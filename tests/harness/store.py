@@ -104,7 +104,7 @@ def _load_image() -> None:
 
 def _pod() -> dict[str, Any]:
     keys = {"ROOT_ACCESS_KEY": "access-key", "ROOT_SECRET_KEY": "secret-key"}
-    folders_ = {f"/objects/{BUCKET}": "objects", "/attributes": "attributes", "/tmp": "scratch"}
+    folders_ = {"/objects": "objects", "/attributes": "attributes", "/tmp": "scratch"}
     container = {
         "name": "store",
         "image": _image(),
@@ -125,6 +125,8 @@ def _pod() -> dict[str, Any]:
         "volumeMounts": [
             {"name": "tls", "mountPath": "/tls", "readOnly": True},
             *({"name": name, "mountPath": path} for path, name in folders_.items()),
+            # A bucket is a folder; Kubernetes makes it.
+            {"name": "objects", "mountPath": f"/objects/{BUCKET}", "subPath": BUCKET},
         ],
     }
     return {

@@ -11,9 +11,10 @@ import pytest
 from ci.command import CommandError
 from ci.engine import Engine
 from tests.harness.waiting import wait_until
-from tests.images.test_together import POSTGRES, READY_WITHIN_S, WRITABLE, running
-from tests.render.rendered import TESTING, Installation
+from tests.images.test_together import POSTGRES, READY_WITHIN_S, running
+from tests.render.rendered import BY_VOLUME, TESTING, Installation
 
+WRITABLE = "mode=1777"
 DATABASE = "iot"
 REPOSITORY, DATA = "/var/lib/pgbackrest", "/var/lib/postgresql/data"
 ENV = {
@@ -34,7 +35,7 @@ class Disks:
 
     def options(self, data: str, *, restores: bool = False) -> tuple[str, ...]:
         """How a container gets the volume ``data`` and the repository, which who ``restores`` cannot write to."""
-        sets = {"postgres.backup.enabled": True, "postgres.restore.enabled": restores, "global.tls.mode": "off"}
+        sets = {**BY_VOLUME, "postgres.restore.enabled": restores, "global.tls.mode": "off"}
         config = self._writable("restored" if restores else "backed-up")
         for name, text in Installation("disks", (TESTING,), sets).one("ConfigMap", "postgres-config")["data"].items():
             (config / name).write_text(text)
