@@ -87,7 +87,7 @@ def build(containers: Engine) -> None:
 
 
 def verify(containers: Engine) -> None:
-    """Bring all images up to date, and build each a second time from nothing: layers and configuration must be the same.
+    """Bring all images up to date, and build each again from nothing: layers and configuration must be the same.
 
     Raises CiError that names those that are not. The history is not compared: Podman names intermediate images there.
     """
