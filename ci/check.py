@@ -30,6 +30,7 @@ YAML = ("values", "ct.yaml", "charts/iot-system/values.yaml", "charts/iot-system
 CORES = os.cpu_count() or 1
 MOST_PROCESSES = 8
 """Of tests; more gain nothing, for each imports everything first."""
+IN_PARALLEL = (f"--numprocesses={min(CORES, MOST_PROCESSES)}", "--dist=worksteal")
 NOTHING_CHOSEN = 5
 """Pytest's exit code."""
 
@@ -131,9 +132,9 @@ def in_cluster(arguments: Sequence[str]) -> Outcome:
 
 STAGES = (
     Stage("lint", lint),
-    Stage("unit", pytest("tests/unit", f"--numprocesses={min(CORES, MOST_PROCESSES)}", "--dist=worksteal")),
+    Stage("unit", pytest("tests/unit", *IN_PARALLEL)),
     Stage("contract", with_servers),
-    Stage("render", pytest("tests/render")),
+    Stage("render", pytest("tests/render", *IN_PARALLEL)),
     Stage("images", of_images),
     Stage("cluster", in_cluster),
 )

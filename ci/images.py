@@ -81,8 +81,9 @@ def build(containers: Engine) -> None:
             continue
         base_images.ensure(containers, BASE)
         _build(containers, image, image.full_name)
-    # What was replaced has no name any more. The layers of the builds stay: they are the cache.
-    containers.run("image", "prune", "--force", "--filter", f"label={STAMP_LABEL}")
+    # What was replaced has no name any more; what another build uses meanwhile stays, and so do the layers of the
+    # builds, the cache.
+    containers.works("image", "prune", "--force", "--filter", f"label={STAMP_LABEL}")
 
 
 def verify(containers: Engine) -> None:

@@ -54,6 +54,7 @@ def of_image(containers: Engine, name: str, version: str, identity: str, locks: 
         type=ComponentType.CONTAINER,
         name=name,
         version=version,
+        bom_ref=f"{name}:{version}",
         properties=[Property(name="iot-system:image-id", value=identity)],
     )
     text = JsonV1Dot6(bom).output_as_string(indent=1)
@@ -71,9 +72,11 @@ def debian_packages(files: ImageFiles) -> Iterator[Component]:
 
 
 def python_packages(files: ImageFiles) -> Iterator[Component]:
-    """What has metadata: https://packaging.python.org/specifications/core-metadata."""
+    """What has metadata (https://packaging.python.org/specifications/core-metadata) and is not in one of Debian's."""
     found = {}
-    for _, content in files.matching("*.dist-info/METADATA"):
+    for path, content in files.matching("*.dist-info/METADATA"):
+        if "dist-packages" in path.parts:
+            continue
         about = BytesHeaderParser().parsebytes(content)
         name = re.sub(r"[-_.]+", "-", about["Name"]).lower()
         url = PackageURL("pypi", name=name, version=about["Version"])

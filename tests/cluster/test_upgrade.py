@@ -17,6 +17,7 @@ from tests.harness.ledger import Entry
 from tests.harness.traffic import Traffic
 
 SEED = 20261126
+OLD_PODS_LEAVE_S = 90.0
 COMPONENTS = ("api", "actor-system", "ray-head", "nats", "postgres")
 OLD = {"sample.enabled": False}
 """The sample is loaded by an installation alone."""
@@ -77,7 +78,7 @@ def test_an_upgrade_replaces_every_pod_and_keeps_every_volume(
         installation, traffic, lambda: installation.upgrade_to(installations.chart, values_file("testing"), NEW)
     )
     figures.append(f"upgrade from {previous.read().version}: {cost}")
-    assert installation.namespace.not_ready() == []
+    installation.namespace.wait_until_ready(within_s=OLD_PODS_LEAVE_S)
     assert versions(installation.namespace).isdisjoint(old)
     assert claims(installation.namespace).items() >= volumes.items()
 
@@ -88,7 +89,7 @@ def test_the_way_back_replaces_every_pod_and_keeps_every_volume(
     volumes, new = claims(installation.namespace), versions(installation.namespace)
     cost = under_load(installation, traffic, installation.roll_back)
     figures.append(f"rollback to {previous.read().version}: {cost}")
-    assert installation.namespace.not_ready() == []
+    installation.namespace.wait_until_ready(within_s=OLD_PODS_LEAVE_S)
     assert versions(installation.namespace) == {previous.read().tag}
     assert previous.read().tag not in new
     assert claims(installation.namespace).items() >= volumes.items()

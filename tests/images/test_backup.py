@@ -11,9 +11,10 @@ import pytest
 from ci.command import CommandError
 from ci.engine import Engine
 from tests.harness.waiting import wait_until
-from tests.images.test_together import POSTGRES, READY_WITHIN_S, WRITABLE, running
+from tests.images.test_together import POSTGRES, READY_WITHIN_S, running
 from tests.render.rendered import BY_VOLUME, TESTING, Installation
 
+WRITABLE = "mode=1777"
 DATABASE = "iot"
 REPOSITORY, DATA = "/var/lib/pgbackrest", "/var/lib/postgresql/data"
 ENV = {

@@ -15,9 +15,14 @@ INSTALLED = "from importlib.metadata import distributions as d; print(*(f'{p.nam
 
 
 @pytest.fixture(scope="module")
-def bill(built: Built) -> dict[str, Any]:
+def text(built: Built) -> str:
     """The image's bill; that it fits its schema is checked where it is made."""
-    found: dict[str, Any] = json.loads(images.bill(built.containers, built.image))
+    return images.bill(built.containers, built.image)
+
+
+@pytest.fixture(scope="module")
+def bill(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text)
     return found
 
 
@@ -27,8 +32,8 @@ def urls(bill: dict[str, Any], kind: str) -> set[str]:
     return {url for url in found if url.startswith(f"pkg:{kind}/")}
 
 
-def test_the_bill_is_the_same_each_time(built: Built) -> None:
-    assert images.bill(built.containers, built.image) == images.bill(built.containers, built.image)
+def test_the_bill_is_the_same_each_time(built: Built, text: str) -> None:
+    assert images.bill(built.containers, built.image) == text
 
 
 def test_the_bill_names_the_very_image(built: Built, bill: dict[str, Any]) -> None:
@@ -47,7 +52,7 @@ def test_every_python_package_that_the_program_can_import_is_named(built: Built,
 
 
 def test_every_file_of_debian_belongs_to_a_package_that_is_named(built: Built, bill: dict[str, Any]) -> None:
-    named = {url.partition("@")[0].rpartition("/")[2] for url in urls(bill, "deb")}
+    named = {component["name"] for component in bill["components"] if component["purl"].startswith("pkg:deb/")}
     owned = {
         line.split(maxsplit=1)[1]
         for path, content in built.files.matching("var/lib/dpkg/status.d/*.md5sums")
@@ -69,7 +74,7 @@ def test_what_a_lock_pins_comes_with_its_hashes(built: Built, bill: dict[str, An
 
 @pytest.mark.parametrize("image", images.IMAGES[2:3], indirect=True, ids=lambda image: image.short_name)
 def test_every_module_of_the_broker_is_named(built: Built, bill: dict[str, Any]) -> None:
-    version = re.search(r"v(\S+)", built.run("/bin/nats-server", "--version"))
+    version = re.search(r"v(\d\S*)", built.run("nats-server", "--version"))
     assert version
     modules = urls(bill, "golang")
     assert f"pkg:golang/github.com/nats-io/nats-server/v2@v{version[1]}" in modules

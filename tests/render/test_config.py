@@ -55,7 +55,7 @@ def test_hooks_use_no_config_map_because_none_is_there_yet(installation: Install
         ({"actor-system.behaviours": {"alarm.py": "1"}}, {"actor-system"}),
         ({"api.replicas": 1}, set()),
     ],
-    ids=str,
+    ids=lambda value: None if isinstance(value, set) else str(value),
 )
 def test_pods_restart_when_their_configuration_changes(changed: dict[str, object], restarted: set[str]) -> None:
     def templates(installation: Installation) -> dict[str, str]:

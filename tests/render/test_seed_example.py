@@ -53,7 +53,8 @@ def test_cluster_name(env: dict[str, Manifest]) -> None:
 
 
 def test_nats_url(env: dict[str, Manifest]) -> None:
-    assert env["NATS_URL"]["value"] == "nats://nats-service:4222"
+    """The same place, by TLS; `nats://` where `global.tls.mode` is off."""
+    assert env["NATS_URL"]["value"] == "tls://nats-service:4222"
 
 
 def test_database_url_from_the_secret(env: dict[str, Manifest]) -> None:

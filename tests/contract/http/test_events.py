@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contract.http.asking import DEADLINE_S, device_client, listening, ok, register, take
+from tests.harness.nats import NatsServer
 from tests.harness.system import System, running_system
 from tests.harness.waiting import until
 
@@ -132,6 +133,7 @@ async def test_after_the_broker_was_away_the_stream_goes_on(tmp_path_factory: py
         async with listening(admin, "?device=a1&kind=twin") as events:
             await ok(admin.patch("/v1/devices/a1/twin/desired", json={"n": 1}))
             await take(events, 1)
+            assert isinstance(system.broker, NatsServer)
             system.broker.kill()
             await asyncio.to_thread(system.broker.start)
 

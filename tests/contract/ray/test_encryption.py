@@ -13,15 +13,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import ray
+from iot_system.__main__ import _prepare_ray as prepare_ray
 from iot_system.adapters.ray.encryption import encrypted
 from iot_system.adapters.ray.node import QUIET, Hosting, RayNode
 from iot_system.adapters.ray.placement import NODE_RESOURCE
-from iot_system.adapters.tls.authority import new_ca
+from iot_system.adapters.tls.authority import contents, new_ca
 from iot_system.errors import InvalidSetting
+from iot_system.settings import RayHeadSettings, read_settings
 
 from tests.harness.nats import free_port
 from tests.harness.waiting import until
@@ -69,7 +70,7 @@ def ours(tmp_path: Path) -> Files:
 @pytest.fixture
 def address() -> str:
     """Ray puts it in the place of 127.0.0.1."""
-    return str(ray.util.get_node_ip_address())
+    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
 
 
 @asynccontextmanager
@@ -88,8 +89,8 @@ async def reached(node: RayNode) -> bool:
     return await node.why_not_reached() is None
 
 
-async def driven(gcs: str, address: str, environment: dict[str, str]) -> Any:
-    """What a driver is answered; None where it is not."""
+async def is_answered(gcs: str, address: str, environment: dict[str, str]) -> bool:
+    """Whether a driver gets in, and its answer."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", DRIVER, gcs, address,
         env=os.environ | QUIET | TOKEN | environment, stdout=-1, stderr=asyncio.subprocess.DEVNULL,
@@ -99,7 +100,7 @@ async def driven(gcs: str, address: str, environment: dict[str, str]) -> Any:
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-    return json.loads(said) if process.returncode == 0 else None
+    return process.returncode == 0 and json.loads(said) == 42
 
 
 def heard(gcs: str, context: ssl.SSLContext | None) -> bytes:
@@ -146,9 +147,24 @@ async def test_a_node_joins_and_does_what_a_driver_asks(ours: Files, address: st
         node = RayNode(running.gcs, *joining, environment=QUIET | TOKEN | HOSTING.environment | mine)
         await node.start()
         try:
-            assert await driven(running.gcs, address, mine) == 42
+            await until(lambda: is_answered(running.gcs, address, mine), within_s=DEADLINE_S)
         finally:
             await node.stop()
+
+
+def test_a_node_is_known_by_its_address_and_by_the_heads_name(ours: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = ("RAY_AUTH_MODE", "RAY_gcs_rpc_server_reconnect_timeout_s", "RAY_USE_TLS", "RAY_TLS_CA_CERT")
+    for name in (*changed, "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY"):
+        monkeypatch.setenv(name, "")  # what it was comes back afterwards
+    given = {"IOT_RAY_TLS_CA": str(ours.ca), "IOT_RAY_TLS_CA_KEY": str(ours.ca_key)}
+    given |= {"ACTOR_SYSTEM_ADDRESS": "10.0.0.7", "IOT_RAY_ADDRESS": "ray-head:6379"}
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "given")
+    prepare_ray(read_settings(RayHeadSettings, given))
+    assert (os.environ["RAY_USE_TLS"], os.environ["RAY_TLS_CA_CERT"]) == ("1", str(ours.ca))
+    shown = contents(Path(os.environ["RAY_TLS_SERVER_CERT"]).read_bytes(), datetime.now(UTC))
+    assert shown.hosts == {"10.0.0.7", "ray-head", "localhost", "127.0.0.1"}
+    key = Path(os.environ["RAY_TLS_SERVER_KEY"])
+    assert (key.stat().st_mode & 0o777, key.is_relative_to("/dev/shm")) == (0o600, True)
 
 
 def test_files_that_are_no_ca_stop_the_start(ours: Files, tmp_path: Path) -> None:

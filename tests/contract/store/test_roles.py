@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from tests.contract.store.owner import Owner
 from tests.contract.store.rights import connected
+from tests.harness.nats import free_port
 from tests.harness.postgres import OWNER, PASSWORD, PASSWORD_IN_URL, READER, RUNTIME, PostgresServer
 
 DAY_US = 86_400_000_000
@@ -190,6 +191,21 @@ async def test_a_role_that_is_missing_and_cannot_be_made_is_told_in_one_sentence
         "the role 'ext_runtime' does not exist, and 'ext_owner' may not make it: make it, or let 'ext_owner' make "
         "roles (CREATEROLE)"
     )
+
+
+async def test_roles_are_made_by_whichever_of_several_servers_is_primary(postgres: PostgresServer) -> None:
+    """As with a replicated database; one of them is away."""
+
+    def several(user: str) -> str:
+        url = postgres.url_of(user).replace("@127.0.0.1:", f"@127.0.0.1:{free_port()},127.0.0.1:")
+        return f"{url}?target_session_attrs=read-write"
+
+    await postgres.clear()
+    roles = DatabaseRoleSettings(
+        owner_url=several(OWNER), reader_url=several(READER), admin_user=SUPERUSER, admin_password=PASSWORD
+    )
+    await migrate_store(several(RUNTIME), roles=roles)
+    assert await use(several(RUNTIME)) == KEPT
 
 
 async def test_a_right_that_a_version_no_longer_gives_is_taken_back(

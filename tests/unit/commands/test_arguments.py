@@ -11,8 +11,8 @@ from iot_system.errors import InvalidInput
 def test_addresses_are_taken_apart() -> None:
     assert arguments.url("http://127.0.0.1:8000/") == "http://127.0.0.1:8000"
     assert arguments.url("https://iot.example/base") == "https://iot.example/base"
-    assert arguments.address("api-service:1883") == ("api-service", 1883)
-    assert arguments.address("[::1]:1883") == ("::1", 1883)
+    assert arguments.address("api-service:1883") == arguments.Address("api-service", 1883)
+    assert arguments.address("[::1]:1883") == arguments.Address("::1", 1883)
     assert arguments.count("12") == 12
 
 
