@@ -40,7 +40,7 @@ def mounts(container: Container) -> dict[str, dict[str, Any]]:
 def test_all_that_is_written_goes_to_the_repository_within_a_minute(values: Any) -> None:
     archived = settings(Installation("backed-up", (values,), STORE), "postgresql.conf")["main"]
     assert archived["archive_mode"] == "on"
-    assert archived["archive_command"] == "'pgbackrest archive-push %p'"
+    assert archived["archive_command"] == "'timeout 60 pgbackrest archive-push %p'"
     assert archived["archive_timeout"] == "'1min'"
 
 
