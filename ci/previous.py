@@ -61,7 +61,8 @@ def tree() -> Path:
     def make(target: Path) -> None:
         with step(f"release {release.version} taken from commit {release.commit[:12]}"):
             git.export(release.commit, target)
-            _name_images(target / CHART / "Chart.yaml", release.tag)
+            for chart in (target / CHART).rglob("Chart.yaml"):  # each subchart names its own images
+                _name_images(chart, release.tag)
 
     return stamp.folder(folders.cache() / "previous" / f"{release.tag}-{stamp.of(Path(__file__))}", make)
 

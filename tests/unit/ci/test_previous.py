@@ -32,9 +32,11 @@ def test_it_is_older_than_this_version() -> None:
 
 
 def test_its_chart_is_of_that_version_and_names_images_of_its_own() -> None:
-    chart = previous.chart() / "Chart.yaml"
-    assert re.findall(r"^version: (.*)$", chart.read_text(), re.MULTILINE) == [PINNED.version]
-    assert re.findall(r'^appVersion: "(.*)"$', chart.read_text(), re.MULTILINE) == [PINNED.tag]
+    charts = list(previous.chart().rglob("Chart.yaml"))
+    assert len(charts) == 6
+    for chart in charts:
+        assert re.findall(r"^version: (.*)$", chart.read_text(), re.MULTILINE) == [PINNED.version]
+        assert re.findall(r'^appVersion: "(.*)"$', chart.read_text(), re.MULTILINE) == [PINNED.tag]
     assert PINNED.tag.startswith(f"{PINNED.version}-")
 
 
