@@ -83,6 +83,15 @@ def test_a_sequence_number_heard_before_is_a_re_send(actor: DeviceActor) -> None
     assert not actor.is_resent(said(6))
 
 
+def test_what_was_refused_is_no_re_send_behind_what_came_after_it(actor: DeviceActor) -> None:
+    for number in (1, 3):
+        actor.receive(said(number, number), Stored(), {})
+    assert not actor.is_resent(said(2, 2))
+    assert actor.receive(said(2, 2), Stored(), {}) == said(2, 2)
+    assert all(actor.is_resent(said(number, number)) for number in (1, 2, 3))
+    assert actor.state.latest["t"] == Latest(3, 3.0)
+
+
 def test_sequence_numbers_begin_again_with_each_boot(actor: DeviceActor) -> None:
     actor.receive(said(5, 7, boot="one"), Stored(), {})
     assert not actor.is_resent(said(6, 0, boot="two"))

@@ -159,7 +159,7 @@ def test_order_and_outcomes_hold_whatever_the_broker_does(sizes: list[int], seed
     simulate(run())
 
 
-async def test_what_waits_behind_a_frame_that_must_be_sent_again_is_refused_with_it_and_overtakes_nothing() -> None:
+async def test_a_failure_reaches_exactly_the_senders_of_its_frame() -> None:
     stream, held = MemoryStream(), Held()
     stream.before = held
     writer = writer_to(stream)
@@ -168,39 +168,16 @@ async def test_what_waits_behind_a_frame_that_must_be_sent_again_is_refused_with
     of_second = [writer.put([said(number) for number in range(FRAME_MESSAGES // 2)]) for _ in range(2)]
     third = writer.put([said(1)])
 
-    async def full_once(partition: int, data: bytes) -> None:
+    async def full_for_the_second(partition: int, data: bytes) -> None:
         if len(stream.log) == 1:
-            stream.before = no_trouble
+            stream.before = held
             raise Overloaded("the stream is full")
 
-    stream.before = full_once
+    stream.before = full_for_the_second
     held.released.set()
     assert await first is None
-    assert [type(await one) for one in (*of_second, third)] == [Overloaded] * 3
-    # A connection that reads on until it hears of it.
-    assert isinstance(await writer.put([said(2)]), Overloaded)
-    await writer.drain()
-    assert await writer.put([said(3)]) is None
-    assert frames(stream) == [[0], [3]]
-
-
-async def test_a_frame_that_is_refused_for_good_holds_up_nobody_behind_it() -> None:
-    stream, held = MemoryStream(), Held()
-    stream.before = held
-    writer = writer_to(stream)
-    first = writer.put([said(0)])
-    await until(lambda: held.started, within_s=DEADLINE_S)
-    outcomes = [writer.put([said(number) for number in range(FRAME_MESSAGES)]), writer.put([said(1)])]
-
-    async def too_large_once(partition: int, data: bytes) -> None:
-        if len(stream.log) == 1:
-            stream.before = no_trouble
-            raise TooLarge("the broker takes less")
-
-    stream.before = too_large_once
-    held.released.set()
-    assert await first is None
-    assert [type(await one) for one in outcomes] == [TooLarge, type(None)]
+    assert [type(await one) for one in of_second] == [Overloaded, Overloaded]
+    assert await third is None
     assert frames(stream) == [[0], [1]]
 
 

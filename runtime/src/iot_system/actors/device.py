@@ -14,6 +14,7 @@ from iot_system.domain.addresses import Address
 from iot_system.domain.commands import RESEND_AFTER_S, Command
 from iot_system.domain.events import Event, EventKind
 from iot_system.domain.history import Reading
+from iot_system.domain.numbering import is_taken, take
 from iot_system.domain.readings import METRICS_LIMIT, Telemetry, Value
 from iot_system.domain.recognising import is_recent, remembered
 from iot_system.domain.registry import Device
@@ -102,7 +103,9 @@ class DeviceActor(Actor):
         state = self.state
         if message.id is not None and is_recent(state.recent_ids, message.id):
             return True
-        return message.seq is not None and message.boot == state.boot and message.seq <= state.seq
+        return (
+            message.seq is not None and message.boot == state.boot and is_taken(message.seq, state.seq, state.missing)
+        )
 
     def remember_id(self, id_: str) -> None:
         """Recognise a re-send of the message ``id_`` from now on, until some others have come."""
@@ -163,7 +166,9 @@ class DeviceActor(Actor):
         """
         state, time_us = self.state, message.time_us
         if message.seq is not None:
-            state.boot, state.seq = message.boot, message.seq
+            before = (state.seq, state.missing) if message.boot == state.boot else (-1, b"")
+            state.boot = message.boot
+            state.seq, state.missing = take(message.seq, *before)
         if message.id is not None:
             self.remember_id(message.id)
         if time_us > state.last_seen_us:

@@ -59,6 +59,7 @@ class DeviceState(msgspec.Struct, omit_defaults=True, gc=False):
     last_seen_us: int = 0
     boot: str | None = None
     seq: int = -1
+    """The highest number taken of this boot."""
     recent_ids: tuple[str, ...] = ()
     extra: dict[str, Any] = NOTHING
     """What a behaviour keeps between messages."""
@@ -81,6 +82,8 @@ class DeviceState(msgspec.Struct, omit_defaults=True, gc=False):
     """Of the behaviour that wrote ``extra``."""
     given: int = 0
     """How many commands the behaviour has given: what makes their ids differ."""
+    missing: bytes = b""
+    """Which numbers below ``seq`` were not taken, see `iot_system.domain.numbering`."""
     before: dict[str, Latest] = msgspec.field(default=NOTHING, name="latest")
     """How states were stored that had a time with each value; none is in memory."""
 

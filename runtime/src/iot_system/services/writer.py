@@ -12,14 +12,12 @@ import structlog
 from iot_system.domain.frames import FRAME_MESSAGES
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.signals import Signal
-from iot_system.errors import IotError, Overloaded, Retry, Unavailable
+from iot_system.errors import IotError, Overloaded, Unavailable
 from iot_system.services.bundling import Bundling
 from iot_system.services.framing import DEVICE, HEAD_BYTES, SIGNAL, Chunk, chunks_of, frame_of
 
 QUEUE_MESSAGES_LIMIT = 50_000
 QUEUE_BYTES_LIMIT = 64 * 1024 * 1024
-TURNS_TO_HEAR = 3
-"""Of the event loop, until a connection that hears of a failure has read its last."""
 PATIENCE_S = 0.01
 """How long what may wait does so for something to share its frame with."""
 log = structlog.get_logger()
@@ -114,15 +112,12 @@ class PartitionWriter:
             while self._parcels:
                 parcels = self._next_parcels()
                 try:
-                    problem = await self._store(parcels)
+                    _tell(parcels, await self._store(parcels))
                 except Exception:
                     log.exception("a frame failed", partition=self._partition)
-                    problem = Unavailable("the gateway failed to store a frame; its log says why")
-                _tell(parcels, problem)
+                    _tell(parcels, Unavailable("the gateway failed to store a frame; its log says why"))
                 self._forget(parcels)
                 parcels = []
-                if isinstance(problem, Retry):
-                    await self._refuse_followers(problem)
         except asyncio.CancelledError:
             waiting = [*parcels, *self._parcels]
             cut = [one for one in waiting if not one.stored.done() or one.stored.cancelled()]
@@ -133,18 +128,6 @@ class PartitionWriter:
             raise
         finally:
             self._sender = None
-
-    async def _refuse_followers(self, problem: Retry) -> None:
-        """What comes behind messages that will be sent again is not stored before them.
-
-        Numbered ones would then count as sent before, and be acknowledged and lost.
-        """
-        for _ in range(TURNS_TO_HEAR):
-            followers = list(self._parcels)
-            self._parcels.clear()
-            self._forget(followers)
-            _tell(followers, problem)
-            await asyncio.sleep(0)
 
     def _forget(self, parcels: Sequence[Parcel]) -> None:
         self._queued -= sum(one.messages for one in parcels)
