@@ -12,7 +12,7 @@ from ci.command import CommandError
 from ci.engine import Engine
 from tests.harness.waiting import wait_until
 from tests.images.test_together import POSTGRES, READY_WITHIN_S, running
-from tests.render.rendered import BY_VOLUME, TESTING, Installation
+from tests.render.rendered import BY_VOLUME, RESTORED, TESTING, Installation
 
 WRITABLE = "mode=1777"
 DATABASE = "iot"
@@ -35,7 +35,7 @@ class Disks:
 
     def options(self, data: str, *, restores: bool = False) -> tuple[str, ...]:
         """How a container gets the volume ``data`` and the repository, which who ``restores`` cannot write to."""
-        sets = {**BY_VOLUME, "postgres.restore.enabled": restores, "global.tls.mode": "off"}
+        sets = (RESTORED if restores else BY_VOLUME) | {"global.tls.mode": "off"}
         config = self._writable("restored" if restores else "backed-up")
         for name, text in Installation("disks", (TESTING,), sets).one("ConfigMap", "postgres-config")["data"].items():
             (config / name).write_text(text)

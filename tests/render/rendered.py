@@ -200,6 +200,10 @@ EXPOSED = {
 """Every way in."""
 
 BY_VOLUME = {"global.database.mode": "single", "postgres.backup.enabled": True}
+RESTORED = BY_VOLUME | {
+    "postgres.restore.enabled": True,
+    "postgres.backup.repository.volume.existingClaim": "backup-repository",
+}
 """The one server beside its backups."""
 
 STORE = {
@@ -227,7 +231,7 @@ INSTALLATIONS = (
     Installation("device-certificates", (PRODUCTION,), DEVICE_CERTIFICATES),
     Installation("backed-up", (PRODUCTION,), STORE),
     Installation("backed-up-by-volume", (TESTING,), BY_VOLUME),
-    Installation("restored", (TESTING,), {**BY_VOLUME, "postgres.restore.enabled": True}),
+    Installation("restored", (TESTING,), RESTORED),
     Installation("restored-replicated", (PRODUCTION,), {**STORE, "postgres.restore.enabled": True}),
     Installation(
         "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}

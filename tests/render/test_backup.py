@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.render.rendered import BY_VOLUME, PRODUCTION, STORE, TESTING, Container, Installation
+from tests.render.rendered import BY_VOLUME, PRODUCTION, RESTORED, STORE, TESTING, Container, Installation
 
-RESTORED = {**BY_VOLUME, "postgres.restore.enabled": True}
 TARGET = "2026-11-26 10:00:00+00"
 SECRET_KEYS = {
     "PGBACKREST_REPO1_S3_KEY": "access-key",

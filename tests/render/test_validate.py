@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness import helm
 from tests.harness.helm import CHART, HelmError
-from tests.render.rendered import DEVELOPMENT, PRODUCTION, STORE, TESTING
+from tests.render.rendered import DEVELOPMENT, PRODUCTION, RESTORED, STORE, TESTING
 
 EXTERNAL_NATS: dict[str, Any] = {
     "global.nats.mode": "external",
@@ -63,6 +63,18 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
         {"postgres.restore.enabled": True},
         "postgres.restore.enabled is true, but postgres.backup.enabled is false: postgres.backup.repository says where "
         "the backups are.",
+    ),
+    (
+        TESTING,
+        {"global.database.mode": "single", "postgres.backup.enabled": True, "postgres.restore.enabled": True},
+        "postgres.backup.repository.volume.existingClaim is empty, but postgres.restore.enabled is true: name the "
+        "claim that holds the backups, for a new one is empty.",
+    ),
+    (
+        TESTING,
+        EXTERNAL_NATS | RESTORED,
+        "postgres.restore.enabled is true, but global.nats.mode is external: what is restored must not meet the "
+        "streams of a running installation, so it needs NATS servers of its own: builtin.",
     ),
     (
         TESTING,

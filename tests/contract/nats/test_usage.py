@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,10 @@ from iot_system.adapters.nats.stream import STREAM, NatsStream
 from iot_system.adapters.nats.usage import NatsStreams
 from iot_system.errors import Unavailable
 from iot_system.settings import StreamSettings
+from msgspec.structs import replace
 
-from tests.harness.nats import NatsServer, running_nats
+from tests.harness.nats import NatsCluster, NatsServer, running_nats
+from tests.harness.waiting import until
 
 SETTINGS = StreamSettings(partitions=4, max_bytes=4 << 20, events_max_bytes=2 << 20)
 
@@ -65,3 +69,39 @@ async def test_a_broker_that_is_away_tells_nothing(server: NatsServer, client: C
     server.kill()
     with pytest.raises(Unavailable, match="how full"):
         await NatsStreams(client).usage()
+
+
+async def test_a_broker_without_a_majority_tells_nothing(tmp_path: Path) -> None:
+    """What is left of it answers, and does not know."""
+    first, *others = NatsCluster(tmp_path, [tmp_path / f"store-{number}" for number in range(3)]).servers
+    async with AsyncExitStack() as opened:
+        for server in (first, *others):
+            opened.callback(server.stop)
+            await asyncio.to_thread(server.start)
+        owner, client = [await connect(first.settings(user), name="test") for user in (ACTOR_SYSTEM, API)]
+        opened.push_async_callback(disconnect, owner)
+        opened.push_async_callback(disconnect, client)
+        stream, streams = NatsStream(owner, replace(SETTINGS, replicas=3)), NatsStreams(client)
+
+        async def told() -> bool:
+            try:
+                return bool(await streams.usage())
+            except Unavailable:
+                return False
+
+        async def made() -> bool:
+            try:
+                await stream.ensure()
+            except Unavailable:
+                return False
+            return await told()
+
+        async def silent() -> bool:
+            return not await told()
+
+        await until(made, within_s=60, why="the servers make no stream")
+        for server in others:
+            server.kill()
+        await until(silent, within_s=60, why="one of three servers still speaks for all")
+        with pytest.raises(Unavailable, match="how full"):
+            await streams.usage()

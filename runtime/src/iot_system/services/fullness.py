@@ -25,12 +25,12 @@ async def watch(streams: Streams, clock: Clock) -> None:
             found = await streams.usage()
         except Unavailable as error:
             log.warning("nobody can tell how full the streams are", why=str(error))
-            for figure in (BYTES, LIMIT, OLDEST):
-                figure.clear()
-        else:
-            for one in found:
-                age_us = 0 if one.oldest_us is None else max(0, clock.now_us() - one.oldest_us)
-                BYTES.labels(one.stream).set(one.bytes)
-                LIMIT.labels(one.stream).set(one.limit)
-                OLDEST.labels(one.stream).set(age_us / 1e6)
+            found = []
+        for figure in (BYTES, LIMIT, OLDEST):
+            figure.clear()
+        for one in found:
+            age_us = 0 if one.oldest_us is None else max(0, clock.now_us() - one.oldest_us)
+            BYTES.labels(one.stream).set(one.bytes)
+            LIMIT.labels(one.stream).set(one.limit)
+            OLDEST.labels(one.stream).set(age_us / 1e6)
         await asyncio.sleep(EVERY_S)

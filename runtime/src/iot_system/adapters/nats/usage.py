@@ -17,6 +17,7 @@ from iot_system.ports.usage import Usage
 
 STREAMS = (FRAMES, EVENTS, READINGS, MESSAGES, RETAINED, SESSIONS)
 TIMEOUT_S = 5.0
+_NOT_FOUND = 404
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -31,11 +32,17 @@ class _State(msgspec.Struct):
     first_ts: datetime
 
 
+class _Error(msgspec.Struct):
+    code: int
+    description: str = ""
+
+
 class _Info(msgspec.Struct):
     """What STREAM.INFO answers: nats-py's own leaves out when the first message came. An error has neither."""
 
     config: _Config | None = None
     state: _State | None = None
+    error: _Error | None = None
 
 
 _decode = msgspec.json.Decoder(_Info).decode
@@ -53,12 +60,16 @@ class NatsStreams:
             answers = await asyncio.gather(
                 *(self._client.request(f"$JS.API.STREAM.INFO.{one}", timeout=TIMEOUT_S) for one in STREAMS)
             )
-        except (nats.errors.Error, TimeoutError) as error:
+            found = [_decode(answer.data) for answer in answers]
+        except (nats.errors.Error, TimeoutError, msgspec.DecodeError) as error:
             raise Unavailable(f"JetStream does not say how full it is: {error or type(error).__name__}") from error
-        return [used for answer in answers if (used := _usage(_decode(answer.data))) is not None]
+        return [used for info in found if (used := _usage(info)) is not None]
 
 
 def _usage(info: _Info) -> Usage | None:
+    """None where there is no such stream. Raises `Unavailable` where nobody can tell: most servers are away."""
+    if info.error is not None and info.error.code != _NOT_FOUND:
+        raise Unavailable(f"JetStream does not say how full it is: {info.error.description}")
     if info.config is None or info.state is None:
         return None
     oldest_us = (info.state.first_ts - _BEGINNING) // timedelta(microseconds=1) if info.state.messages else None

@@ -18,11 +18,14 @@ TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Inter
 async def connect(servers: str, url: str, **options: Any) -> Any:
     """The first connection of those to ``servers`` (host:port, separated by commas), as ``url`` and ``options`` say.
 
+    Of several it is the one that takes writes: which answers first says nothing.
+
     Raises what the last server said that could have been the right one.
     """
-    attempts = [
-        asyncio.create_task(asyncpg.connect(url, **_place_of(server), **options)) for server in servers.split(",")
-    ]
+    places = [_place_of(server) for server in servers.split(",")]
+    if len(places) > 1:
+        options["target_session_attrs"] = "read-write"
+    attempts = [asyncio.create_task(asyncpg.connect(url, **place, **options)) for place in places]
     chosen: Any = None
     try:
         chosen = await _first(attempts)
