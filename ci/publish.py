@@ -6,6 +6,7 @@ but what goes to the registry. See docs/releasing.md for how a user checks it.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -60,13 +61,16 @@ def publish(containers: Engine, registry: str, key: Path, folder: Path, chosen: 
     """Build, push, sign and attest the images; returns a values file for the chart that pins what was signed.
 
     `registry` is a host and a path, such as `registry.example.org/team`; the engine and cosign must be logged in there.
-    Raises CiError without the key or its password, CommandError where the registry refuses.
+    Raises CiError without the key or its password, and for an image that is not what its locks say; CommandError where
+    the registry refuses.
     """
     if not key.is_file():
         raise CiError(f"--key is {key}, which is not a file: `cosign generate-key-pair` makes one")
     if PASSWORD not in os.environ:
         raise CiError(f"{PASSWORD} is not set: the password of {key}")
     images.write_bills(containers, folder)
+    for image in chosen:
+        check_locked(image, images.bill_file(folder, image).read_text())
     with tempfile.TemporaryDirectory() as scratch:
         signer = signing_by(key, Path(scratch))
         digests = {image.short_name: _publish(containers, registry, image, signer, folder) for image in chosen}
@@ -74,6 +78,16 @@ def publish(containers: Engine, registry: str, key: Path, folder: Path, chosen: 
     values.write_text(pinned(registry, digests))
     note(f"helm install … --values {values}")
     return values
+
+
+def check_locked(image: Image, bill: str) -> None:
+    """Raises CiError where a package of Debian's is another than the lock has: its archive had moved on."""
+    for one in json.loads(bill)["components"]:
+        if one["purl"].startswith("pkg:deb/") and not one.get("externalReferences"):
+            raise CiError(
+                f"{image.name} has {one['name']} {one['version']}, which its lock has not: python -m ci.debian makes "
+                "the locks anew"
+            )
 
 
 def signing_by(key: Path, scratch: Path) -> Signer:

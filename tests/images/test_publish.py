@@ -133,3 +133,11 @@ def test_a_release_needs_a_key_and_its_password(
     monkeypatch.delenv(PASSWORD)
     with pytest.raises(CiError, match=f"{PASSWORD} is not set"):
         publish.publish(containers, "localhost:1/team", key, tmp_path)
+
+
+def test_no_release_is_made_of_what_no_lock_has() -> None:
+    """The archive no longer had the version, so the newest was taken."""
+    component = {"name": "libssl3t64", "version": "9", "purl": "pkg:deb/debian/libssl3t64@9"}
+    publish.check_locked(NATS, json.dumps({"components": [component | {"externalReferences": ["its hash"]}]}))
+    with pytest.raises(CiError, match="iot-system/nats has libssl3t64 9, which its lock has not"):
+        publish.check_locked(NATS, json.dumps({"components": [component]}))
