@@ -6,98 +6,18 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
 
 import pytest
-from iot_system.adapters.listening import listen
-from iot_system.adapters.tls.certificates import certificate_of
-from iot_system.adapters.tls.contexts import LOOK_EVERY_S, NamedFile, Pair, TlsContexts, server_contexts
-from iot_system.adapters.tls.door import TlsDoor
+from iot_system.adapters.tls import door
+from iot_system.adapters.tls.contexts import NamedFile, Pair, server_contexts
 from iot_system.errors import InvalidSetting
-from iot_system.settings import ClientCertificates
 from structlog.testing import capture_logs
 
+from tests.contract.tls.echoing import DEADLINE_S, greeting, says, serving
 from tests.harness.certificates import Authority, Signed, replace
-
-DEADLINE_S = 20.0
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-class Clock:
-    """Time that goes on when a test says so."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-class Echo(asyncio.Protocol):
-    """Says first which device the client's certificate names, then what the client says."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's have no base class of asyncio's
-        certificate = certificate_of(transport)
-        named = "nobody" if certificate is None else str(certificate.device)
-        self._transport.write(f"{named}\n".encode())
-
-    def data_received(self, data: bytes) -> None:
-        self._transport.write(data)
-
-
-class Served:
-    """An echo behind a door, with a certificate whose files may change."""
-
-    def __init__(self, ours: Authority, clients: ClientCertificates) -> None:
-        self.ours = ours
-        self.shown = ours.server()
-        self.clock = Clock()
-        pair = Pair(NamedFile("CERTIFICATE", self.shown.certificate), NamedFile("KEY", self.shown.key))
-        self.contexts: TlsContexts = server_contexts(pair, NamedFile("CA", ours.ca), clients, self.clock)
-        self.port = 0
-
-    async def connect(self, context: ssl.SSLContext) -> Streams:
-        return await asyncio.open_connection("127.0.0.1", self.port, ssl=context, server_hostname="localhost")
-
-    async def serial(self) -> str:
-        """Of the certificate that a new connection is shown."""
-        _, writer = await self.connect(self.ours.context())
-        found = writer.get_extra_info("peercert")["serialNumber"]
-        writer.close()
-        return f"{int(found, 16):X}"
-
-    def look(self) -> None:
-        """The files may be looked at again."""
-        self.clock.now_s += LOOK_EVERY_S
-
-
-@asynccontextmanager
-async def serving(ours: Authority, clients: ClientCertificates = "off") -> AsyncIterator[Served]:
-    served = Served(ours, clients)
-    listener = listen("127.0.0.1", 0)
-    served.port = listener.getsockname()[1]
-    door = TlsDoor("test", listener, served.contexts, Echo)
-    try:
-        yield served
-    finally:
-        door.close()
-        await door.wait_closed()
-
-
-async def says(streams: Streams, text: str) -> None:
-    streams[1].write(f"{text}\n".encode())
-    async with asyncio.timeout(DEADLINE_S):
-        assert await streams[0].readline() == f"{text}\n".encode()
-
-
-async def greeting(streams: Streams) -> str:
-    async with asyncio.timeout(DEADLINE_S):
-        return (await streams[0].readline()).decode().strip()
 
 
 async def refusal(port: int, attempt: Callable[[int], None]) -> dict[str, object]:
@@ -210,6 +130,27 @@ async def test_who_only_looks_whether_somebody_listens_is_no_refusal(ours: Autho
             await asyncio.to_thread(look, served.port)
             await served.serial()  # which takes some more steps of the loop than to see that the other one has left
         assert [line for line in lines if line["log_level"] != "debug"] == []
+
+
+async def test_silent_connections_keep_nobody_out_at_the_limit_the_oldest_is_cut(
+    ours: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "HANDSHAKES_LIMIT", 8)
+    async with serving(ours) as served:
+        with capture_logs() as lines:
+            silent = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(8)]
+            assert await greeting(await served.connect(ours.context())) == "nobody"
+            async with asyncio.timeout(DEADLINE_S):
+                assert await silent[0][0].read() == b""
+        oldest = silent[0][1].get_extra_info("sockname")[1]
+        assert [(line["client"], line["why"]) for line in lines] == [
+            (f"127.0.0.1:{oldest}", "there are 8 younger handshakes under way, the limit")
+        ]
+        second = silent[1][1]
+        await second.start_tls(ours.context(), server_hostname="localhost")
+        assert await greeting(silent[1]) == "nobody"
+        for _, writer in silent:
+            writer.close()
 
 
 async def test_what_is_sent_with_the_last_flight_of_the_handshake_arrives(ours: Authority) -> None:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import ssl
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+_Issuer = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
 
 class Answer(NamedTuple):
@@ -40,10 +49,10 @@ class KubernetesApi:
         authority = trustme.CA()
         authority.cert_pem.write_to_path(folder / "ca.crt")
         self.renew_token()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(context)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(self._context)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._server.socket = self._context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever)
         self.url = f"https://127.0.0.1:{self._server.server_address[1]}"
 
@@ -61,6 +70,17 @@ class KubernetesApi:
         self._tokens += 1
         self._token = f"token-{self._tokens}"
         (self.folder / "token").write_text(f"{self._token}\n")
+
+    def show_bare_certificates(self) -> None:
+        """Have a CA and a certificate with no more extensions than they need, as clusters of EKS have."""
+        authority = _bare_certificate("kubernetes", x509.BasicConstraints(ca=True, path_length=None), None)
+        local = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        certificate, key = _bare_certificate("kube-apiserver", local, authority)
+        (self.folder / "ca.crt").write_bytes(authority[0].public_bytes(Encoding.PEM))
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        shown = self.folder / "shown.pem"
+        shown.write_bytes(certificate.public_bytes(Encoding.PEM) + pem)
+        self._context.load_cert_chain(shown)
 
     def put(self, namespace: str, name: str, **values: str) -> None:
         """A secret that somebody else has made."""
@@ -176,6 +196,17 @@ class KubernetesApi:
                 """Say nothing."""
 
         return Handler
+
+
+def _bare_certificate(name: str, only: x509.ExtensionType, issuer: _Issuer | None) -> _Issuer:
+    """With ``only`` this extension and its key; None signs itself."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    by, signing = (subject, key) if issuer is None else (issuer[0].subject, issuer[1])
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(by).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number()).add_extension(only, critical=issuer is None)
+    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    return builder.sign(signing, SHA256()), key
 
 
 def merged(target: Any, patch: Any) -> Any:

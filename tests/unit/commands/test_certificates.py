@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from iot_system.adapters.tls.authority import CA_LIFE, LIFE, contents, is_signed_by, new_ca
 from iot_system.commands.certificates import Certificates, read_wanted_certificates
 from iot_system.commands.kubernetes import RENEW, Kubernetes
-from iot_system.commands.renewal import OVERLAP
+from iot_system.commands.renewal import NOTICE, OVERLAP
 from iot_system.errors import InvalidInput, InvalidSetting
 
 from tests.unit.commands.kubernetes_api import KubernetesApi
@@ -184,7 +184,9 @@ def test_a_ca_is_replaced_step_by_step_when_it_is_asked_for(api: KubernetesApi) 
     assert api.annotations(HERE, CA) == {}
     assert [cas(one) for one in held(api).values()] == [2, 2]
     assert all(is_signed_by(one["tls.crt"].encode(), old.encode()) for one in held(api).values())
+    api.annotate(HERE, CA, RENEW, "tls.crt")
     run(api, NOW + 2 * OVERLAP)
+    assert api.annotations(HERE, CA) == {}
     new = api.values(HERE, CA)["tls.crt"]
     assert new != old
     assert [cas(one) for one in held(api).values()] == [2, 2]
@@ -202,7 +204,24 @@ def test_a_run_that_comes_too_soon_after_another_takes_no_step(
     run(api, NOW + OVERLAP - timedelta(seconds=1))
     assert [cas(one) for one in held(api).values()] == [1, 1]
     assert api.annotations(HERE, CA).keys() == {RENEW}
-    assert "tls-ca: to be made anew, once the last change is everywhere\n" in capsys.readouterr().out
+    assert "tls-ca: what is asked for waits until the last change is everywhere\n" in capsys.readouterr().out
+
+
+def test_a_ca_that_is_coming_signs_when_people_have_had_notice_and_not_before(
+    api: KubernetesApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(api, NOW)
+    old = api.values(HERE, CA)["tls.crt"]
+    api.annotate(HERE, CA, RENEW, "tls.crt")
+    came = NOW + DAY
+    for now in (came, came + DAY, came + NOTICE - timedelta(seconds=1)):
+        capsys.readouterr()
+        run(api, now)
+        assert "tls-ca: another CA is trusted beside it, and signs from 2026-12-27 on\n" in capsys.readouterr().out
+        assert api.values(HERE, CA)["tls.crt"] == old
+    run(api, came + NOTICE)
+    assert api.values(HERE, CA)["tls.crt"] != old
+    assert [cas(one) for one in held(api).values()] == [2, 2]
 
 
 def test_a_ca_is_replaced_when_a_third_of_its_life_is_left_and_long_before_what_it_signs_ends_early(
@@ -213,8 +232,8 @@ def test_a_ca_is_replaced_when_a_third_of_its_life_is_left_and_long_before_what_
     due = NOW + CA_LIFE * 2 / 3
     run(api, due - DAY)
     run(api, due)
-    run(api, due + DAY)
-    run(api, due + 2 * DAY)
+    run(api, due + NOTICE)
+    run(api, due + NOTICE + DAY)
     for one in held(api).values():
         assert old not in one["ca.crt"]
         assert contents(one["tls.crt"].encode(), due).ends - due > LIFE
@@ -275,7 +294,7 @@ def test_two_at_once_agree_on_one_ca(api: KubernetesApi) -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from([timedelta(0), OVERLAP / 2, OVERLAP, DAY, 25 * DAY]),
+            st.sampled_from([timedelta(0), OVERLAP / 2, OVERLAP, DAY, NOTICE]),
             st.sampled_from([None, None, CA, "nats-tls"]),
         ),
         min_size=1,

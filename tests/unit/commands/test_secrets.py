@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -267,6 +268,23 @@ def test_a_server_that_the_clusters_authority_did_not_sign_is_not_trusted(
         with trusting_other as kubernetes, pytest.raises(Unavailable, match="certificate verify failed"):
             kubernetes.read_secret("here", "database")
     assert api.requests == 0
+
+
+def test_a_cluster_whose_certificates_have_no_key_identifiers_is_trusted(
+    api: KubernetesApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = ssl.create_default_context
+
+    def strict(*, cafile: Path) -> ssl.SSLContext:
+        """What Python 3.13 makes; 3.11 is not strict."""
+        made = usual(cafile=cafile)
+        made.verify_flags |= ssl.VERIFY_X509_STRICT
+        return made
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    api.show_bare_certificates()
+    with connect(api, patience_s=0.1) as kubernetes:
+        assert kubernetes.read_secret("here", "database") is None
 
 
 def test_outside_of_a_pod_the_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

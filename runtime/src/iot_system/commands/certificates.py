@@ -27,6 +27,7 @@ from iot_system.commands.renewal import (
     next_step,
     read_authority,
     read_identity,
+    signs_from,
     why_sign,
 )
 from iot_system.errors import InvalidInput, InvalidSetting
@@ -91,9 +92,8 @@ class Certificates:
         settled = all(is_settled(there[one], self._wanted.signed[one], before, self._now) for one in there)
         authority = next_step(before, settled=settled, asked=bool(found.renew), now=self._now)
         if authority != before:
-            # Asked for during a renewal, another one follows.
-            self._write(name, found, authority.as_data(), renewed=authority.coming is not None)
-        say(f"{name}: {_told(before, authority, asked=bool(found.renew))}")
+            self._write(name, found, authority.as_data(), renewed=True)
+        say(f"{name}: {_told(before, authority, asked=bool(found.renew), now=self._now)}")
         return authority
 
     def _make_separate(self) -> None:
@@ -128,11 +128,13 @@ def _usable(name: str, read: Callable[[Mapping[str, bytes]], T], found: Secret) 
         raise InvalidInput(f"secret {name!r} is no CA, {error}: delete it to have another one made") from error
 
 
-def _told(before: Authority, now: Authority, *, asked: bool) -> str:
-    if now == before:
-        return "to be made anew, once the last change is everywhere" if asked else "good"
-    if now.coming is not None:
-        return "another CA is trusted beside it; from the next time on, that one signs"
-    if now.leaving is not None:
+def _told(before: Authority, after: Authority, *, asked: bool, now: datetime) -> str:
+    if after == before and asked:
+        return "what is asked for waits until the last change is everywhere"
+    if after.coming is not None:
+        return f"another CA is trusted beside it, and signs from {signs_from(after.coming, now):%Y-%m-%d} on"
+    if after == before:
+        return "good"
+    if after.leaving is not None:
         return "another CA signs; the old one is trusted until the next time"
     return "the old CA is trusted no more" if before.leaving is not None else "made anew: it had ended"

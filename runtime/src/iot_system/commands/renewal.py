@@ -2,7 +2,8 @@
 
 What is signed has ``tls.crt``, ``tls.key``, and ``ca.crt`` with every CA that is to be trusted. The CA is replaced
 without a moment in which two sides distrust each other, one step a run, and none before what the last one wrote has
-been there for `OVERLAP`: first the new CA is trusted beside the old one, then it signs, then the old one goes.
+been there for `OVERLAP`: first the new CA is trusted beside the old one, then it signs, then the old one goes. It signs
+after `NOTICE`, or when it is asked for again: those outside of the installation must trust it by then.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from iot_system.errors import InvalidInput
 
 OVERLAP = timedelta(minutes=5)
 """Longer than the kubelet takes to bring a secret to its pods, and a server to read it."""
+NOTICE = timedelta(days=30)
+"""For people, who bring a new CA to devices before it signs."""
 RENEW_AT = 1 / 3
 """The part of its life at which a certificate is made anew."""
 CA_NAME = "iot-system"
@@ -76,7 +79,8 @@ def read_identity(data: Mapping[str, bytes], certificate: str = CERTIFICATE, key
 def next_step(authority: Authority, *, settled: bool, asked: bool, now: datetime) -> Authority:
     """What comes after ``authority``, mostly itself.
 
-    ``settled``: all that it signs and trusts has long been everywhere; ``asked``: somebody wants another CA.
+    ``settled``: all that it signs and trusts has long been everywhere; ``asked``: somebody wants another CA, or the
+    next step of one that is coming.
     """
     left = contents(authority.signing.certificate, now).left
     if left <= 0:
@@ -84,12 +88,19 @@ def next_step(authority: Authority, *, settled: bool, asked: bool, now: datetime
     if not settled:
         return authority
     if authority.coming is not None:
+        if not asked and now < signs_from(authority.coming, now):
+            return authority
         return Authority(authority.coming, leaving=authority.signing.certificate)
     if authority.leaving is not None:
         return Authority(authority.signing)
     if asked or left <= RENEW_AT:
         return Authority(authority.signing, coming=new_ca(CA_NAME, now))
     return authority
+
+
+def signs_from(coming: Identity, now: datetime) -> datetime:
+    """When the notice of a CA that is coming ends."""
+    return contents(coming.certificate, now).made + NOTICE
 
 
 def why_sign(found: Secret | None, wanted: Certificate, authority: Authority, now: datetime) -> str | None:

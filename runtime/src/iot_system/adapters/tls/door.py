@@ -21,7 +21,7 @@ from iot_system.adapters.tls.refusing import sentence_of
 HANDSHAKE_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 5.0
 HANDSHAKES_LIMIT = 1024
-"""Under way at once, of one port."""
+"""Under way at once, of one port. One more cuts the oldest: who says nothing keeps nobody else out."""
 PAUSE_S = 1.0
 """After an accept that failed: there are no more file descriptors, most likely."""
 REFUSED = Counter("iot_tls_refused_total", "TLS handshakes that failed", ["port"])
@@ -43,7 +43,7 @@ class TlsDoor:
         self._protocol = protocol
         self._refused = REFUSED.labels(name)
         self._refusals = Refusals(asyncio.get_running_loop().time, port=name)
-        self._entering: set[asyncio.Task[None]] = set()
+        self._entering: dict[asyncio.Task[None], str] = {}  # the client of each, the oldest first
         listener.setblocking(False)
         self._accepting = asyncio.get_running_loop().create_task(self._accept())
 
@@ -67,13 +67,18 @@ class TlsDoor:
                 await asyncio.sleep(PAUSE_S)
                 continue
             client = f"{address[0]}:{address[1]}"
-            if len(self._entering) >= HANDSHAKES_LIMIT:
-                self._refuse(f"there are {HANDSHAKES_LIMIT} handshakes under way, the limit", client)
-                connection.close()
-                continue
             task = loop.create_task(self._shake_hands(connection, client))
-            self._entering.add(task)
-            task.add_done_callback(self._entering.discard)
+            self._entering[task] = client
+            task.add_done_callback(self._entering.pop)
+            await asyncio.sleep(0)  # it has begun, and closes its connection by itself when it is cut
+            if len(self._entering) > HANDSHAKES_LIMIT:
+                await self._cut_oldest()
+
+    async def _cut_oldest(self) -> None:
+        oldest, client = next(iter(self._entering.items()))
+        self._refuse(f"there are {HANDSHAKES_LIMIT} younger handshakes under way, the limit", client)
+        oldest.cancel()
+        await asyncio.wait([oldest])
 
     async def _shake_hands(self, connection: socket.socket, client: str) -> None:
         connection.setblocking(False)
