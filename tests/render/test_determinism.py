@@ -24,7 +24,7 @@ def test_rendering_twice_gives_the_same_bytes() -> None:
         assert helm.template("--values", str(values)) == helm.template("--values", str(values))
 
 
-def test_no_template_asks_the_clock_the_dice_or_the_cluster() -> None:
+def test_no_template_asks_the_clock_or_the_dice_and_only_the_refusal_of_mistakes_the_cluster() -> None:
     templates = [
         *CHART.rglob("*.tpl"),
         *CHART.rglob("templates/**/*.yaml"),
@@ -32,7 +32,9 @@ def test_no_template_asks_the_clock_the_dice_or_the_cluster() -> None:
         *CHART.rglob("*.txt"),
     ]
     assert len(templates) > 40
-    assert {str(path): found for path in templates if (found := varying(path.read_text()))} == {}
+    found = {path.name: varying(path.read_text()) for path in templates}
+    # What is there already may make it refuse, never render otherwise.
+    assert {name: words for name, words in found.items() if words} == {"validate.yaml": ["lookup"]}
 
 
 def test_the_search_finds_such_functions() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.harness.helm import RELEASE
-from tests.render.rendered import HOOK, TESTING, Installation
+from tests.render.rendered import EXPOSED, HOOK, TESTING, Installation
 
 SELECTING = {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
 STANDARD = SELECTING | {
@@ -55,6 +55,12 @@ def test_an_annotation_of_the_users_own_takes_no_hook_away() -> None:
         Installation("own", (TESTING,), {"global.commonAnnotations": {"a": "b"}}),
     )
     assert hooks(plain) == hooks(own) != set()
+
+
+def test_an_annotation_of_one_object_wins_over_the_common_one() -> None:
+    exposed = Installation("own", (TESTING,), {**EXPOSED, "global.commonAnnotations": {"a": "common"}})
+    assert exposed.one("Ingress", "api")["metadata"]["annotations"]["a"] == "1"
+    assert exposed.one("Service", "api-service")["metadata"]["annotations"]["a"] == "common"
 
 
 def test_label_values_are_valid(installation: Installation) -> None:

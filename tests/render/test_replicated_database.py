@@ -47,13 +47,15 @@ def test_patroni_finds_its_pods_by_the_labels_that_they_bear(replicated: Install
     assert wanted.items() <= replicated.workload("postgres").labels.items()
 
 
-def test_its_account_may_change_its_own_config_maps_and_no_others(replicated: Installation) -> None:
+def test_its_account_may_change_its_own_config_maps_and_pods_and_no_others(replicated: Installation) -> None:
     scope = patroni(replicated)["scope"]
-    named, unnamed, pods = replicated.one("Role", "postgres")["rules"]
+    named, unnamed, own_pods, pods = replicated.one("Role", "postgres")["rules"]
     assert named["resourceNames"] == [f"{scope}-{one}" for one in ("config", "leader", "failover", "sync")]
     assert unnamed["verbs"] == ["create", "list", "watch"]
-    assert pods["resources"] == ["pods"]
-    assert set(pods["verbs"]) == {"get", "list", "watch", "patch"}
+    assert own_pods["resources"] == pods["resources"] == ["pods"]
+    assert own_pods["resourceNames"] == [f"postgres-{index}" for index in range(3)]
+    assert own_pods["verbs"] == ["patch"]
+    assert pods["verbs"] == ["list", "watch"]
     ours = {one["metadata"]["name"] for one in replicated.of_kind("ConfigMap")}
     assert not ours & set(named["resourceNames"])
 

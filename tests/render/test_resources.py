@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from tests.harness.helm import CHART, ROOT
 from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, WITH_NATS, Installation, Workload
 
 DESIGN: dict[str, tuple[tuple[float, float], tuple[float, float], float, int]] = {
@@ -54,6 +55,13 @@ def test_development_stays_below_one_and_a_half_gibibytes_even_while_it_is_teste
     )
     check = total(installation.workload("check"), "limits", "memory")
     assert services + check <= 1536 * MI
+
+
+def test_what_production_asks_for_is_what_is_written_about_it() -> None:
+    pods = [(one.manifest["spec"]["replicas"], one) for one in Installation("production", (PRODUCTION,)).services]
+    cpus, memory = (sum(count * total(one, "requests", kind) for count, one in pods) for kind in ("cpu", "memory"))
+    for page in (PRODUCTION, ROOT / "README.md", ROOT / "UPGRADING.md", CHART / "README.md"):
+        assert f"{cpus:g} CPUs and {memory / GI:g} GiB" in page.read_text(), page
 
 
 def test_production_has_the_resources_of_the_design() -> None:

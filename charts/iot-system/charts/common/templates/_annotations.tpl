@@ -1,13 +1,13 @@
 {{/*
-Annotations of an object: those of `global.commonAnnotations`, and its own, as YAML. Stands right below `metadata:`'s
-labels, and is nothing where there are none.
+Annotations of an object: those of `global.commonAnnotations`, and its own, as YAML, which are closer and win. Stands right
+below `metadata:`'s labels, and is nothing where there are none.
 
   include "common.annotations" (list $ "helm.sh/hook: test")
 */}}
 {{- define "common.annotations" -}}
 {{- $all := deepCopy (index . 0).Values.global.commonAnnotations -}}
 {{- range rest . -}}
-{{- $all = merge $all (fromYaml .) -}}
+{{- $all = mergeOverwrite $all (fromYaml .) -}}
 {{- end -}}
 {{- with $all }}
   annotations:
