@@ -62,18 +62,6 @@ def send(installation: Installation, ledger: Ledger, *batches: int) -> None:
     settle(installation.rest, DEVICES)
 
 
-def sql(installation: Installation, text: str) -> str:
-    """What the primary answers."""
-    pods = installation.namespace.pods("postgres")
-    primary = next(
-        pod["metadata"]["name"]
-        for pod in pods
-        if len(pods) == 1 or pod["metadata"]["labels"].get("iot-system/database-role") == "primary"
-    )
-    command = ("psql", "--username=iot", "--dbname=iot", "--no-align", "--tuples-only", f"--command={text}")
-    return installation.namespace.kubectl("exec", primary, "--container=postgres", "--", *command).strip()
-
-
 def wait_for_backup(installation: Installation, *what: str) -> None:
     installation.namespace.kubectl(
         *("wait", "--for=condition=complete", *what, f"--timeout={BACKUP_WITHIN_S}s"), timeout_s=BACKUP_WITHIN_S + 10
@@ -82,9 +70,9 @@ def wait_for_backup(installation: Installation, *what: str) -> None:
 
 def archive_everything(installation: Installation) -> None:
     """What a minute does, at once."""
-    last = sql(installation, "select pg_walfile_name(pg_switch_wal())")
+    last = installation.sql("select pg_walfile_name(pg_switch_wal())")
     archived = f"select last_archived_wal >= '{last}' from pg_stat_archiver"
-    wait_until(lambda: sql(installation, archived) == "t", within_s=ARCHIVED_WITHIN_S, every_s=0.5)
+    wait_until(lambda: installation.sql(archived) == "t", within_s=ARCHIVED_WITHIN_S, every_s=0.5)
 
 
 @pytest.mark.parametrize("mode", ["single", "replicated"])

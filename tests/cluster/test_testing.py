@@ -13,12 +13,6 @@ REPLICATED = ("api", "actor-system", "nats")
 AGAIN_WITHIN_S = 240.0
 
 
-def psql(installation: Installation, user: str, statement: str) -> str:
-    """What the database answers, asked beside the server."""
-    command = ("exec", "postgres-0", "--", "psql", f"--username={user}", "--dbname=iot", "--no-align", "--tuples-only")
-    return installation.namespace.kubectl(*command, f"--command={statement}")
-
-
 def test_it_becomes_ready_and_breaks_no_rule_of_pod_security(testing: Installation) -> None:
     assert testing.namespace.not_ready() == []
     assert "PodSecurity" not in testing.printed, testing.printed
@@ -49,7 +43,7 @@ def test_the_installation_has_loaded_the_sample_row_for_row(testing: Installatio
 
 def test_actor_system_pods_use_the_database_as_a_role_that_owns_nothing(testing: Installation) -> None:
     ask = "select distinct usename from pg_stat_activity where application_name = 'iot-system'"
-    assert psql(testing, "iot", ask).split() == ["iot_runtime"]
+    assert testing.sql(ask).split() == ["iot_runtime"]
 
 
 def test_a_dashboard_reads_the_sample_and_no_credentials(testing: Installation) -> None:
@@ -57,9 +51,9 @@ def test_a_dashboard_reads_the_sample_and_no_credentials(testing: Installation) 
         "select count(*) from readings r join devices d on d.key = r.device join metrics m on m.key = r.metric "
         f"where d.room = '{occupancy.ROOM}' and m.name in ({', '.join(map(repr, occupancy.room()))})"
     )
-    assert int(psql(testing, "iot_reader", of_room)) >= sum(one.count for one in occupancy.room().values())
+    assert int(testing.sql(of_room, user="iot_reader")) >= sum(one.count for one in occupancy.room().values())
     with pytest.raises(KubernetesError, match="permission denied for table credentials"):
-        psql(testing, "iot_reader", "select * from credentials")
+        testing.sql("select * from credentials", user="iot_reader")
 
 
 def test_everything_is_still_there_after_all_pods_were_killed_at_once(testing: Installation) -> None:

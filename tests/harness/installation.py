@@ -22,6 +22,8 @@ HTTP, MQTT, MQTTS = 8000, 1883, 8883
 READY_WITHIN_S = 300.0
 WAITING = ("--wait", f"--timeout={READY_WITHIN_S:.0f}s")
 HOST = "127.0.0.1"
+DATABASE_ROLE = "iot-system/database-role"
+"""Label of a database server: whether it is the primary."""
 
 
 class Installation:
@@ -70,6 +72,15 @@ class Installation:
     def test(self) -> str:
         """Run `helm test`; what it prints, the pod's log included."""
         return self.namespace.helm("test", RELEASE, "--logs", "--timeout=180s", timeout_s=200)
+
+    def sql(self, text: str, *, user: str = "iot") -> str:
+        """What the database answers, asked beside its server: the one that others follow, where there are several."""
+        pods = self.namespace.pods("postgres")
+        primaries = [pod for pod in pods if pod["metadata"]["labels"].get(DATABASE_ROLE) == "primary"]
+        (asked,) = pods if len(pods) == 1 else primaries
+        command = ("psql", f"--username={user}", "--dbname=iot", "--no-align", "--tuples-only", f"--command={text}")
+        name = asked["metadata"]["name"]
+        return self.namespace.kubectl("exec", name, "--container=postgres", "--", *command).strip()
 
     def uninstall(self) -> None:
         """Return when Helm has deleted everything that is its own."""

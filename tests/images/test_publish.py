@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from ci.errors import CiError
 from ci.go import NoGoError
 from ci.publish import PASSWORD, UNLOGGED, Signer
 from tests.harness.helm import render_text
+from tests.harness.registry import running_registry
 
 NATS = next(image for image in images.IMAGES if image.short_name == "nats")
 """The smallest image."""
@@ -28,7 +28,7 @@ NATS = next(image for image in images.IMAGES if image.short_name == "nats")
 def password() -> Iterator[None]:
     """Of the keys here; there are none without the programs that make and take them."""
     try:
-        tools.path("cosign"), tools.path("registry")
+        tools.path("cosign")
     except NoGoError as lacking:
         pytest.skip(f"no image is signed: {lacking}")
     with pytest.MonkeyPatch.context() as environment:
@@ -51,13 +51,8 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def registry() -> Iterator[str]:
     """An empty registry of one's own, as `host:port/path`."""
-    server = subprocess.Popen([tools.path("registry"), "-port=0"], stderr=subprocess.PIPE, text=True)
-    with server:
-        assert server.stderr
-        port = re.search(r"serving on port (\d+)", server.stderr.readline())
-        assert port
-        yield f"localhost:{port[1]}/team"
-        server.kill()
+    with running_registry() as address:
+        yield f"{address}/team"
 
 
 @pytest.fixture(scope="module")

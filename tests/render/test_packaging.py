@@ -17,7 +17,7 @@ import pytest
 from ci import git, release, tools
 from ci.folders import ROOT
 from tests.harness import helm
-from tests.harness.nats import free_port
+from tests.harness.registry import running_registry
 from tests.render.rendered import TESTING
 
 TIME_S = 1_800_000_000
@@ -58,16 +58,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def registry() -> Iterator[str]:
-    """An OCI registry on loopback."""
-    port = free_port()
-    with subprocess.Popen(
-        [tools.path("registry"), f"-port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr
-        assert "serving on port" in process.stderr.readline()
-        threading.Thread(target=process.stderr.read, daemon=True).start()
-        yield f"oci://localhost:{port}/charts"
-        process.terminate()
+    """A place for charts in an OCI registry."""
+    with running_registry() as address:
+        yield f"oci://{address}/charts"
 
 
 @pytest.fixture
