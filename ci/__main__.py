@@ -8,10 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ci import check, cluster, doctor, engine, images, install, lock, publish, release, tools
 from ci.errors import CiError
 from ci.folders import ROOT
 from ci.progress import note
+
+try:
+    from ci import check, cluster, doctor, engine, images, install, lock, publish, release, tools
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing}: it is in .venv, which `make .venv/complete` makes; then it is `.venv/bin/python -m ci`")
 
 DIST = ROOT / "dist"
 DEVELOPMENT = ROOT / "values" / "development.yaml"
