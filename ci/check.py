@@ -14,12 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from ci import cluster, debian, engine, images, locks, packages, release, schemas, tools, values_table
+from ci import checkov, cluster, debian, engine, images, locks, packages, release, schemas, tools, values_table
 from ci.errors import CiError, NoClusterError
 from ci.folders import ROOT
 from ci.go import NoGoError
@@ -101,21 +102,46 @@ def skipped(report: Path) -> list[str]:
     ]
 
 
+def prepare(what: str, get: Callable[[], object]) -> None:
+    """Have what takes long before the tests that need it, which have 300 s each; they say what cannot be had."""
+    try:
+        get()
+    except CiError as lacking:
+        note(f"{what} cannot be had: {lacking}")
+
+
+def prepare_packages(installed: object, wanted: Mapping[str, str], what: str) -> None:
+    """The same of system packages, unless what they bring is installed."""
+    lacking = None if installed else packages.install(wanted, what)
+    if lacking:
+        note(f"its tests are skipped: {lacking}")
+
+
 def with_servers(arguments: Sequence[str]) -> Outcome:
     """The contract tests; where the programs of some are missing and may not be installed, it says that these skip."""
-    if not shutil.which("mosquitto_pub"):
-        lacking = packages.install(packages.MQTT_CLIENTS, "a second MQTT client")
-        if lacking:
-            note(f"tests with mosquitto's clients are skipped: {lacking}")
+    prepare_packages(shutil.which("mosquitto_pub"), packages.MQTT_CLIENTS, "a second MQTT client")
+    prepare_packages(packages.postgres(), packages.POSTGRES, "a Postgres by TLS")
     folder = "tests/contract"
     # They wait more than they compute. A module's servers are those of one process.
     together = ("-m", "not alone", f"--numprocesses={min(2 * CORES, MOST_PROCESSES)}", "--dist=loadfile")
     return outcome(folder, [_pytest(folder, *part, *arguments) for part in (together, ("-m", "alone"))])
 
 
+def of_chart(arguments: Sequence[str]) -> Outcome:
+    """The tests of the rendered chart, and of its package."""
+    prepare_packages(shutil.which("gpg"), packages.SIGNATURES, "a signature")
+    prepare_packages(packages.postgres(), packages.POSTGRES, "a Postgres by TLS")
+    for program in ("kube-score", "registry"):
+        prepare(program, partial(tools.path, program))
+    prepare("checkov", checkov.folder)
+    return pytest("tests/render", *IN_PARALLEL)(arguments)
+
+
 def of_images(arguments: Sequence[str]) -> Outcome:
     """The tests of the images as they were built; raises NoClusterError where this machine can build none."""
     images.build(engine.find())
+    for program in ("cosign", "registry"):
+        prepare(program, partial(tools.path, program))
     return pytest("tests/images")(arguments)
 
 
@@ -127,6 +153,7 @@ def in_cluster(arguments: Sequence[str]) -> Outcome:
             images.load(cluster.ensure())
         except NoGoError as lacking:
             raise NoClusterError(str(lacking)) from lacking
+        prepare("versitygw", partial(tools.path, "versitygw"))
     return pytest("tests/cluster")(arguments)
 
 
@@ -134,7 +161,7 @@ STAGES = (
     Stage("lint", lint),
     Stage("unit", pytest("tests/unit", *IN_PARALLEL)),
     Stage("contract", with_servers),
-    Stage("render", pytest("tests/render", *IN_PARALLEL)),
+    Stage("render", of_chart),
     Stage("images", of_images),
     Stage("cluster", in_cluster),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
 from ci.command import CommandError, run
 from ci.errors import NoClusterError
@@ -25,6 +26,8 @@ BASE_IMAGES = {
     "arch-test": "knows which architectures run here",
 }
 MQTT_CLIENTS = {"mosquitto-clients": "clients of MQTT that are not ours"}
+SIGNATURES = {"gnupg": "signs packages of the chart"}
+POSTGRES = {"postgresql": "a Postgres that speaks TLS, as the one of the test dependencies does not"}
 
 
 def require(packages: Mapping[str, str]) -> None:
@@ -60,6 +63,12 @@ def install(packages: Mapping[str, str], what: str) -> str | None:
         except CommandError as failed:
             return f"cannot install {names}: {failed}"
     return None
+
+
+def postgres() -> Path | None:
+    """The folder with the programs of the newest Postgres of Debian; None where its server is not installed."""
+    servers = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    return max((server.parent for server in servers), default=None)
 
 
 def missing(packages: Mapping[str, str]) -> list[str]:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from ci import previous
+
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
@@ -15,3 +17,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--rounds", type=int, default=1, help="how often each fault is struck")
     group.addoption("--faults", default="", help="names of faults by commas; all by default")
     group.addoption("--figures", default=None, type=Path, help="a file for all figures, written after each fault")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Here, not in pyproject.toml, of which images are made."""
+    text = "rounds(least): says something of at least so many rounds of faults, and is not chosen for fewer"
+    config.addinivalue_line("markers", text)
+
+
+@pytest.fixture(scope="session")
+def previous_tree() -> Path:
+    """The tree of the release before this one; skips where this clone has not got it."""
+    try:
+        return previous.tree()
+    except previous.PreviousError as lacking:
+        pytest.skip(str(lacking))

@@ -49,8 +49,12 @@ FAULT_FIGURES = pytest.StashKey[Figures]()
 FIGURES = pytest.StashKey[list[str]]()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark and order the tests of this folder."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark and order the tests of this folder; one that needs more rounds than there are is not chosen."""
+    rounds: int = config.getoption("rounds")
+    few = [item for item in items if any(rounds < mark.args[0] for mark in item.iter_markers("rounds"))]
+    config.hook.pytest_deselected(items=few)
+    items[:] = [item for item in items if item not in few]
     own = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in own:
         item.add_marker(pytest.mark.cluster)

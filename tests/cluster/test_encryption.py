@@ -28,6 +28,8 @@ SAID = {
     ("actor-system", 10101): (HTTP2, SETTINGS),
 }
 """(component, port) → what a client says in plain text, and what it would hear from a server that understands it."""
+FIRST = {("nats", 4222): (b"", b"\r\n"), ("postgres", 5432): (struct.pack("!ii", 8, 80877103), b"S")}
+"""What comes before TLS: NATS tells of itself, and Postgres is asked whether it agrees (SSLRequest)."""
 
 
 def answer(port: int, said: bytes) -> bytes:
@@ -40,25 +42,36 @@ def answer(port: int, said: bytes) -> bytes:
     return heard
 
 
+def local(testing: Installation, component: str, port: int) -> int:
+    """The port of this machine that leads there."""
+    ports = [number for name, number in SAID if name == component]
+    way = testing.forward(component, *ports) if component != "api" else testing.api
+    return way.local(port)
+
+
 @pytest.mark.parametrize(("component", "port"), SAID, ids=lambda one: str(one))
 def test_who_speaks_plain_text_is_not_understood(testing: Installation, component: str, port: int) -> None:
     said, understood = SAID[component, port]
-    ports = [number for name, number in SAID if name == component]
-    way = testing.forward(component, *ports) if component != "api" else testing.api
-    assert understood not in answer(way.local(port), said)
+    assert understood not in answer(local(testing, component, port), said)
 
 
-@pytest.mark.parametrize("component", ["api", "ray-head"])
-def test_these_ports_are_open_all_the_same_for_who_speaks_tls(testing: Installation, component: str) -> None:
+@pytest.mark.parametrize(("component", "port"), SAID, ids=lambda one: str(one))
+def test_the_same_port_is_open_all_the_same_for_who_speaks_tls(
+    testing: Installation, component: str, port: int
+) -> None:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    port = {"api": 8000, "ray-head": 6379}[component]
-    way = testing.api if component == "api" else testing.forward(component, port)
-    with (
-        socket.create_connection((HOST, way.local(port)), timeout=WAIT_S) as connection,
-        context.wrap_socket(connection) as encrypted,
-    ):
-        assert encrypted.version() == "TLSv1.3"
+    asked, agreed = FIRST.get((component, port), (b"", b""))
+    with socket.create_connection((HOST, local(testing, component, port)), timeout=WAIT_S) as connection:
+        connection.sendall(asked)
+        heard = b""
+        while not heard.endswith(agreed):
+            piece = connection.recv(4096)
+            assert piece, f"it has ended after {heard!r}"
+            heard += piece
+        with context.wrap_socket(connection) as encrypted:
+            # Where a certificate is required, the server says so after this.
+            assert encrypted.version() == "TLSv1.3"
 
 
 def test_a_client_with_another_ca_trusts_nobody_here(testing: Installation) -> None:

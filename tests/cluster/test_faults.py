@@ -12,7 +12,7 @@ import pytest
 
 from tests.harness.applied import history, settle, twin
 from tests.harness.faults import FAULTS, Fault, NoSuchPartError
-from tests.harness.figures import Figures, Kept
+from tests.harness.figures import LEAST_ROUNDS, Figures, Kept
 from tests.harness.installation import Installation
 from tests.harness.ledger import Entry
 from tests.harness.sight import Sight
@@ -96,5 +96,6 @@ def test_after_all_this_no_acknowledged_reading_is_lost_or_doubled(
     assert len(set(rooms.values())) == len(ROOMS)
 
 
+@pytest.mark.rounds(LEAST_ROUNDS)
 def test_no_fault_costs_more_than_it_may(fault_figures: Figures) -> None:
     assert not fault_figures.beyond()

@@ -153,6 +153,7 @@ def test_the_account_may_neither_read_other_secrets_nor_delete_its_own(api: Kube
     with pytest.raises(Forbidden, match=r"cannot read secret 'of-another' .* 403 .*cannot get resource"):
         api.read_secret(namespace.name, "of-another")
     account = f"--as=system:serviceaccount:{namespace.name}:{ACCOUNT}"
+    assert namespace.kubectl("auth", "can-i", "get", "secrets/nats-tls", account).strip() == "yes"
     for verb, what in (("list", "secrets"), ("delete", "secrets/nats-tls"), ("update", "secrets/nats-tls")):
         with pytest.raises(KubernetesError):
             namespace.kubectl("auth", "can-i", verb, what, account)

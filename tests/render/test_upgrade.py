@@ -61,19 +61,12 @@ def objects(text: str) -> dict[tuple[str, str], Manifest]:
     return {(one["kind"], one["metadata"]["name"]): one for one in kept}
 
 
-@pytest.fixture(scope="module")
-def before() -> Path:
-    """The tree of the previous release."""
-    try:
-        return previous.tree()
-    except previous.PreviousError as lacking:
-        pytest.skip(str(lacking))
-
-
 @pytest.mark.parametrize("name", ["development", "testing", "production"])
-def test_nothing_changes_that_kubernetes_does_not_let_change(before: Path, name: str) -> None:
+def test_nothing_changes_that_kubernetes_does_not_let_change(previous_tree: Path, name: str) -> None:
     sets = [part for key, value in KEPT.get(name, {}).items() for part in ("--set-json", f"{key}={json.dumps(value)}")]
-    old = objects(helm.template("--values", f"{before}/values/{name}.yaml", chart=before / previous.CHART))
+    old = objects(
+        helm.template("--values", f"{previous_tree}/values/{name}.yaml", chart=previous_tree / previous.CHART)
+    )
     new = objects(helm.template("--values", str(helm.values_file(name)), *sets))
     both = old.keys() & new.keys()
     assert {kind for kind, _ in both} >= {"StatefulSet", "Deployment", "Service"}

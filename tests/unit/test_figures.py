@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from ci.check import CONFIG
+from ci.folders import ROOT
 from tests.harness.figures import LEAST_ROUNDS, Figures, Kept, Row, percentile
 
 LIMITS = {"pod": {"mqtt_s": 2.0}}
@@ -34,6 +38,20 @@ def test_few_rounds_are_held_against_no_limit() -> None:
     for number in range(LEAST_ROUNDS - 1):
         figures.add(row(number, 100.0))
     assert figures.beyond() == []
+
+
+@pytest.mark.parametrize("rounds", [LEAST_ROUNDS - 1, LEAST_ROUNDS])
+def test_limits_are_tested_of_enough_rounds_alone(rounds: int) -> None:
+    command = (sys.executable, "-m", "pytest", "-c", CONFIG, f"--rootdir={ROOT}", "--collect-only", "-q", "-n", "0")
+    run = subprocess.run(
+        [*command, f"--rounds={rounds}", "tests/cluster/test_faults.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"round-{rounds}]" in run.stdout
+    assert ("test_no_fault_costs_more_than_it_may" in run.stdout) == (rounds >= LEAST_ROUNDS)
 
 
 def test_the_table_names_what_is_limited() -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from ci import previous
 from tests.contract.faults.pods import Pods
 from tests.contract.faults.test_kills import listening
 from tests.contract.faults.workload import Workload
@@ -24,16 +23,7 @@ SEED = 20261126
 
 
 @pytest.fixture(scope="module")
-def tree() -> Path:
-    """That of the release before."""
-    try:
-        return previous.tree()
-    except previous.PreviousError as lacking:
-        pytest.skip(str(lacking))
-
-
-@pytest.fixture(scope="module")
-def plant(tree: Path) -> Iterator[Plant]:
+def plant(previous_tree: Path) -> Iterator[Plant]:
     with running_plant() as plant:
         yield plant
 
@@ -41,9 +31,9 @@ def plant(tree: Path) -> Iterator[Plant]:
 @pytest.mark.timeout(TIMEOUT_S)
 @pytest.mark.parametrize("step", ["back", "forth"])
 async def test_a_change_of_the_release_amid_work_leaves_every_count_and_state_right(
-    plant: Plant, tree: Path, step: str
+    plant: Plant, previous_tree: Path, step: str
 ) -> None:
-    overlay = plant.of_first_release(tree) if step == "back" else {}
+    overlay = plant.of_first_release(previous_tree) if step == "back" else {}
 
     def change() -> None:
         for program in (plant.pods[0], plant.actors, plant.pods[1]):

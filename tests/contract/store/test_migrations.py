@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -18,7 +19,6 @@ from iot_system.domain.registry import Room
 from iot_system.domain.twin import RoomState
 from iot_system.errors import InvalidSetting, Unavailable
 
-from ci import previous
 from tests.contract.store.owner import STREAM, Owner
 from tests.harness.postgres import PostgresServer
 from tests.harness.waiting import until
@@ -67,11 +67,8 @@ async def assert_up_to_date(url: str) -> None:
     await store.stop()
 
 
-def test_programs_of_the_previous_release_work_with_each_new_step() -> None:
-    try:
-        known = list((previous.tree() / "runtime/src/iot_system/adapters/postgres/migrations").glob("*.sql"))
-    except previous.PreviousError as lacking:
-        pytest.skip(str(lacking))
+def test_programs_of_the_previous_release_work_with_each_new_step(previous_tree: Path) -> None:
+    known = list((previous_tree / "runtime/src/iot_system/adapters/postgres/migrations").glob("*.sql"))
     assert known
     new = schema.migrations()[len(known) :]
     assert [step.file for step in new if step.oldest > len(known)] == []

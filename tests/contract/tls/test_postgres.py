@@ -11,8 +11,9 @@ from iot_system.adapters.postgres.database import Database
 from iot_system.errors import InvalidSetting, Unavailable
 from iot_system.settings import DatabaseTlsSettings
 
+from ci import packages
 from tests.harness.certificates import Authority, Signed, replace
-from tests.harness.postgres import USER, Encrypted, PostgresServer, debian_binaries, running_postgres
+from tests.harness.postgres import USER, Encrypted, PostgresServer, running_postgres
 from tests.harness.waiting import until
 
 DEADLINE_S = 20.0
@@ -35,7 +36,7 @@ def files_of(shown: Signed, ca: str) -> dict[str, str]:
 @pytest.fixture
 def server(ours: Authority, tmp_path: Path) -> Iterator[PostgresServer]:
     """Lets nobody in without TLS and a certificate of its user."""
-    binaries = debian_binaries()
+    binaries = packages.postgres()
     if binaries is None:
         pytest.skip("Debian's Postgres is not installed, and the embedded one is built without TLS")
     hba = tmp_path / "hba.conf"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ci import check, cluster, engine, go, packages
+from ci import check, checkov, cluster, engine, go, images, packages, tools
 from ci.check import Outcome, Run, Stage
 from ci.errors import CiError, NoClusterError
 
@@ -124,3 +124,46 @@ def test_a_machine_without_an_engine_can_have_no_cluster(empty_path: Path) -> No
 def test_packages_of_a_few_tests_are_named_where_they_may_not_be_installed(empty_path: Path) -> None:
     lacking = packages.install(packages.MQTT_CLIENTS, "a second MQTT client")
     assert lacking == "a second MQTT client needs mosquitto-clients: install it with this system's package manager"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """In which order tools, packages and tests are asked for; nothing is built, installed or tested."""
+    order: list[str] = []
+
+    def test(folder: str, *_: str) -> Run:
+        order.append(folder)
+        return Run(0)
+
+    monkeypatch.setattr(check, "_pytest", test)
+    monkeypatch.setattr(tools, "path", order.append)
+    monkeypatch.setattr(checkov, "folder", lambda: order.append("checkov"))
+    monkeypatch.setattr(packages, "postgres", lambda: None)
+    monkeypatch.setattr(packages, "install", lambda wanted, _: order.extend(wanted))
+    for module, name in ((cluster, "ensure"), (images, "load"), (images, "build"), (engine, "find")):
+        monkeypatch.setattr(module, name, lambda *_: None)
+    return order
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("contract", {"mosquitto-clients", "postgresql"}),
+        ("render", {"gnupg", "postgresql", "kube-score", "registry", "checkov"}),
+        ("images", {"cosign", "registry"}),
+        ("cluster", {"versitygw"}),
+    ],
+)
+def test_no_test_waits_for_what_is_built_or_installed(
+    asked: list[str], empty_path: Path, name: str, needed: set[str]
+) -> None:
+    chosen = next(stage for stage in check.STAGES if stage.name == name)
+    assert chosen.run([]).wrong is None
+    assert set(asked[: asked.index(f"tests/{name}")]) == needed
+
+
+def test_what_cannot_be_had_is_said_before_the_tests_that_skip_without_it(
+    empty_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check.prepare("kube-score", go.require)
+    assert "kube-score cannot be had: tools are built with Go, which is not on PATH" in capsys.readouterr().out

@@ -31,8 +31,8 @@ def test_it_is_older_than_this_version() -> None:
     assert numbers(PINNED.version) < numbers(iot_system.__version__)
 
 
-def test_its_chart_is_of_that_version_and_names_images_of_its_own() -> None:
-    charts = list(previous.chart().rglob("Chart.yaml"))
+def test_its_chart_is_of_that_version_and_names_images_of_its_own(previous_tree: Path) -> None:
+    charts = list((previous_tree / previous.CHART).rglob("Chart.yaml"))
     assert len(charts) == 6
     for chart in charts:
         assert re.findall(r"^version: (.*)$", chart.read_text(), re.MULTILINE) == [PINNED.version]
