@@ -28,19 +28,20 @@ def install(into: Cluster, values: Path) -> None:
     """
     _remove_other(into.kubeconfig, values.name)
     rollout.restart_outdated(into.kubeconfig, NAMESPACE)
+    environment = {"KUBECONFIG": str(into.kubeconfig)}
     with step(f"chart installed with {values.name}") as current:
         kubectl.call(into.kubeconfig, "apply", "--filename", "-", stdin=json.dumps(_namespace(values.name)))
         run(
             tools.path("helm"),
             *("upgrade", "--install", RELEASE, CHART, "--namespace", NAMESPACE, "--values", values),
             *("--wait", "--timeout", "10m"),
-            env={"KUBECONFIG": str(into.kubeconfig)},
+            env=environment,
             step=current,
         )
     rollout.remember(into.kubeconfig, NAMESPACE)
     note('in your shell: eval "$(make -s cluster-env)"')
-    note(f"then: helm test {RELEASE} --namespace {NAMESPACE} --logs")
-    note(f"      kubectl --namespace {NAMESPACE} port-forward service/api-service 8000 1883")
+    # Ports, and whether there is a CA to trust, depend on the values: the chart knows.
+    note(run(tools.path("helm"), "get", "notes", RELEASE, "--namespace", NAMESPACE, env=environment).strip())
 
 
 def shell_settings() -> str:

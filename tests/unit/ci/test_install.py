@@ -29,6 +29,9 @@ HELM = """\
 #!/bin/sh
 [ "$1" = version ] && echo {version} && exit
 echo "helm $*" >> {folder}/log
+case "$*" in
+  "get notes iot --namespace iot") echo 'port-forward service/api-service 8000 8883' ;;
+esac
 """
 
 
@@ -82,6 +85,13 @@ def test_the_same_values_upgrade_what_is_there(machine: Machine) -> None:
     calls = machine.install("elsewhere/testing.yaml")
     assert not any("delete" in call for call in calls)
     assert any(call.startswith("helm upgrade --install iot") for call in calls)
+
+
+def test_the_next_commands_are_those_of_what_was_installed(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.install("values/testing.yaml")
+    assert capsys.readouterr().out.endswith("port-forward service/api-service 8000 8883\n")
 
 
 @pytest.mark.parametrize("noted_values", ["development.yaml", None])
