@@ -6,7 +6,7 @@ ROUNDS ?= 10
 FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-unit test-contract test-render test-images test-cluster soak images cluster cluster-down cluster-env bench locks
+.PHONY: help demo test lint test-unit test-contract test-render test-images test-cluster soak images cluster cluster-down cluster-env bench locks locks-debian
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -53,9 +53,11 @@ cluster-env: $(ENVIRONMENT) ## kubectl, helm and KUBECONFIG for a shell; see the
 bench: $(ENVIRONMENT) ## side-by-side measurements
 	@$(RUN) bench $(ARGS)
 
-locks: $(ENVIRONMENT) ## resolve the dependencies again: Python's, and the images' Debian packages
+locks: $(ENVIRONMENT) ## resolve Python's dependencies again (ARGS: --upgrade, --check)
 	@$(RUN) ci.locks $(ARGS)
-	@$(RUN) ci.debian
+
+locks-debian: $(ENVIRONMENT) ## resolve the images' Debian packages again, to the newest versions (ARGS: --check)
+	@$(RUN) ci.debian $(ARGS)
 
 $(ENVIRONMENT): runtime/requirements/development.txt runtime/pyproject.toml ci/environment.py
 	@$(PYTHON) ci/environment.py >&2
