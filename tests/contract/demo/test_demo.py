@@ -21,7 +21,7 @@ from tests.harness import occupancy
 from tests.harness.nats import free_port
 
 pytestmark = pytest.mark.alone
-DEADLINE_S = 180
+DEADLINE_S = 280
 HEATER = "office-heater"
 
 
