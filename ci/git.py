@@ -20,6 +20,11 @@ def has(commit: str) -> bool:
     return works("git", "-C", ROOT, "cat-file", "-e", f"{commit}^{{commit}}")
 
 
+def deepen() -> None:
+    """Fetch what a shallow clone has left out, where it can be had."""
+    works("git", "-C", ROOT, "fetch", "--quiet", "--unshallow")
+
+
 def export(commit: str, target: Path) -> None:
     """Write the commit's tree into the folder; every file has the commit's time."""
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:

@@ -53,6 +53,8 @@ def tree() -> Path:
     """
     release = read()
     if not git.has(release.commit):
+        git.deepen()
+    if not git.has(release.commit):
         raise PreviousError(
             f"release {release.version} is not in this clone: fetch the whole history (git fetch --unshallow) to have "
             f"commit {release.commit[:12]}"
