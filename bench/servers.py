@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
-from iot_system.commands.installation import HOST, free_port, nats_server
+from iot_system.commands.installation import HOST, command, free_port, nats_server
 from iot_system.commands.processes import Child, Children
 from iot_system.errors import Unavailable
 
@@ -67,6 +67,7 @@ class System:
             **self._settings,
         }
         await _migrate(environment)
+        await self._children.run("streams", command("streams"), environment)
         actors = self._start("actor-system", environment | {"ACTOR_SYSTEM_PORT": str(self._actors_port)})
         ports = {"IOT_HTTP_PORT": str(self.http_port), "IOT_MQTT_PORT": str(self.mqtt_port)}
         self._environment = environment | ports | {"IOT_ADMIN_TOKEN": self.admin_token}
@@ -94,7 +95,7 @@ class System:
         return sum(int(float(value)) for name, value in counters if name == "iot_shard_messages_applied_total")
 
     def _start(self, subcommand: str, environment: Mapping[str, str]) -> Child:
-        return self._children.start(subcommand, [sys.executable, "-m", "iot_system", subcommand], environment)
+        return self._children.start(subcommand, command(subcommand), environment)
 
 
 async def start_broker(children: Children, folder: Path, name: str) -> int:

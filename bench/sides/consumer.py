@@ -14,6 +14,7 @@ import sys
 import asyncpg
 import uvloop
 from iot_system.adapters.nats.connection import connect
+from iot_system.adapters.nats.providing import provide_streams
 from iot_system.adapters.nats.stream import NatsStream
 from iot_system.domain.frames import DeviceFrame, decode_frame
 from iot_system.logs import set_up_logs
@@ -78,8 +79,9 @@ async def main(port: int) -> None:
     await connection.execute(rows.TABLE)
     await connection.execute(POSITIONS)
     client = await connect(BrokerSettings(urls=f"nats://127.0.0.1:{port}"), name="consumer")
+    await provide_streams(client, StreamSettings())
     stream = NatsStream(client, StreamSettings())
-    stream_id = await stream.ensure()
+    stream_id = await stream.identity()
     consumer = Consumer(connection)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(consumer.run(stream, stream_id))

@@ -9,12 +9,11 @@ from tests.harness.cluster import Namespace
 
 
 class Streams(NamedTuple):
-    """Name → the most bytes that a stream may have, on disk and in memory; and what one server has for all of them."""
+    """Name → the most bytes that a stream may have, on disk and in memory; and the room that one server has on disk."""
 
     on_disk: dict[str, int]
     in_memory: dict[str, int]
     disk_bytes: int
-    memory_bytes: int
 
 
 def stream_leader(namespace: Namespace) -> str:
@@ -29,7 +28,7 @@ def streams(namespace: Namespace) -> Streams:
     limits: dict[str, dict[str, int]] = {"file": {}, "memory": {}}
     for stream in _details(said):
         limits[stream["config"]["storage"]][stream["name"]] = stream["config"]["max_bytes"]
-    return Streams(limits["file"], limits["memory"], said["config"]["max_storage"], said["config"]["max_memory"])
+    return Streams(limits["file"], limits["memory"], said["config"]["max_storage"])
 
 
 def _said(namespace: Namespace) -> dict[str, Any]:

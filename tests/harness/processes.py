@@ -141,8 +141,9 @@ class Plant:
 
     def start(self) -> None:
         """Return when everything is ready, both shards too."""
-        migrating = [sys.executable, "-m", "iot_system", "migrate"]
-        subprocess.run(migrating, env=self._environment | self._roles, check=True, capture_output=True)
+        for subcommand, rights in (("migrate", self._roles), ("streams", _user(ADMINISTRATOR))):
+            preparing = [sys.executable, "-m", "iot_system", subcommand]
+            subprocess.run(preparing, env=self._environment | rights, check=True, capture_output=True)
         for program in (self.actors, *self.pods):
             program.start()
         for program in (self.actors, *self.pods):

@@ -14,6 +14,7 @@ from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from iot_system.ports.gateway import Gateway
 from iot_system.services.api import Api
 from iot_system.services.hosting import RunningShard, start_shard
+from iot_system.services.streams import make_streams
 from iot_system.settings import ApiSettings, JwtSettings, ListenSettings, ShardSettings, StreamSettings
 
 from tests.harness.nats import NatsCluster, NatsServer, running_nats
@@ -103,6 +104,7 @@ async def running_system(
     stream = stream or StreamSettings(partitions=PARTITIONS)
     async with AsyncExitStack() as opened:
         nats = await opened.enter_async_context(running_nats(folder)) if broker is None else broker
+        await make_streams(nats.settings(), stream)
         shard = await start_shard(
             ShardSettings(
                 broker=nats.settings(ACTOR_SYSTEM),

@@ -54,6 +54,9 @@ def rest(containers: Engine, tmp_path: Path) -> Iterator[Rest]:
         nats = stack.enter_context(broker)
         network = f"--network=container:{nats}"
         common = {"NATS_URL": "nats://127.0.0.1:4222", "IOT_PARTITIONS": "16"}
+        stack.enter_context(
+            running(containers, ACTOR_SYSTEM, "streams", options=(network,), env={**common, "HOME": "/tmp"})
+        )
         actors = {
             "DATABASE_URL": "sqlite:///:memory:",
             "ACTOR_SYSTEM_ADDRESS": "127.0.0.1",

@@ -1,13 +1,14 @@
-"""What runs when: secrets first, the migration beside everything, the sample last, the check on demand."""
+"""What runs when: secrets first, migration and streams beside everything, the sample last, the check on demand."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from tests.harness.helm import Manifest
-from tests.render.rendered import DEVELOPMENT, HOOK, PLAIN, TESTING, Installation
+from tests.render.rendered import DEVELOPMENT, EXTERNAL, HOOK, PLAIN, PRODUCTION, TESTING, Container, Installation
 
 
 def notes(manifest: Manifest) -> dict[str, str]:
@@ -15,11 +16,11 @@ def notes(manifest: Manifest) -> dict[str, str]:
     return found
 
 
-def migrations(**sets: Any) -> list[str]:
-    installation = Installation(
-        "migrated", (TESTING,), {path.replace("__", "."): value for path, value in sets.items()}
-    )
-    return [job["metadata"]["name"] for job in installation.of_kind("Job") if "migrate" in job["metadata"]["name"]]
+def jobs(name: str, **sets: Any) -> list[str]:
+    """The names of those that are called ``name`` and something."""
+    installation = Installation("changed", (TESTING,), {path.replace("__", "."): value for path, value in sets.items()})
+    found = [str(job["metadata"]["name"]) for job in installation.of_kind("Job")]
+    return [one for one in found if one.startswith(f"{name}-")]
 
 
 def test_secrets_are_made_before_anything_else_and_by_rights_that_exist_already() -> None:
@@ -43,35 +44,52 @@ def test_what_renews_certificates_stays_with_the_release_and_has_rights_of_its_o
     assert pod["containers"] == installation.workload("secrets").pod["containers"]
 
 
-def test_the_migration_is_an_ordinary_job_so_that_waiting_for_the_pods_cannot_stop_it() -> None:
-    job = Installation("testing", (TESTING,)).workload(migrations()[0])
+@pytest.mark.parametrize("name", ["migrate", "streams"])
+def test_what_pods_wait_for_is_made_by_an_ordinary_job_so_that_waiting_for_the_pods_cannot_stop_it(name: str) -> None:
+    job = Installation("testing", (TESTING,)).workload(jobs(name)[0])
     assert notes(job.manifest) == {}
-    assert job.containers[0].spec["args"] == ["migrate"]
-    assert job.containers[0].env["DATABASE_URL"]["valueFrom"]["secretKeyRef"]["key"] == "url"
+    assert job.containers[0].spec["args"] == [name]
 
 
-def test_a_migration_that_would_run_differently_is_another_job() -> None:
-    assert migrations() == migrations()
-    assert migrations() != migrations(global__image__tag="another")
-    assert migrations() != migrations(global__database__existingSecret="other")
-    assert migrations() == migrations(api__replicas=1)
+@pytest.mark.parametrize(
+    ("name", "part", "others"),
+    [("migrate", "database", {}), ("streams", "nats", {"global__stream__maxSize": "900Mi"})],
+)
+def test_a_job_that_would_run_differently_is_another_one(name: str, part: str, others: dict[str, Any]) -> None:
+    assert jobs(name) == jobs(name)
+    for sets in ({"global__image__tag": "another"}, {f"global__{part}__existingSecret": "other"}, others):
+        assert not sets or jobs(name) != jobs(name, **sets), sets
+    assert jobs(name) == jobs(name, api__replicas=1)
 
 
-def test_a_migration_goes_when_it_has_ended_so_that_a_later_upgrade_runs_it_again() -> None:
-    job = Installation("testing", (TESTING,)).workload(migrations()[0])
+@pytest.mark.parametrize("name", ["migrate", "streams"])
+def test_a_job_goes_when_it_has_ended_so_that_a_later_upgrade_runs_it_again(name: str) -> None:
+    job = Installation("testing", (TESTING,)).workload(jobs(name)[0])
     assert 60 <= job.manifest["spec"]["ttlSecondsAfterFinished"] <= 3600
 
 
 def test_a_database_in_memory_needs_no_migration_job() -> None:
-    jobs = Installation("development", (DEVELOPMENT,)).of_kind("Job")
-    assert [job["metadata"]["name"] for job in jobs] == ["secrets"]
+    found = [job["metadata"]["name"] for job in Installation("development", (DEVELOPMENT,)).of_kind("Job")]
+    assert [re.sub("-[0-9a-f]{8}$", "", name) for name in found] == ["streams", "secrets"]
+
+
+def test_streams_of_servers_outside_are_made_by_whoever_is_named_or_by_nobody() -> None:
+    def containers(**sets: Any) -> list[Container]:
+        installation = Installation("external", (PRODUCTION, EXTERNAL), sets)
+        return [one for one in installation.containers if one.spec["name"] == "streams"]
+
+    [container] = containers(**{"global.nats.existingSecret": "mine"})
+    for variable, key in (("NATS_USER", "username"), ("NATS_PASSWORD", "password")):
+        assert container.env[variable]["valueFrom"]["secretKeyRef"] == {"name": "mine", "key": key}
+    assert container.env["NATS_TLS_CA"]["value"] == "/etc/iot-system/nats-ca/ca.crt"
+    assert containers(**{"global.nats.existingSecret": ""}) == []
 
 
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_sample_is_loaded_after_the_installation_where_it_is_wanted(enabled: bool) -> None:
     installation = Installation("sampled", (TESTING,), {"sample.enabled": enabled})
-    jobs = [job for job in installation.of_kind("Job") if job["metadata"]["name"] == "sample"]
-    assert [notes(job)[HOOK] for job in jobs] == (["post-install"] if enabled else [])
+    samples = [job for job in installation.of_kind("Job") if job["metadata"]["name"] == "sample"]
+    assert [notes(job)[HOOK] for job in samples] == (["post-install"] if enabled else [])
 
 
 def test_helm_test_sends_a_reading_through_the_public_interface(installation: Installation) -> None:

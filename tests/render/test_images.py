@@ -66,5 +66,5 @@ def test_a_digest_stands_beside_the_tag_of_its_own_image_only() -> None:
 
 def test_a_container_starts_the_command_of_its_name() -> None:
     installation = Installation("testing", (TESTING,))
-    for name in ("api", "actor-system", "ray-head", "migrate", "secrets", "replay", "check"):
+    for name in ("api", "actor-system", "ray-head", "migrate", "streams", "secrets", "replay", "check"):
         assert any(container.spec["args"][0] == name for container in installation.containers), name

@@ -14,7 +14,7 @@ from tests.render.rendered import DEVELOPMENT, EXTERNAL, PLAIN, PRODUCTION, STOR
 
 NAME, INSTANCE = "app.kubernetes.io/name", "app.kubernetes.io/instance"
 SERVICES = ("api", "actor-system", "ray-head", "nats", "postgres")
-JOBS = ("migrate", "backup", "secrets", "sample", "check")
+JOBS = ("migrate", "streams", "backup", "secrets", "sample", "check")
 OUR_NAMESPACE = {"kubernetes.io/metadata.name": NAMESPACE}
 SYSTEM = {"kubernetes.io/metadata.name": "kube-system"}
 PEERS = {
@@ -194,7 +194,7 @@ def test_an_external_database_is_reached_where_the_values_say() -> None:
 
 def test_external_servers_of_nats_are_reached_where_the_values_say() -> None:
     policies = Policies(Installation("external", (PRODUCTION, EXTERNAL)).manifests)
-    for name in ("api", "actor-system"):
+    for name in ("api", "actor-system", "streams"):
         assert policies.allowed(OWN[name], Place("203.0.113.10")) == {("TCP", 4222)}
         assert policies.allowed(OWN[name], Place("203.0.113.16")) == set()
     assert policies.allowed(OWN["migrate"], Place("203.0.113.10")) == set()

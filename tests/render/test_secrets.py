@@ -20,6 +20,7 @@ GIVEN_KEYS = {
 }
 ELSEWHERE = {
     "iot-database": {"url", "owner-url", "reader-url"},
+    "iot-nats": {"username", "password"},
     "iot-nats-api": {"password"},
     "iot-nats-actor-system": {"password"},
     "backup-store": {"access-key", "secret-key", "passphrase"},
@@ -89,6 +90,17 @@ def test_only_who_migrates_has_the_owner_and_only_the_server_and_who_migrates_it
         "username": {"postgres", "migrate"},
         "password": {"postgres", "migrate"},
     }
+
+
+@pytest.mark.parametrize("values", [TESTING, PRODUCTION, DEVELOPMENT], ids=lambda path: path.stem)
+def test_only_the_servers_and_who_makes_streams_have_the_administrator_of_nats(values: Path) -> None:
+    holders = {
+        container.spec["name"]
+        for container in Installation("own", (values,)).containers
+        for variable in container.env.values()
+        if variable.get("valueFrom", {}).get("secretKeyRef", {}).get("name") == "nats-credentials"
+    }
+    assert holders == {"nats", "streams"}
 
 
 def test_an_external_database_may_have_an_owner_and_a_reader_and_never_an_administrator() -> None:

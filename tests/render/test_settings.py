@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from iot_system.settings import ActorSystemSettings, ApiSettings, MigrateSettings, RayHeadSettings, read_settings
+from iot_system.settings import (
+    ActorSystemSettings,
+    ApiSettings,
+    MakeStreamsSettings,
+    MigrateSettings,
+    RayHeadSettings,
+    StreamSettings,
+    read_settings,
+)
 
 from tests.render.rendered import BEHAVIOURS, DEVELOPMENT, TESTING, Container, Installation
 
@@ -32,9 +40,10 @@ def test_each_service_accepts_its_settings(installation: Installation, name: str
             read_settings(SERVICES[name], environment(installation, container))
 
 
-@pytest.mark.parametrize("name", ["migrate", "secrets", "sample", "check"])
+@pytest.mark.parametrize("name", ["migrate", "streams", "secrets", "sample", "check"])
 def test_commands_get_no_unknown_variable(installation: Installation, name: str) -> None:
-    settings = MigrateSettings if name == "migrate" else ApiSettings  # the others need none that are their own
+    own: dict[str, type[msgspec.Struct]] = {"migrate": MigrateSettings, "streams": MakeStreamsSettings}
+    settings = own.get(name, ApiSettings)  # the others need none that are their own
     for container in installation.containers:
         if container.spec["name"] == name:
             read_settings(settings, environment(installation, container))
@@ -61,8 +70,9 @@ def test_values_arrive_as_the_settings_they_are_named_after() -> None:
     assert actors.shard.passivate_after_s == 77
     assert actors.shard.handler_timeout_s == 2.5
     assert actors.shard.retention_days == 9
-    stream = actors.shard.stream
-    assert (stream.replicas, stream.max_bytes, stream.events_max_bytes) == (3, 512 * 2**20, 64 * 2**20)
+    streams = read_settings(MakeStreamsSettings, environment(installation, installation.container("streams")))
+    expected = StreamSettings(partitions=128, replicas=3, max_bytes=512 * 2**20, events_max_bytes=64 * 2**20)
+    assert streams.stream == actors.shard.stream == expected
     assert api.stream.replicas == 3
     assert actors.shard.stream.partitions == api.stream.partitions == 128
     assert actors.process.drain_timeout_s == api.process.drain_timeout_s == 33

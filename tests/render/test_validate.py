@@ -265,12 +265,6 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     ),
     (
         TESTING,
-        EXTERNAL_NATS | {"global.nats.existingSecret": "mine"},
-        "global.nats.existingSecret is given, but with global.nats.mode external the chart has no server whose "
-        "administrator that could be: leave it out.",
-    ),
-    (
-        TESTING,
         EXTERNAL_NATS | {"global.nats.urls": ["tls://a:4222", "nats://b:4222"]},
         "global.nats.urls has addresses with tls:// and with nats://: all must be of one kind.",
     ),
@@ -309,7 +303,7 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
         TESTING,
         {"nats.storage": "2Gi"},
         "global.stream.maxSize is 1Gi, more than four fifths of nats.storage, which is 2Gi, have room for beside 256Mi "
-        "of events and 576Mi for applications' topics.",
+        "of events and 608Mi for applications' topics and new readings.",
     ),
 ]
 

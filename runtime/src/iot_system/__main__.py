@@ -99,6 +99,19 @@ def _migrate(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _streams(arguments: Sequence[str]) -> int:
+    """Make the broker's streams, or bring their limits up to date; waits for the broker."""
+    _no_more(arguments)
+    from iot_system.logs import set_up_logs
+    from iot_system.services.streams import make_streams
+    from iot_system.settings import MakeStreamsSettings, read_settings
+
+    settings = read_settings(MakeStreamsSettings)
+    set_up_logs(settings.process.log_level, service="streams")
+    asyncio.run(make_streams(settings.broker, settings.stream))
+    return 0
+
+
 def _command(module: str, summary: str) -> Callable[[Sequence[str]], int]:
     """A command of its own module, which is imported when it runs: services need none of what these do."""
 
@@ -122,6 +135,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "actor-system": _actor_system,
     "ray-head": _ray_head,
     "migrate": _migrate,
+    "streams": _streams,
     "demo": _command("demo", "Run the whole system here, on real readings."),
     "devices": _command("devices", "List, show, create, import and delete devices, and make their tokens."),
     "rooms": _command("rooms", "List, show, set and delete rooms; desired state and commands for all devices of one."),

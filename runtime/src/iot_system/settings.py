@@ -131,7 +131,7 @@ class DatabaseRoleSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The frame stream; ``partitions`` is fixed when it is first created."""
+    """The streams as they are made; services need ``partitions`` alone, which are fixed from then on."""
 
     partitions: Annotated[Partitions, _env("IOT_PARTITIONS")] = 64
     replicas: Annotated[Literal[1, 3, 5], _env("IOT_STREAM_REPLICAS")] = 1
@@ -280,6 +280,14 @@ class MigrateSettings(msgspec.Struct, frozen=True, kw_only=True):
     process: ProcessSettings = ProcessSettings()
 
 
+class MakeStreamsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`iot-system streams`; ``broker`` has the administrator's name."""
+
+    broker: BrokerSettings = BrokerSettings()
+    stream: StreamSettings = StreamSettings()
+    process: ProcessSettings = ProcessSettings()
+
+
 class RayHeadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`iot-system ray-head`; ``ray_address`` is how nodes reach it, ``machine`` as in `ActorSystemSettings`."""
 
@@ -295,7 +303,7 @@ class RayHeadSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 _FOREIGN = frozenset({"IOT_CACHE", "IOT_CERTIFICATES", "IOT_SECRETS", "IOT_SECRETS_NAMESPACE", "IOT_TOKEN", "IOT_URL"})
 """Variables with our prefix that belong to commands, not to services."""
-_ALL = (ApiSettings, ActorSystemSettings, MigrateSettings, RayHeadSettings)
+_ALL = (ApiSettings, ActorSystemSettings, MigrateSettings, MakeStreamsSettings, RayHeadSettings)
 
 
 def read_settings(kind: type[T], environ: Mapping[str, str] | None = None) -> T:

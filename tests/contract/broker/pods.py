@@ -44,7 +44,7 @@ class Pod:
     def __init__(self, name: str, client: Client, limits: MqttLimits) -> None:
         self.name = name
         self.client = client
-        self.backend = NatsBroker(client, SystemClock(), replicas=1)
+        self.backend = NatsBroker(client, SystemClock())
         self.requests = NatsRequests(client)
         self.clock = TurnableClock()
         self.broker = Broker(name, self.backend, self.requests, self.clock, limits)

@@ -7,6 +7,8 @@ import asyncio
 from iot_system.adapters.nats.broker.streams import MESSAGES
 from iot_system.errors import IotError
 from iot_system.ports.broker import Message, Subscription, session_key
+from iot_system.services.streams import make_streams
+from iot_system.settings import StreamSettings
 
 from tests.contract.broker.pods import DEADLINE_S, PodClient, Pods
 from tests.harness.nats import NatsServer
@@ -47,7 +49,7 @@ async def test_nothing_acknowledged_is_lost_when_the_broker_is_killed(server: Na
     await again.until(lambda: len({*moving.payloads(), *again.payloads()}) == 100)
 
 
-async def test_a_log_that_was_lost_is_made_anew_and_goes_on_behind_the_old_one(pods: Pods) -> None:
+async def test_a_log_that_was_lost_and_is_made_anew_goes_on_behind_the_old_one(server: NatsServer, pods: Pods) -> None:
     pod = await pods.start("pod")
     client, offline = await pod.connect("c"), await pod.connect("offline")
     for one in (client, offline):
@@ -60,7 +62,7 @@ async def test_a_log_that_was_lost_is_made_anew_and_goes_on_behind_the_old_one(p
     await (await pods.administrator()).delete_stream(MESSAGES)
     outcomes = await pod.router.publish(client.member, [Message("app/a", b"lost", 1)])
     assert isinstance(outcomes[0], IotError)
-    pod.clock.ahead_s += 6
+    await make_streams(server.settings(), StreamSettings())
     await publish_until_durable(client, Message("app/a", b"2", 1))
     assert await pod.backend.messages.last() > before
     await client.get(b"1", b"2")

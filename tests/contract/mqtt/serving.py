@@ -29,6 +29,8 @@ from iot_system.domain.registry import Device
 from iot_system.domain.signals import Connected, Disconnected, Signal
 from iot_system.ports.clock import SystemClock
 from iot_system.ports.gateway import Principal
+from iot_system.services.streams import make_streams
+from iot_system.settings import StreamSettings
 
 from tests.harness.nats import NatsServer
 from tests.unit.http.memory_gateway import ADMIN_TOKEN, MemoryGateway
@@ -208,7 +210,8 @@ async def serving(limits: MqttLimits | None = None, *, before: Served | None = N
     gateway.name = f"pod-{next(_numbers)}"
     limits = limits or MqttLimits()
     nats = await connect(_broker().settings(API), name=gateway.name)
-    backend = NatsBroker(nats, SystemClock(), replicas=1)
+    await make_streams(_broker().settings(), StreamSettings())
+    backend = NatsBroker(nats, SystemClock())
     await backend.start()
     broker = Broker(gateway.name, backend, NatsRequests(nats), SystemClock(), limits)
     await broker.start()

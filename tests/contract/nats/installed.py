@@ -21,6 +21,7 @@ from iot_system.ports.clock import SystemClock
 from iot_system.ports.gateway import Principal
 from iot_system.services.gateway import ActorGateway
 from iot_system.services.hosting import RunningShard, start_shard
+from iot_system.services.streams import make_streams
 from iot_system.settings import ShardSettings, StreamSettings
 
 from tests.harness.nats import NatsServer, running_nats
@@ -46,6 +47,10 @@ class Installation:
         self.stream: NatsStream
         self.gateway: ActorGateway
         self.shard: RunningShard
+
+    async def make_streams(self) -> None:
+        """As the chart's job does."""
+        await make_streams(self.server.settings(), SETTINGS)
 
     async def start_shard(self) -> None:
         """Return when it owns everything."""
@@ -92,6 +97,7 @@ class Installation:
         self.server.kill()
         shutil.rmtree(self.folder / "jetstream")
         await asyncio.to_thread(self.server.start)
+        await self.make_streams()
 
 
 @contextlib.asynccontextmanager
@@ -99,6 +105,7 @@ async def installed(folder: Path, *, trims_after_s: float = 1.0) -> AsyncIterato
     """For the time of a test; the devices are registered."""
     async with running_nats(folder) as server:
         one = Installation(server, folder, trims_after_s=trims_after_s)
+        await one.make_streams()
         await one.start_shard()
         client = await connect(server.settings(), name="test")
         one.stream = NatsStream(client, SETTINGS)

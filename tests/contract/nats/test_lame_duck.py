@@ -14,6 +14,7 @@ from iot_system.adapters.nats.connection import Client, connect, disconnect
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM
 from iot_system.adapters.nats.stream import STREAM, NatsStream
 from iot_system.errors import Unavailable
+from iot_system.services.streams import make_streams
 from iot_system.settings import StreamSettings
 
 from tests.harness.nats import NatsCluster, NatsServer
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.alone
 WITHIN_S = 60.0
 GAP_S = 10.0
 """What is on its way to the old leader may go unanswered, once (2 s); the rest is for a slow machine."""
+STREAMS = StreamSettings(partitions=4, replicas=3, max_bytes=64 << 20)
 LEAVING = "lame_duck_grace_period: 3s\nlame_duck_duration: 30s"
 """As the chart has it."""
 
@@ -80,15 +82,9 @@ async def hand_over(cluster: NatsCluster, stream: NatsStream, what: str) -> floa
 
 async def test_who_leads_hands_over_while_it_still_runs_and_publishers_go_on(cluster: NatsCluster) -> None:
     client: Client = await connect(cluster.settings(ACTOR_SYSTEM), name="test")
-    stream = NatsStream(client, StreamSettings(partitions=4, replicas=3, max_bytes=64 << 20))
-
-    async def is_provided() -> bool:
-        try:
-            return bool(await stream.ensure())
-        except Unavailable:  # they have not chosen a leader yet
-            return False
-
+    stream = NatsStream(client, STREAMS)
     for what in ("meta", STREAM):
-        await until(is_provided, within_s=WITHIN_S)
+        async with asyncio.timeout(WITHIN_S):
+            await make_streams(cluster.settings(), STREAMS)
         assert await hand_over(cluster, stream, what) < GAP_S
     await disconnect(client)

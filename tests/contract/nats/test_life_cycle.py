@@ -13,6 +13,7 @@ from iot_system.adapters.http.server import HttpServer
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from iot_system.services.actor_system import ActorSystem
 from iot_system.services.api import Api
+from iot_system.services.streams import make_streams
 from iot_system.settings import (
     ActorSystemSettings,
     ApiSettings,
@@ -83,10 +84,14 @@ async def test_the_api_says_what_it_waits_for_until_it_is_there(server: NatsServ
     starting = asyncio.create_task(api.start())
     await until(lambda: "does not answer" in (api.why_not_ready() or ""), within_s=DEADLINE_S)
     await asyncio.to_thread(server.start)
-    await until(lambda: "stream IOT_FRAMES does not exist yet" in (api.why_not_ready() or ""), within_s=DEADLINE_S)
+    missing = "stream IOT_FRAMES does not exist; `iot-system streams` makes it"
+    await until(lambda: api.why_not_ready() == missing, within_s=DEADLINE_S)
     actors = actor_system_of(server, tmp_path / "iot.db")
-    await asyncio.wait_for(actors.start(), DEADLINE_S)
-    await asyncio.wait_for(starting, DEADLINE_S)
+    acting = asyncio.create_task(actors.start())
+    missing = "stream IOT_EVENTS does not exist; `iot-system streams` makes it"
+    await until(lambda: actors.why_not_ready() == missing, within_s=DEADLINE_S)
+    await make_streams(server.settings(), STREAM)
+    await asyncio.wait_for(asyncio.gather(acting, starting), DEADLINE_S)
     assert (api.why_not_ready(), actors.why_not_ready()) == (None, None)
     await api.stop()
     await api.stop()
@@ -109,6 +114,7 @@ async def test_what_was_acknowledged_is_there_after_a_restart_of_the_actor_syste
     server: NatsServer, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(server.start)
+    await make_streams(server.settings(), STREAM)
     api, actors = api_of(server), actor_system_of(server, tmp_path / "iot.db")
     await asyncio.wait_for(asyncio.gather(actors.start(), api.start()), DEADLINE_S)
     async with client_of(api) as client:
@@ -139,6 +145,7 @@ async def test_a_history_larger_than_the_broker_takes_at_once_is_read_by_its_cur
     server: NatsServer, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(server.start)
+    await make_streams(server.settings(), STREAM)
     api, actors = api_of(server), actor_system_of(server, tmp_path / "iot.db")
     await asyncio.wait_for(asyncio.gather(actors.start(), api.start()), DEADLINE_S)
     async with client_of(api) as client:
@@ -169,6 +176,7 @@ async def test_a_broker_that_is_away_for_a_moment_costs_readiness_and_nothing_el
     server: NatsServer, tmp_path: Path
 ) -> None:
     await asyncio.to_thread(server.start)
+    await make_streams(server.settings(), STREAM)
     api, actors = api_of(server), actor_system_of(server, tmp_path / "iot.db")
     await asyncio.wait_for(asyncio.gather(actors.start(), api.start()), DEADLINE_S)
     async with client_of(api) as client:

@@ -13,9 +13,10 @@ from iot_system.adapters.nats.events import EVENTS, NatsLog
 from iot_system.adapters.nats.stream import NatsStream
 from iot_system.errors import Unavailable
 from iot_system.ports.events import Log, LogLost, LogReader
+from iot_system.services.streams import make_streams
 from iot_system.settings import BrokerSettings, StreamSettings
 
-from tests.harness.nats import running_nats
+from tests.harness.nats import NatsServer, running_nats
 from tests.unit.services.memory_log import MemoryLog
 
 DEADLINE_S = 20.0
@@ -50,14 +51,12 @@ class InMemory:
 class InJetStream:
     """Written to by four partitions in turn."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, server: NatsServer, client: Client) -> None:
+        self._server = server
         self.log = NatsLog(client, EVENTS, partitions=SETTINGS.partitions)
         self._jetstream = client.jetstream()
         self._stream = NatsStream(client, SETTINGS)
         self._count = 0
-
-    async def ensure(self) -> None:
-        await self._stream.ensure()
 
     async def append(self, data: bytes) -> None:
         self._count += 1
@@ -68,7 +67,7 @@ class InJetStream:
 
     async def replace(self) -> None:
         await self._jetstream.delete_stream(EVENTS)
-        await self._stream.ensure()
+        await make_streams(self._server.settings(), SETTINGS)
 
 
 @pytest.fixture(params=["memory", "jetstream"])
@@ -77,10 +76,9 @@ async def written(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         yield InMemory()
         return
     async with running_nats(tmp_path) as server:
+        await make_streams(server.settings(), SETTINGS)
         client = await connect(BrokerSettings(urls=server.url), name="test")
-        one = InJetStream(client)
-        await one.ensure()
-        yield one
+        yield InJetStream(server, client)
         await disconnect(client)
 
 
@@ -156,6 +154,6 @@ async def test_a_stream_that_nobody_made_yet_is_not_available(tmp_path: Path) ->
     async with running_nats(tmp_path) as server:
         client = await connect(BrokerSettings(urls=server.url), name="test")
         log = NatsLog(client, EVENTS, partitions=SETTINGS.partitions)
-        with pytest.raises(Unavailable, match="stream IOT_EVENTS does not exist yet"):
+        with pytest.raises(Unavailable, match="stream IOT_EVENTS does not exist; `iot-system streams` makes it"):
             await log.end()
         await disconnect(client)

@@ -16,13 +16,9 @@ from tests.harness.waiting import until
 DEADLINE_S = 60.0
 
 
-async def deleted(one: Installation) -> None:
+async def deleted_and_made_anew(one: Installation) -> None:
     await one.stream._jetstream.delete_stream(STREAM)
-
-
-async def made_anew_by_another(one: Installation) -> None:
-    await one.stream._jetstream.delete_stream(STREAM)
-    await one.stream.ensure()
+    await one.make_streams()
 
 
 async def emptied_by_a_crash(one: Installation) -> None:
@@ -33,7 +29,7 @@ async def emptied_by_a_crash(one: Installation) -> None:
     await asyncio.to_thread(one.server.start)
 
 
-@pytest.mark.parametrize("lost", [deleted, made_anew_by_another, emptied_by_a_crash])
+@pytest.mark.parametrize("lost", [deleted_and_made_anew, emptied_by_a_crash])
 async def test_what_is_acknowledged_after_the_stream_was_lost_is_applied(
     tmp_path: Path, lost: Callable[[Installation], Awaitable[None]]
 ) -> None:

@@ -27,7 +27,9 @@ PUBLISH: dict[str, set[str]] = {
     "$SYS.REQ.SERVER.PING": set(),
     "$JS.API.INFO": set(),
     "$JS.API.STREAM.NAMES": set(),
+    "$JS.API.STREAM.LIST": set(),
     "$JS.API.STREAM.CREATE.MINE": set(),
+    "$JS.API.STREAM.UPDATE.MINE": set(),
 }
 """Who may say what beside the tables of the documentation."""
 SUBSCRIBE: dict[str, set[str]] = {
@@ -43,7 +45,6 @@ SUBSCRIBE: dict[str, set[str]] = {
 """Who may hear what beside them."""
 REQUESTS = {
     "look": ("STREAM.INFO.{}",),
-    "make": ("STREAM.CREATE.{}", "STREAM.UPDATE.{}"),
     "read": (
         "CONSUMER.CREATE.{}",
         "CONSUMER.CREATE.{}.name.filter",
@@ -52,10 +53,14 @@ REQUESTS = {
         "CONSUMER.MSG.NEXT.{}.name",
     ),
     "get": ("STREAM.MSG.GET.{}",),
-    "share": ("CONSUMER.DURABLE.CREATE.{}.group",),
     "trim": ("STREAM.PURGE.{}",),
     "drop": ("STREAM.MSG.DELETE.{}",),
-    "never": ("STREAM.DELETE.{}", "STREAM.SNAPSHOT.{}", "STREAM.RESTORE.{}", "DIRECT.GET.{}"),
+    "never": (
+        *(f"STREAM.{verb}.{{}}" for verb in ("CREATE", "UPDATE", "DELETE", "SNAPSHOT", "RESTORE")),
+        *(f"STREAM.{verb}.{{}}" for verb in ("PEER.REMOVE", "LEADER.STEPDOWN")),
+        *(f"CONSUMER.{verb}.{{}}.name" for verb in ("DURABLE.CREATE", "PAUSE", "RESET", "LEADER.STEPDOWN")),
+        *("CONSUMER.NAMES.{}", "CONSUMER.LIST.{}", "DIRECT.GET.{}"),
+    ),
 }
 """What each word of the table of streams means, in JetStream's."""
 
@@ -133,6 +138,14 @@ async def test_each_user_may_do_what_the_tables_say_and_nothing_else(server: Nat
             if await client.is_refused(verb, subject) is (may := service in {ADMINISTRATOR, *services})
         }
         assert wrong == {}, f"what {service} should be, to {verb}"
+    await client.connection.close()
+
+
+async def test_nobody_not_even_the_administrator_is_in_the_account_of_the_servers(server: NatsServer) -> None:
+    client = Client()
+    await client.connect(server, ADMINISTRATOR)
+    with pytest.raises(nats.errors.NoRespondersError):
+        await client.connection.request("$SYS.REQ.SERVER.PING", timeout=10)
     await client.connection.close()
 
 

@@ -15,6 +15,7 @@ from iot_system.adapters.mqtt.packets import Connect, Publish
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from iot_system.services.api import Api
 from iot_system.services.hosting import start_shard
+from iot_system.services.streams import make_streams
 from iot_system.settings import (
     ApiSettings,
     ListenSettings,
@@ -38,6 +39,7 @@ async def test_an_api_stops_in_time_while_the_broker_is_away_and_work_waits_for_
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with running_nats(tmp_path) as server:
+        await make_streams(server.settings(), STREAM)
         database_url = f"sqlite:///{tmp_path / 'iot.db'}"
         shard = await start_shard(
             ShardSettings(broker=server.settings(ACTOR_SYSTEM), stream=STREAM, database_url=database_url), "a", "node"

@@ -9,11 +9,14 @@ from pathlib import Path
 import nats.js.errors
 import pytest
 from iot_system.adapters.nats.connection import connect
+from iot_system.adapters.nats.permissions import ACTOR_SYSTEM
 from iot_system.adapters.nats.reader import NatsReader
-from iot_system.adapters.nats.stream import STREAM, SUBJECT, NatsStream
+from iot_system.adapters.nats.stream import STREAM, SUBJECT, NatsStream, frame_stream
 from iot_system.errors import InvalidSetting, Overloaded, TooLarge, Unavailable
 from iot_system.ports.stream import Reader, StreamLost, StreamMessage
+from iot_system.services.streams import make_streams
 from iot_system.settings import BrokerSettings, StreamSettings
+from msgspec.structs import replace
 
 from tests.harness.nats import NatsServer, running_nats
 
@@ -24,15 +27,21 @@ SETTINGS = StreamSettings(partitions=PARTITIONS, max_bytes=64 << 20)
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
     async with running_nats(tmp_path) as running:
+        await make_streams(running.settings(), SETTINGS)
         yield running
 
 
 @pytest.fixture
 async def stream(server: NatsServer) -> AsyncIterator[NatsStream]:
-    client = await connect(BrokerSettings(urls=server.url), name="test")
-    stream = NatsStream(client, SETTINGS)
-    await stream.ensure()
-    yield stream
+    """As the actor system uses it."""
+    client = await connect(server.settings(ACTOR_SYSTEM), name="test")
+    yield NatsStream(client, SETTINGS)
+    await client.close()
+
+
+async def delete(server: NatsServer) -> None:
+    client = await connect(server.settings(), name="test")
+    await client.jetstream().delete_stream(STREAM)
     await client.close()
 
 
@@ -45,7 +54,7 @@ async def read(reader: Reader, count: int) -> list[StreamMessage]:
 
 
 async def reading(stream: NatsStream, positions: Mapping[int, int]) -> NatsReader:
-    return stream.read(positions, stream_id=await stream.ensure())
+    return stream.read(positions, stream_id=await stream.identity())
 
 
 async def publish(stream: NatsStream, partition: int, *texts: str) -> list[int]:
@@ -141,9 +150,9 @@ async def test_a_lost_delivery_is_noticed_and_read_again(stream: NatsStream) -> 
 
 
 async def test_a_full_stream_refuses_and_keeps_what_it_has(server: NatsServer) -> None:
-    client = await connect(BrokerSettings(urls=server.url), name="test")
-    stream = NatsStream(client, StreamSettings(partitions=PARTITIONS, max_bytes=1 << 20))
-    await stream.ensure()
+    await make_streams(server.settings(), replace(SETTINGS, max_bytes=1 << 20))
+    client = await connect(server.settings(ACTOR_SYSTEM), name="test")
+    stream = NatsStream(client, SETTINGS)
     stored = 0
 
     async def publish_for_ever() -> None:
@@ -156,7 +165,7 @@ async def test_a_full_stream_refuses_and_keeps_what_it_has(server: NatsServer) -
         await publish_for_ever()
     async with await reading(stream, {0: 0}) as reader:
         assert len(await read(reader, stored)) == stored
-    await stream.trim({0: stored}, stream_id=await stream.ensure())
+    await stream.trim({0: stored}, stream_id=await stream.identity())
     assert await stream.publish(0, b"room again", message_id="again") > stored
     await client.close()
 
@@ -168,11 +177,10 @@ async def test_where_others_have_taken_the_room_of_the_server_the_stream_refuses
     server = await asyncio.to_thread(NatsServer(tmp_path, max_file_store="48MB").start)
     try:
         client = await connect(BrokerSettings(urls=server.url), name="test")
-        settings = StreamSettings(partitions=PARTITIONS, max_bytes=16 << 20, events_max_bytes=1 << 20)
-        stream = NatsStream(client, settings)
-        await stream.ensure()
-        first = await stream.publish(0, b"kept", message_id="first")
         jetstream = client.jetstream(timeout=10)
+        await jetstream.add_stream(frame_stream(replace(SETTINGS, max_bytes=16 << 20)))
+        stream = NatsStream(client, SETTINGS)
+        first = await stream.publish(0, b"kept", message_id="first")
         await jetstream.add_stream(name="OTHERS", subjects=["others"])
 
         async def publish_for_ever() -> None:
@@ -185,8 +193,8 @@ async def test_where_others_have_taken_the_room_of_the_server_the_stream_refuses
             await stream.publish(0, b"refused", message_id="second")
         await jetstream.delete_stream("OTHERS")
         assert await stream.publish(0, b"room again", message_id="third") == first + 1
-        async with await reading(stream, {0: 0}) as reader:
-            assert [message.data for message in await read(reader, 2)] == [b"kept", b"room again"]
+        kept = [(await jetstream.get_msg(STREAM, seq=sequence)).data for sequence in (first, first + 1)]
+        assert kept == [b"kept", b"room again"]
         await client.close()
     finally:
         server.stop()
@@ -200,7 +208,7 @@ async def test_a_frame_over_the_limit_is_refused(stream: NatsStream) -> None:
 async def test_trimming_keeps_what_some_partition_has_not_applied(stream: NatsStream) -> None:
     one = await publish(stream, 1, "a", "b")
     two = await publish(stream, 2, "x", "y")
-    await stream.trim({1: one[1], 2: two[0]}, stream_id=await stream.ensure())
+    await stream.trim({1: one[1], 2: two[0]}, stream_id=await stream.identity())
     async with await reading(stream, {1: 0, 2: 0}) as reader:
         assert [message.data for message in await read(reader, 1)] == [b"y"]
 
@@ -208,7 +216,7 @@ async def test_trimming_keeps_what_some_partition_has_not_applied(stream: NatsSt
 async def test_a_partition_without_news_does_not_hold_trimming_up(stream: NatsStream) -> None:
     (old,) = await publish(stream, 1, "a")
     two = await publish(stream, 2, "x", "y")
-    await stream.trim({1: old, 2: two[1]}, stream_id=await stream.ensure())
+    await stream.trim({1: old, 2: two[1]}, stream_id=await stream.identity())
     async with await reading(stream, {1: 0, 2: 0}) as reader:
         assert await reader.fetch(16, wait_s=0.2) == []
 
@@ -234,10 +242,10 @@ async def test_of_a_bundle_each_partition_gets_what_is_its_own(stream: NatsStrea
 async def test_a_bundle_goes_once_all_who_share_it_are_past_it(stream: NatsStream) -> None:
     bundle = await stream.publish_bundle({0: b"zero", 1: b"one"}, message_id="bundle")
     applied = dict.fromkeys(range(PARTITIONS), bundle)
-    await stream.trim(applied | {1: bundle - 1}, stream_id=await stream.ensure())
+    await stream.trim(applied | {1: bundle - 1}, stream_id=await stream.identity())
     async with await reading(stream, {1: 0}) as reader:
         assert [one.data for one in await read(reader, 1)] == [b"one"]
-    await stream.trim(applied, stream_id=await stream.ensure())
+    await stream.trim(applied, stream_id=await stream.identity())
     async with await reading(stream, {1: 0}) as reader:
         assert await reader.fetch(16, wait_s=0.2) == []
 
@@ -249,35 +257,39 @@ async def test_a_bundle_that_cannot_be_read_is_a_broken_frame_of_its_partitions(
 
 
 async def test_another_number_of_partitions_is_refused(server: NatsServer, stream: NatsStream) -> None:
-    client = await connect(BrokerSettings(urls=server.url), name="test")
-    with pytest.raises(InvalidSetting, match="IOT_PARTITIONS is 9, but this installation was made with 8"):
-        await NatsStream(client, StreamSettings(partitions=9)).ensure()
-    await client.close()
+    other, told = StreamSettings(partitions=9), "IOT_PARTITIONS is 9, but this installation was made with 8"
+    with pytest.raises(InvalidSetting, match=told):
+        await NatsStream(stream._client, other).identity()
+    with pytest.raises(InvalidSetting, match=told):
+        await make_streams(server.settings(), other)
 
 
 async def test_a_broker_that_takes_no_large_frames_is_refused(tmp_path: Path) -> None:
     server = NatsServer(tmp_path, max_payload="1MB")
     await asyncio.to_thread(server.start)
-    client = await connect(BrokerSettings(urls=server.url), name="test")
     with pytest.raises(InvalidSetting, match="max_payload is 1048576 bytes; it must be at least 8388608"):
-        await NatsStream(client, SETTINGS).ensure()
-    await client.close()
+        await make_streams(server.settings(), SETTINGS)
     server.stop()
 
 
-async def test_the_identity_changes_with_the_data(stream: NatsStream) -> None:
-    first = await stream.ensure()
-    assert await stream.ensure() == first
-    await stream._jetstream.delete_stream(STREAM)
-    assert await stream.ensure() != first
+async def test_the_identity_changes_with_the_data(server: NatsServer, stream: NatsStream) -> None:
+    first = await stream.identity()
+    assert await stream.identity() == first
+    await delete(server)
+    await make_streams(server.settings(), SETTINGS)
+    assert await stream.identity() != first
 
 
-async def test_positions_of_a_stream_that_was_replaced_trim_nothing_and_read_nothing(stream: NatsStream) -> None:
-    before = await stream.ensure()
+async def test_positions_of_a_stream_that_was_replaced_trim_nothing_and_read_nothing(
+    server: NatsServer, stream: NatsStream
+) -> None:
+    before = await stream.identity()
     await publish(stream, 1, *"abc")
-    await stream._jetstream.delete_stream(STREAM)
-    with pytest.raises(StreamLost, match="is gone"):
-        await stream.verify(before, reached=0)
+    await delete(server)
+    for use in (stream.identity(), stream.verify(before, reached=0), stream.follow(before, reached=3)):
+        with pytest.raises(Unavailable, match="stream IOT_FRAMES does not exist; `iot-system streams` makes it"):
+            await use
+    await make_streams(server.settings(), SETTINGS)
     after = await stream.follow(before, reached=3)
     await publish(stream, 1, "d")
     with pytest.raises(StreamLost, match="is another one now"):
@@ -289,8 +301,10 @@ async def test_positions_of_a_stream_that_was_replaced_trim_nothing_and_read_not
         assert [message.data for message in await read(reader, 1)] == [b"d"]
 
 
-async def test_a_stream_that_lost_what_it_held_changes_its_identity_once(stream: NatsStream) -> None:
-    before = await stream.ensure()
+async def test_a_stream_that_lost_what_it_held_changes_its_identity_once(
+    server: NatsServer, stream: NatsStream
+) -> None:
+    before = await stream.identity()
     (last,) = await publish(stream, 1, "a")
     assert await stream.follow(before, reached=last) == before
     with pytest.raises(StreamLost, match=f"ends at {last}, but {last + 1} was applied"):
@@ -298,8 +312,19 @@ async def test_a_stream_that_lost_what_it_held_changes_its_identity_once(stream:
     after = await stream.follow(before, reached=last + 1)
     assert after != before
     assert await stream.follow(before, reached=last + 1) == after, "another shard finds it out later"
-    larger = NatsStream(stream._client, StreamSettings(partitions=PARTITIONS, max_bytes=65 << 20))
-    assert await larger.ensure() == after, "new limits keep it"
+    await make_streams(server.settings(), replace(SETTINGS, max_bytes=65 << 20))
+    assert await stream.identity() == after, "new limits keep it"
+    assert await stream.follow(after, reached=last + 1) not in (before, after), "the next loss is another one"
+
+
+async def test_losses_that_0_1_0_has_noted_count(server: NatsServer, stream: NatsStream) -> None:
+    client = await connect(server.settings(), name="test")
+    config = (await client.jetstream().stream_info(STREAM)).config
+    await client.jetstream().update_stream(config, metadata={**(config.metadata or {}), "iot-lives": "2"})
+    await client.close()
+    before = await stream.identity()
+    assert before.endswith(", lost 2 times"), "as its programs call it, whose positions go on counting"
+    assert (await stream.follow(before, reached=1)).endswith(", lost 3 times")
 
 
 async def test_no_broker_is_told_in_one_sentence() -> None:

@@ -14,6 +14,7 @@ from iot_system.adapters.nats.stream import NatsStream
 from iot_system.ports.events import Log
 from iot_system.ports.requests import Requests
 from iot_system.ports.stream import Stream
+from iot_system.services.streams import make_streams
 from iot_system.settings import BrokerSettings, StreamSettings
 
 from tests.harness.nats import running_nats
@@ -38,12 +39,14 @@ class Transport:
 async def over_nats(folder: Path) -> AsyncIterator[Transport]:
     async with running_nats(folder) as server:
         clients = [await connect(BrokerSettings(urls=server.url), name=name) for name in ("one", "other")]
-        stream = NatsStream(clients[0], StreamSettings(partitions=PARTITIONS, max_bytes=64 << 20))
+        settings = StreamSettings(partitions=PARTITIONS, max_bytes=64 << 20)
+        await make_streams(server.settings(), settings)
+        stream = NatsStream(clients[0], settings)
         yield Transport(
             NatsRequests(clients[0]),
             NatsRequests(clients[1]),
             stream,
-            await stream.ensure(),
+            await stream.identity(),
             NatsLog(clients[1], EVENTS, partitions=PARTITIONS),
             NatsLog(clients[1], READINGS, partitions=PARTITIONS),
         )

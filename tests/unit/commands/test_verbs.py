@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from iot_system.__main__ import COMMANDS, main
 
-SERVICES = {"api", "actor-system", "ray-head", "migrate"}
+SERVICES = {"api", "actor-system", "ray-head", "migrate", "streams"}
 ROOT = Path(__file__).parents[3]
 GUIDES = [guide.read_text() for guide in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
 EXAMPLES = [example for guide in GUIDES for example in re.findall(r"^iot-system (.+)$", guide, re.MULTILINE)]

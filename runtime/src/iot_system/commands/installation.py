@@ -21,6 +21,8 @@ from iot_system.commands.output import say
 from iot_system.commands.processes import Child, Children
 from iot_system.errors import InvalidInput, Unavailable
 
+ADMINISTRATOR = "administrator"
+"""Of the broker: who makes its streams."""
 HOST = "127.0.0.1"
 HTTP_PORT = 8000
 MQTT_PORT = 1883
@@ -62,10 +64,10 @@ class Installation:
         """
         began_s = time.monotonic()
         broker_port, actor_port = free_port(), free_port()
-        passwords = {service: secrets.token_urlsafe(24) for service in PERMISSIONS}
-        users = "".join(
-            f'{{user: "{service}", password: "{password}", permissions: ${variable_of(service)}}}\n'
-            for service, password in passwords.items()
+        passwords = {user: secrets.token_urlsafe(24) for user in (ADMINISTRATOR, *PERMISSIONS)}
+        users = f'{{user: "{ADMINISTRATOR}", password: "{passwords[ADMINISTRATOR]}"}}\n' + "".join(
+            f'{{user: "{service}", password: "{passwords[service]}", permissions: ${variable_of(service)}}}\n'
+            for service in PERMISSIONS
         )
         (self.folder / "permissions.conf").write_text(permissions_file())
         config = self.folder / "nats.conf"
@@ -83,6 +85,7 @@ class Installation:
             "IOT_DRAIN_TIMEOUT_S": "2",
         }
         broker = self._children.start("nats-server", [nats_server(), "-c", config], base)
+        administrator = {"NATS_USER": ADMINISTRATOR, "NATS_PASSWORD": passwords[ADMINISTRATOR]}
         actors = self._start_service(
             "actor-system",
             base
@@ -106,6 +109,7 @@ class Installation:
         )
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._children.run("streams", command("streams"), base | administrator))
                 tasks.create_task(self._ready(broker, broker_port, is_http=False, began_s=began_s))
                 tasks.create_task(self._ready(actors, actor_port, is_http=True, began_s=began_s))
                 tasks.create_task(self._ready(api, self.http_port, is_http=True, began_s=began_s))
@@ -113,7 +117,7 @@ class Installation:
             raise problems.exceptions[0] from None
 
     def _start_service(self, name: str, environment: Mapping[str, str]) -> Child:
-        return self._children.start(name, [sys.executable, "-m", "iot_system", name], environment)
+        return self._children.start(name, command(name), environment)
 
     async def _ready(self, child: Child, port: int, *, is_http: bool, began_s: float) -> None:
         missing = "no answer yet"
@@ -139,6 +143,11 @@ class Installation:
         """End all processes and remove the folder."""
         await self._children.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def command(name: str) -> list[str]:
+    """How to run one of our subcommands."""
+    return [sys.executable, "-m", "iot_system", name]
 
 
 def make_folder() -> Path:

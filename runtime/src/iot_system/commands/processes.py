@@ -40,14 +40,19 @@ class Child:
             )
 
     @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    @property
     def has_ended(self) -> bool:
         """Whether it runs no more."""
-        return self._process.poll() is not None
+        return self.exit_code is not None
 
     def check(self) -> None:
         """Raises `Unavailable` with the end of its log where it has ended."""
         if self.has_ended:
-            raise Unavailable(f"{self.name} ended with exit code {self._process.returncode}; {self.tail()}")
+            raise Unavailable(f"{self.name} ended with exit code {self.exit_code}; {self.tail()}")
 
     def tail(self) -> str:
         """The last lines of its log."""
@@ -81,6 +86,16 @@ class Children:
         child = Child(name, command, environment, self._folder / f"{name}.log")
         self._children.append(child)
         return child
+
+    async def run(self, name: str, command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
+        """Run a program to its end. Raises `Unavailable` with the end of its log where it fails."""
+        child = Child(name, command, environment, self._folder / f"{name}.log")
+        while True:
+            if child.has_ended:
+                break
+            await asyncio.sleep(POLL_S)
+        if child.exit_code:
+            child.check()
 
     def check(self) -> None:
         """Raises `Unavailable` where one has ended."""

@@ -334,10 +334,6 @@ class Colleagues(Protocol):
 class Backend(Protocol):
     """What a process needs to be a broker."""
 
-    async def ensure(self) -> None:
-        """Make what is missing of it; what was lost is made anew, empty. Raises `Unavailable`."""
-        ...
-
     @property
     def messages(self) -> Messages: ...
     @property

@@ -12,7 +12,7 @@ from iot_system.errors import Unavailable
 
 
 class StreamLost(Unavailable):
-    """The stream that positions belong to is gone, or has lost what it held: `Stream.follow` tells what there is."""
+    """The stream is not the one that positions belong to, or has lost what it held: `Stream.follow` tells more."""
 
 
 class StreamMessage(msgspec.Struct, frozen=True, gc=False):
@@ -100,11 +100,11 @@ class Stream(Protocol):
         ...
 
     async def verify(self, stream_id: str, *, reached: int) -> None:
-        """Raises `StreamLost` where the stream is missing, is not ``stream_id``, or ends before ``reached``."""
+        """Raises `StreamLost` where the stream is not ``stream_id``, or ends before ``reached``; else `Unavailable`."""
         ...
 
     async def follow(self, stream_id: str, *, reached: int) -> str:
-        """Return the identity of the stream that is there, made anew where it is missing.
+        """Return the identity of the stream that is there. Raises `Unavailable` where it is missing.
 
         One that is still ``stream_id`` but ends before ``reached`` has lost what it held, and changes its identity.
         """

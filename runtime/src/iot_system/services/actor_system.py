@@ -142,7 +142,7 @@ def why_not_serving(overview: Overview, node: str) -> str | None:
 
 
 async def check_dependencies(settings: ShardSettings) -> None:
-    """Raises `Unavailable` with what is missing: the database, its schema, or the broker."""
+    """Raises `Unavailable` with what is missing: the database, its schema, the broker, or a stream."""
     store = open_store(settings.database_url, settings.database_tls)
     try:
         await store.start()
@@ -150,7 +150,7 @@ async def check_dependencies(settings: ShardSettings) -> None:
         await store.stop()
     client = await connect_broker(settings.broker, name="actor-system")
     try:
-        await NatsStream(client, settings.stream).ensure()
+        await NatsStream(client, settings.stream).identity()
     finally:
         await disconnect(client)
 

@@ -77,7 +77,7 @@ class Api:
         return self._missing
 
     async def start(self) -> None:
-        """Wait for the broker and the stream, then open both doors."""
+        """Wait for the broker and its streams, then open both doors."""
         settings = self._settings
         self._client = client = await wait_for(partial(connect, settings.broker, name="api"), missing=self._say)
         stream = NatsStream(client, settings.stream)
@@ -95,7 +95,7 @@ class Api:
             jwt=jwt_verifier(settings.jwt, clock.monotonic_s),
             revoked=self._revoked,
         )
-        backend = NatsBroker(client, clock, replicas=settings.stream.replicas)
+        backend = NatsBroker(client, clock)
         await wait_for(backend.start, missing=self._say)
         limits = MqttLimits()
         self._broker = Broker(gateway.name, backend, requests, clock, limits)

@@ -32,7 +32,7 @@ class RunningShard(Shard):
 
 
 async def start_shard(settings: ShardSettings, name: str, node: str) -> RunningShard:
-    """Connect and start a shard. Raises `Unavailable` where the broker or the store does not answer."""
+    """Connect and start a shard. Raises `Unavailable` where the broker, a stream or the store is missing."""
     HANDLERS.limit_s = settings.handler_timeout_s
     async with contextlib.AsyncExitStack() as opened:
         store = open_store(settings.database_url, settings.database_tls)
@@ -41,7 +41,7 @@ async def start_shard(settings: ShardSettings, name: str, node: str) -> RunningS
         client = await connect(settings.broker, name=name)
         opened.push_async_callback(disconnect, client)
         stream = NatsStream(client, settings.stream)
-        stream_id = await stream.ensure()
+        stream_id = await stream.identity()
         if is_in_memory(settings.database_url):
             # What the stream holds belongs to registrations that went with the last process.
             await stream.clear()

@@ -346,7 +346,6 @@ class Shard:
         """Wait while too many events do. They are in the store, and frames in their stream: nothing is lost."""
         while not await self._outbox.has_room(ROOM_WAIT_S):
             self.turned()
-            await self._stream.follow(self.stream_id, reached=self.reached())  # their own stream may have been lost
 
     async def _patiently(self, call: Callable[[], Awaitable[None]], *, attempts: int | None = None) -> None:
         """Try again for as long as the store is away: what was read must be committed, by us or by the next owner."""

@@ -6,6 +6,7 @@ DATABASE_URL: "sqlite:///:memory:"
 IOT_RAY_ADDRESS: {{ include "common.rayAddress" . }}
 {{ end -}}
 IOT_PARTITIONS: {{ .Values.global.partitions | quote }}
+{{- /* Pods of 0.1.0 make the streams themselves, one that restarts during the upgrade too. */}}
 IOT_STREAM_REPLICAS: {{ .Values.global.stream.replicas | quote }}
 IOT_STREAM_MAX_BYTES: {{ include "common.bytes" .Values.global.stream.maxSize | quote }}
 IOT_EVENTS_MAX_BYTES: {{ include "common.bytes" .Values.global.stream.eventsMaxSize | quote }}

@@ -16,6 +16,7 @@ IOT_DEVICE_CERTIFICATES_REVOKED: /etc/iot-system/revoked/serials
 {{- end }}
 {{- end }}
 IOT_PARTITIONS: {{ .Values.global.partitions | quote }}
+{{- /* Pods of 0.1.0 make their streams themselves, one that restarts during the upgrade too. */}}
 IOT_STREAM_REPLICAS: {{ .Values.global.stream.replicas | quote }}
 IOT_DRAIN_TIMEOUT_S: {{ .Values.global.drainTimeoutS | quote }}
 IOT_LOG_LEVEL: {{ .Values.global.logLevel | quote }}

@@ -1,5 +1,5 @@
 {{/*
-A pod that runs one `iot-system` command to its end: migration, secrets, sample, check.
+A pod that runs one `iot-system` command to its end: migration, streams, secrets, sample, check.
 
   include "common.commandPod" (dict "root" $ "account" "actor-system" "component" "migrate"
     "args" (list "migrate") "env" $yaml "restartPolicy" "OnFailure")

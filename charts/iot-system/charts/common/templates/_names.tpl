@@ -16,7 +16,7 @@ The one list of Kubernetes names. An installation owns its namespace, so names c
       "postgres" "postgres-config" "database" "database-service" "database-headless" "database-credentials"
       "backup" "backup-full" "backup-diff" "backup-repository"
       "api-tls" "actor-system-tls" "nats-tls" "postgres-tls" "ray-ca" "tls-ca" "tls-self-signed"
-      "secrets" "secrets-renewal" "migrate" "sample" "check" "default-deny" -}}
+      "secrets" "secrets-renewal" "migrate" "streams" "sample" "check" "default-deny" -}}
 {{- if not (has $name $names) }}{{ fail (printf "%s is not a name of this chart: add it to common/_names.tpl" $name) }}{{ end -}}
 {{- printf "%s%s" $root.Values.global.namePrefix $name -}}
 {{- end -}}

@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 import nats.errors
-import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import StreamInfo
 
+from iot_system.adapters.nats.hearing import was_said
+from iot_system.adapters.nats.looking import look
 from iot_system.adapters.nats.reader import NatsReader
 from iot_system.errors import Unavailable
 from iot_system.ports.events import LogLost
@@ -46,11 +47,14 @@ class NatsLog:
         The stream gets what is published to its subject, and so does whoever subscribes to it: that knows no stream.
         """
 
+        subject = f"{self._subject}.{partition}"
+
         async def on_message(message: Msg) -> None:
-            take(message.data)
+            if was_said(message, subject):
+                take(message.data)
 
         try:
-            subscription = await self._client.subscribe(f"{self._subject}.{partition}", cb=on_message)
+            subscription = await self._client.subscribe(subject, cb=on_message)
         except nats.errors.Error as error:
             raise Unavailable(f"the broker took no subscription: {error}") from error
 
@@ -69,12 +73,7 @@ class NatsLog:
 
     async def info(self) -> StreamInfo:
         """Raises `Unavailable`."""
-        try:
-            return await self._jetstream.stream_info(self._stream)
-        except nats.js.errors.NotFoundError as error:
-            raise Unavailable(f"stream {self._stream} does not exist yet; the actor system creates it") from error
-        except (nats.errors.Error, TimeoutError) as error:
-            raise Unavailable(f"JetStream does not answer: {error}") from error
+        return await look(self._jetstream, self._stream)
 
 
 class NatsLogReader:

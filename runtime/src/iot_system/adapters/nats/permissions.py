@@ -37,9 +37,9 @@ class Allowed(msgspec.Struct, frozen=True):
     subscribe: Sequence[str]
 
 
-def _provided(stream: str) -> list[str]:
-    """To look at a stream, to make it, and to change its limits; not to delete it."""
-    return [f"$JS.API.STREAM.{verb}.{stream}" for verb in ("INFO", "CREATE", "UPDATE")]
+def _look(*streams: str) -> list[str]:
+    """To see what there is. Nobody here may make a stream or change one: by its configuration it could do anything."""
+    return [f"$JS.API.STREAM.INFO.{stream}" for stream in streams]
 
 
 def _read(stream: str) -> list[str]:
@@ -63,20 +63,20 @@ PERMISSIONS: Mapping[str, Allowed] = {
             # Sessions are asked for from the process that has them.
             f"{GATEWAY}.*.sessions",
             # Frames are none of its business: it looks whether their stream is there.
-            f"$JS.API.STREAM.INFO.{FRAMES}",
+            *_look(FRAMES),
             # What applications are told.
-            *(f"$JS.API.STREAM.INFO.{stream}" for stream in (EVENTS, READINGS)),
+            *_look(EVENTS, READINGS),
             *_read(EVENTS),
             *_read(READINGS),
-            # Applications' topics: the API alone makes, writes and reads their streams.
+            # Applications' topics: the API alone writes and reads their streams.
             f"{MESSAGES_SUBJECT}.>",
             f"{RETAINED_SUBJECT}.>",
             f"{SESSIONS_SUBJECT}.*",
-            *(subject for stream in (MESSAGES, RETAINED, SESSIONS) for subject in (*_provided(stream), *_read(stream))),
+            *_look(MESSAGES, RETAINED, SESSIONS),
+            *(subject for stream in (MESSAGES, RETAINED, SESSIONS) for subject in _read(stream)),
             *(f"$JS.API.STREAM.MSG.GET.{stream}" for stream in (MESSAGES, RETAINED, SESSIONS)),
             f"$JS.API.STREAM.MSG.DELETE.{SESSIONS}",
-            # Shared subscriptions are durable, and settle what they were given.
-            f"$JS.API.CONSUMER.DURABLE.CREATE.{MESSAGES}.*",
+            # Shared subscriptions settle what they were given.
             f"$JS.ACK.{MESSAGES}.>",
             f"$JS.ACK.*.*.{MESSAGES}.>",
         ],
@@ -98,12 +98,10 @@ PERMISSIONS: Mapping[str, Allowed] = {
             f"{SUBJECTS[READINGS]}.*",
             f"{GATEWAY}.*",
             CHANGED,
-            *_provided(FRAMES),
+            *_look(FRAMES, EVENTS, READINGS),
             *_read(FRAMES),
             f"$JS.API.STREAM.PURGE.{FRAMES}",
             f"$JS.API.STREAM.MSG.GET.{FRAMES}",
-            *_provided(EVENTS),
-            *_provided(READINGS),
         ],
         subscribe=[f"{inbox_of(ACTOR_SYSTEM)}.>", f"{ASK}.*", ALIVE, LISTENING],
     ),

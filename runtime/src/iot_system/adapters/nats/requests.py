@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from iot_system.adapters.nats.hearing import was_said
 from iot_system.domain.questions import Refusal
 from iot_system.errors import TooLarge, Unavailable
 from iot_system.ports.requests import Handler
@@ -123,8 +124,13 @@ class NatsRequests:
         self, subject: str, callback: Callable[[Msg], Awaitable[None]], *, queue: str = ""
     ) -> Subscription:
         """Returns once the broker knows of it, so that nothing is missed from then on."""
+
+        async def on_message(message: Msg) -> None:
+            if was_said(message, subject):
+                await callback(message)
+
         try:
-            subscription = await self._client.subscribe(subject, queue=queue, cb=callback)
+            subscription = await self._client.subscribe(subject, queue=queue, cb=on_message)
             try:
                 # nats-py writes a PING past what still waits in its buffer: the first PONG only says that it has left.
                 for _ in range(2):

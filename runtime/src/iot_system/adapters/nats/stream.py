@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from functools import partial
 
 import nats.errors
-import nats.js.errors
-import structlog
 from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 
 from iot_system.adapters.nats.answers import IS_FULL, TOO_LARGE, decode_answer
 from iot_system.adapters.nats.events import EVENTS, READINGS, SUBJECTS
-from iot_system.adapters.nats.logs import provide_logs
-from iot_system.adapters.nats.providing import find, limit
+from iot_system.adapters.nats.lives import identity_of, note_losses, noted_losses
+from iot_system.adapters.nats.looking import look
 from iot_system.adapters.nats.reader import BUNDLE, NatsReader, partitions_of
 from iot_system.domain.bundles import bundle_of, encode_bundle
 from iot_system.domain.ids import HASH_VERSION
@@ -31,9 +29,6 @@ PUBLISH_TIMEOUT_S = 2.0
 """Nobody answers for a leader that is gone, and the next one has been found by then: whoever publishes tries again."""
 LEAST_PAYLOAD = 8 << 20
 """Frames reach 4 MiB, and one message more."""
-LIVES = "iot-lives"
-"""How often the stream is known to have lost what it held, while the broker still called it the same."""
-log = structlog.get_logger()
 
 
 class NatsStream:
@@ -44,51 +39,36 @@ class NatsStream:
         self._jetstream = client.jetstream(timeout=ANSWER_TIMEOUT_S)
         self._settings = settings
 
-    async def ensure(self) -> str:
-        """Create the streams or bring their limits up to date; returns the frame stream's identity.
+    async def identity(self) -> str:
+        """What it is known by, which changes with its data.
 
-        It changes with its data.
-
-        Raises `InvalidSetting` where it was created with other partitions, or where the broker's limit of a message is
-        too small for frames; `Unavailable` while JetStream cannot.
+        Raises `Unavailable` where this stream, or one that the actor system publishes to, does not exist, and
+        `InvalidSetting` as `check` does.
         """
-        try:
-            return _identity(await self._provide())
-        except (nats.errors.Error, TimeoutError) as error:
-            raise Unavailable(f"JetStream cannot provide stream {STREAM}: {error}") from error
+        for stream in (EVENTS, READINGS):
+            await look(self._jetstream, stream)
+        return identity_of(await self.check(), await self._losses())
 
     async def follow(self, stream_id: str, *, reached: int) -> str:
         """See `iot_system.ports.stream.Stream.follow`."""
+        info, losses = await self.check(), await self._losses()
+        if (identity := identity_of(info, losses)) != stream_id or info.state.last_seq >= reached:
+            return identity
         try:
-            info = await self._provide()
-            if _identity(info) == stream_id and info.state.last_seq < reached:
-                # Whoever else finds this out writes the same number.
-                stamped = info.config.metadata or {}
-                metadata = {**stamped, LIVES: str(int(stamped.get(LIVES, "0")) + 1)}
-                info = await self._jetstream.update_stream(info.config, metadata=metadata)
+            await note_losses(self._jetstream, STREAM, losses + 1)
         except (nats.errors.Error, TimeoutError) as error:
-            raise Unavailable(f"JetStream cannot provide stream {STREAM}: {error}") from error
-        return _identity(info)
+            raise Unavailable(f"a loss of stream {STREAM} cannot be noted: {error or type(error).__name__}") from error
+        return identity_of(info, losses + 1)
 
     async def verify(self, stream_id: str, *, reached: int) -> None:
         """See `iot_system.ports.stream.Stream.verify`."""
-        try:
-            info = await find(self._jetstream, STREAM)
-        except (nats.errors.Error, TimeoutError) as error:
-            raise Unavailable(f"JetStream does not answer: {error}") from error
-        if info is None:
-            raise StreamLost(f"stream {STREAM} is gone")
-        _compare(info, stream_id, reached)
+        await self._compare(await look(self._jetstream, STREAM), stream_id, reached)
 
-    async def check(self) -> None:
-        """Raises `Unavailable` where the stream does not exist yet, `InvalidSetting` where it does not fit."""
-        try:
-            info = await find(self._jetstream, STREAM)
-        except (nats.errors.Error, TimeoutError) as error:
-            raise Unavailable(f"JetStream does not answer: {error}") from error
-        if info is None:
-            raise Unavailable(f"stream {STREAM} does not exist yet; the actor system creates it")
-        self._check(info)
+    async def check(self) -> StreamInfo:
+        """Raises `Unavailable` where the stream does not exist, `InvalidSetting` where it does not fit."""
+        info = await look(self._jetstream, STREAM)
+        check_frames(self._client, info, self._settings)
+        return info
 
     async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
         """See `iot_system.ports.stream.Stream.publish`."""
@@ -144,7 +124,7 @@ class NatsStream:
         """See `iot_system.ports.stream.Stream.trim`."""
         try:
             info = await self._jetstream.stream_info(STREAM, subjects_filter=f"{SUBJECT}.*")
-            _compare(info, stream_id, max(applied.values(), default=0))
+            await self._compare(info, stream_id, max(applied.values(), default=0))
             subjects = list(info.state.subjects or {})
             newest = await asyncio.gather(*(self._newest(subject) for subject in subjects))
             keep_from = info.state.last_seq + 1
@@ -168,54 +148,47 @@ class NatsStream:
         message = await self._jetstream.get_last_msg(STREAM, subject)
         return message.seq or 0
 
-    async def _provide(self) -> StreamInfo:
-        await provide_logs(self._jetstream, self._settings)
-        wanted = self._wanted()
-        info = await find(self._jetstream, STREAM)
-        if info is None:
-            info = await self._jetstream.add_stream(wanted)
-            log.warning("stream made", stream=STREAM, identity=_identity(info))
-        self._check(info)
-        return await limit(self._jetstream, info, wanted)
+    async def _losses(self) -> int:
+        try:
+            return await noted_losses(self._jetstream, STREAM)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable(f"JetStream does not answer: {error or type(error).__name__}") from error
 
-    def _wanted(self) -> StreamConfig:
-        settings = self._settings
-        return StreamConfig(
-            name=STREAM,
-            subjects=[f"{SUBJECT}.*"],
-            retention=RetentionPolicy.LIMITS,
-            storage=StorageType.FILE,
-            discard=DiscardPolicy.NEW,
-            num_replicas=settings.replicas,
-            max_bytes=settings.max_bytes,
-            duplicate_window=DEDUPLICATION_WINDOW_S,
-            allow_direct=True,
-            metadata={"iot-partitions": str(settings.partitions), "iot-hash": str(HASH_VERSION)},
+    async def _compare(self, info: StreamInfo, stream_id: str, reached: int) -> None:
+        """Raises `StreamLost` where ``info`` is not of ``stream_id``, or of what is left of it."""
+        if (found := identity_of(info, await self._losses())) != stream_id:
+            raise StreamLost(f"stream {STREAM} is another one now: made {found}, before {stream_id}")
+        if info.state.last_seq < reached:
+            raise StreamLost(f"stream {STREAM} ends at {info.state.last_seq}, but {reached} was applied")
+
+
+def frame_stream(settings: StreamSettings) -> StreamConfig:
+    """As it should be. Partitions are its metadata, for they are fixed from then on."""
+    return StreamConfig(
+        name=STREAM,
+        subjects=[f"{SUBJECT}.*"],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        num_replicas=settings.replicas,
+        max_bytes=settings.max_bytes,
+        duplicate_window=DEDUPLICATION_WINDOW_S,
+        allow_direct=True,
+        metadata={"iot-partitions": str(settings.partitions), "iot-hash": str(HASH_VERSION)},
+    )
+
+
+def check_frames(client: Client, info: StreamInfo, settings: StreamSettings) -> None:
+    """Raises `InvalidSetting` where the stream has other partitions, or the broker takes no message of its size."""
+    if client.max_payload < LEAST_PAYLOAD:
+        raise InvalidSetting(
+            f"the broker's max_payload is {client.max_payload} bytes; it must be at least {LEAST_PAYLOAD}"
         )
-
-    def _check(self, info: StreamInfo) -> None:
-        if self._client.max_payload < LEAST_PAYLOAD:
-            raise InvalidSetting(
-                f"the broker's max_payload is {self._client.max_payload} bytes; it must be at least {LEAST_PAYLOAD}"
-            )
-        stamped = info.config.metadata or {}
-        partitions, hash_version = stamped.get("iot-partitions"), stamped.get("iot-hash")
-        if partitions != str(self._settings.partitions):
-            raise InvalidSetting(
-                f"IOT_PARTITIONS is {self._settings.partitions}, but this installation was made with {partitions}"
-            )
-        if hash_version != str(HASH_VERSION):
-            raise InvalidSetting(f"stream {STREAM} uses hash version {hash_version}; this version knows {HASH_VERSION}")
-
-
-def _identity(info: StreamInfo) -> str:
-    lives = (info.config.metadata or {}).get(LIVES)
-    return f"{info.created}, lost {lives} times" if lives else str(info.created)
-
-
-def _compare(info: StreamInfo, stream_id: str, reached: int) -> None:
-    """Raises `StreamLost` where ``info`` is not of ``stream_id``, or of what is left of it."""
-    if (found := _identity(info)) != stream_id:
-        raise StreamLost(f"stream {STREAM} is another one now: made {found}, before {stream_id}")
-    if info.state.last_seq < reached:
-        raise StreamLost(f"stream {STREAM} ends at {info.state.last_seq}, but {reached} was applied")
+    stamped = info.config.metadata or {}
+    partitions, hash_version = stamped.get("iot-partitions"), stamped.get("iot-hash")
+    if partitions != str(settings.partitions):
+        raise InvalidSetting(
+            f"IOT_PARTITIONS is {settings.partitions}, but this installation was made with {partitions}"
+        )
+    if hash_version != str(HASH_VERSION):
+        raise InvalidSetting(f"stream {STREAM} uses hash version {hash_version}; this version knows {HASH_VERSION}")

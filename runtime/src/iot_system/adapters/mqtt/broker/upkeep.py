@@ -19,7 +19,6 @@ from iot_system.ports.broker import Backend, Found, SessionRecord, SessionTaken
 from iot_system.ports.clock import Clock
 
 TICK_S = 1.0
-ENSURE_EVERY_S = 5.0
 SWEEP_EVERY_S = 30.0
 _AT_ONCE = 64
 log = structlog.get_logger()
@@ -50,7 +49,7 @@ class Upkeep:
         self._left_groups: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._swept_s = self._ensured_s = clock.monotonic_s()
+        self._swept_s = clock.monotonic_s()
 
     def start(self) -> None:
         self._router.on_left = self._on_left
@@ -70,9 +69,6 @@ class Upkeep:
             now_s = self._clock.monotonic_s()
             dead = self._presence.take_dead(now_s)
             try:
-                if now_s - self._ensured_s >= ENSURE_EVERY_S:
-                    self._ensured_s = now_s
-                    await self._backend.ensure()
                 await self._save_busy()
                 await self._feeds.rest()
                 if dead or self._left_groups or now_s - self._swept_s >= SWEEP_EVERY_S:

@@ -9,16 +9,16 @@ from iot_system.adapters.nats.broker.colleagues import NatsColleagues
 from iot_system.adapters.nats.broker.messages import NatsMessages
 from iot_system.adapters.nats.broker.retained import NatsRetained
 from iot_system.adapters.nats.broker.sessions import NatsSessions
-from iot_system.adapters.nats.broker.streams import provide_streams
+from iot_system.adapters.nats.broker.streams import MESSAGES, RETAINED, SESSIONS, TIMEOUT_S
+from iot_system.adapters.nats.looking import look
 from iot_system.ports.clock import Clock
 
 
 class NatsBroker:
     """Implements `iot_system.ports.broker.Backend`, over one connection."""
 
-    def __init__(self, client: Client, clock: Clock, *, replicas: int) -> None:
+    def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
-        self._replicas = replicas
         self._appender = Appender(client)
         self.messages = NatsMessages(client, self._appender)
         self.retained = NatsRetained(client, self._appender, clock)
@@ -26,10 +26,8 @@ class NatsBroker:
         self.colleagues = NatsColleagues(client)
 
     async def start(self) -> None:
-        """Returns when its streams are there. Raises `Unavailable`."""
-        await self.ensure()
+        """Raises `Unavailable` where one of its streams is missing."""
+        jetstream = self._client.jetstream(timeout=TIMEOUT_S)
+        for stream in (MESSAGES, RETAINED, SESSIONS):
+            await look(jetstream, stream)
         await self._appender.start()
-
-    async def ensure(self) -> None:
-        """See `iot_system.ports.broker.Backend.ensure`."""
-        await provide_streams(self._client, replicas=self._replicas)

@@ -10,6 +10,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from iot_system.adapters.nats.hearing import was_said
 from iot_system.errors import IotError
 from iot_system.ports.broker import Release
 
@@ -47,13 +48,17 @@ class NatsColleagues:
     async def serve_release(self, gateway: str, release: Release) -> None:
         """See `iot_system.ports.broker.Colleagues.serve_release`."""
 
+        subject = RELEASE.format(gateway)
+
         async def on_request(message: Msg) -> None:
+            if not was_said(message, subject):
+                return
             # A task each: one that waits for the broker must not hold up the next one.
             task = asyncio.create_task(_answer(message, release))
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)
 
-        await self._client.subscribe(RELEASE.format(gateway), cb=on_request)
+        await self._client.subscribe(subject, cb=on_request)
 
 
 async def _answer(message: Msg, release: Release) -> None:

@@ -1,15 +1,8 @@
-"""The streams of the broker: made where they are missing, their limits kept up to date."""
+"""The streams of the broker of applications' topics."""
 
 from __future__ import annotations
 
-import time
-
-import nats.errors
-from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
-
-from iot_system.adapters.nats.providing import provide
-from iot_system.errors import Unavailable
 
 MESSAGES = "IOT_MESSAGES"
 MESSAGES_SUBJECT = "iot.app"
@@ -26,18 +19,8 @@ SESSIONS_BYTES = 256 << 20
 TIMEOUT_S = 5.0
 
 
-async def provide_streams(client: Client, *, replicas: int) -> None:
-    """Returns when all streams are there. Raises `Unavailable`."""
-    jetstream = client.jetstream(timeout=TIMEOUT_S)
-    try:
-        for wanted in _wanted(replicas):
-            # A stream made anew goes on behind every sequence of the one that was lost.
-            await provide(jetstream, wanted, first_seq=time.time_ns() // 1000)
-    except (nats.errors.Error, TimeoutError) as error:
-        raise Unavailable(f"JetStream cannot provide the broker's streams: {error}") from error
-
-
-def _wanted(replicas: int) -> list[StreamConfig]:
+def broker_streams(*, replicas: int) -> list[StreamConfig]:
+    """As they should be."""
     messages = StreamConfig(
         name=MESSAGES,
         subjects=[f"{MESSAGES_SUBJECT}.>"],
