@@ -36,6 +36,7 @@ ORDER = (
     "test_upgrade",
     "test_testing",
     "test_encryption",
+    "test_rotation",
     "test_ports",
     "test_commands",
     "test_faults",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -141,6 +142,13 @@ class Installation:
 
     def container(self, name: str) -> Container:
         return next(container for container in self.containers if container.spec["name"] == name)
+
+    @property
+    def nats_servers(self) -> list[str]:
+        """Where several NATS servers find each other."""
+        script = self.container("nats").spec["command"][2]
+        found = re.search(r"for server in (.*); do", script)
+        return found[1].split() if found else []
 
     @property
     def made_secrets(self) -> dict[str, dict[str, Any]]:
