@@ -77,7 +77,7 @@ def rotation(testing: Installation, rest: Rest, traffic: Traffic, tmp_path_facto
 
 def note(figures: list[str], traffic: Traffic, what: str, refused_s: float) -> None:
     """Once all devices are heard again; say what it cost."""
-    traffic.check()
+    traffic.wait_until_heard()
     mqtt_s, rest_s = traffic.ledger.gap_s(traffic.by_mqtt), traffic.ledger.gap_s(traffic.by_rest)
     figures.append(
         f"rotation of {what}: the old values are refused after {refused_s:.0f} s, "

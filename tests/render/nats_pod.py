@@ -14,6 +14,7 @@ from tests.harness.nats import free_port
 from tests.render.rendered import Installation
 
 MOUNTED = ("/etc/iot-system", "/etc/nats", "/run/nats", "/data")
+CHECKED_WITHIN_S = 30.0
 SECRETS = {
     "NATS_USER": "0",
     "NATS_PASSWORD": "0123456789",
@@ -28,7 +29,7 @@ class NatsPod:
 
     def __init__(self, folder: Path, installation: Installation, server: str, shown: Signed, ca: str) -> None:
         self._folder = folder
-        self._server = server
+        self._log = folder / "nats.log"
         self.port = free_port()
         container = installation.container("nats")
         self._command = [*container.spec["command"], server, "--config", f"{folder}/etc/nats/nats.conf"]
@@ -51,19 +52,28 @@ class NatsPod:
         """Replace its certificate."""
         mount(self._file("/etc/iot-system/tls"), shown, ca)
 
-    def check(self) -> subprocess.CompletedProcess[str]:
-        """What the server says of its configuration, started as the pod starts it."""
-        return subprocess.run(
-            [*self._shell(), "-t"], env=self._env(), capture_output=True, text=True, check=False, timeout=30
-        )
+    def check(self) -> tuple[int, str]:
+        """Whether the server accepts its configuration, started as the pod starts it, and what it says."""
+        with self._started("-t") as process:
+            code = process.wait(timeout=CHECKED_WITHIN_S)
+        return code, self._log.read_text()
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """It serves some time after this begins."""
-        log = (self._folder / "nats.log").open("ab")
-        with subprocess.Popen(self._shell(), env=self._env(), stderr=log, start_new_session=True) as process:
+        with self._started():
+            yield
+
+    @contextmanager
+    def _started(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """All of it ends at the end, as all processes of a container do with the first."""
+        command = [*self._shell(), *arguments]
+        with (
+            self._log.open("wb") as log,
+            subprocess.Popen(command, env=self._env(), stderr=log, start_new_session=True) as process,
+        ):
             try:
-                yield
+                yield process
             finally:
                 os.killpg(process.pid, signal.SIGKILL)
 

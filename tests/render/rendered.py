@@ -32,6 +32,19 @@ class Container:
         return {variable["name"]: variable for variable in self.spec.get("env", [])}
 
     @property
+    def secret_keys(self) -> list[tuple[str, str, bool]]:
+        """(secret, key, whether it may be missing) of all variables and of single keys in files."""
+        found = [
+            one["valueFrom"]["secretKeyRef"] for one in self.env.values() if "secretKeyRef" in one.get("valueFrom", {})
+        ]
+        keys = [(one["name"], one["key"], one.get("optional", False)) for one in found]
+        for mount in self.spec.get("volumeMounts", []):
+            for source in self.workload.volumes.get(mount["name"], {}).get("projected", {}).get("sources", []):
+                given = source["secret"]
+                keys += [(given["name"], item["key"], given.get("optional", False)) for item in given["items"]]
+        return keys
+
+    @property
     def ports(self) -> dict[str, int]:
         """Port numbers by name."""
         return {port["name"]: port["containerPort"] for port in self.spec.get("ports", [])}
