@@ -31,7 +31,7 @@ NATS, POSTGRES, RAY = 4222, 5432, 6379
 PORTS = {"api": (HTTP, MQTTS), "nats": (NATS,), "postgres": (POSTGRES,), "ray-head": (RAY,)}
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 REFUSED = b"Authorization Violation"
-UNAUTHENTICATED = "Unauthenticated"
+UNAUTHENTICATED = ("Unauthenticated", "AuthenticationError")
 SETTINGS = b"\x04"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + SETTINGS + bytes(5)
 """With it each gRPC connection begins, and its server answers with SETTINGS, too (RFC 9113, 3.4)."""
@@ -159,7 +159,9 @@ class Doors:
                 )
             except subprocess.TimeoutExpired:
                 return None
-            return True if done.returncode == 0 else (False if UNAUTHENTICATED in done.stdout + done.stderr else None)
+            if done.returncode == 0:
+                return True
+            return False if any(word in done.stdout + done.stderr for word in UNAUTHENTICATED) else None
 
         return self._each("ray-head", RAY, ask)
 
@@ -174,8 +176,13 @@ class Doors:
         def ask(port: int) -> bool | None:
             with socket.create_connection((HOST, port), timeout=WAIT_S) as plain:
                 connection = context.wrap_socket(plain)
-                connection.sendall(PREFACE)
-                return connection.recv(9)[3:4] == SETTINGS or None
+                try:
+                    connection.sendall(PREFACE)
+                    return connection.recv(9)[3:4] == SETTINGS
+                except TimeoutError:
+                    return None
+                except OSError:
+                    return False  # it ends the connection without a word once it has seen the certificate
 
         return self._each("ray-head", RAY, ask)
 

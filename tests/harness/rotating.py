@@ -97,19 +97,19 @@ class Rotation:
 
         wait_until(is_shown, within_s=FILES_WITHIN_S, every_s=1, why=f"{component} does not show its new certificate")
 
-    def prove(self, asks: Mapping[Key, Ask], old: Mapping[str, Data], since_s: float) -> float:
-        """Wait until every server refuses the old value and takes the new one; seconds from ``since_s`` until then.
+    def prove(self, asks: Mapping[Key, Ask], old: Mapping[str, Data]) -> float:
+        """Wait until every server refuses the old values and takes the new ones; seconds until the last is refused.
 
         Raises AssertionError where it takes too long.
         """
-        took_s = 0.0
+        began_s, took_s = time.monotonic(), 0.0
         for (name, key), ask in asks.items():
             new = self.secret(name)
             assert new[key] != old[name][key], f"{name} {key} is what it was"
-            left_s = since_s + REFUSED_WITHIN_S - time.monotonic()
+            left_s = began_s + REFUSED_WITHIN_S - time.monotonic()
             wait_for(ask, old[name], False, left_s, f"{name} {key}: the old value is not refused")
-            took_s = time.monotonic() - since_s
-            wait_for(ask, new, True, left_s, f"{name} {key}: the new value is not good")
+            took_s = time.monotonic() - began_s
+            wait_for(ask, new, True, FILES_WITHIN_S, f"{name} {key}: the new value is not good")
             self.proven.add((name, key))
         return took_s
 

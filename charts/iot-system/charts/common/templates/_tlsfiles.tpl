@@ -88,14 +88,14 @@ command:
   - sh
   - -c
   - |
-    fingerprint() { cat {{ join " " .files }} | cksum; }
+    contents() { cat {{ join " " .files }}; }
     prepare() {
       {{- .prepare | default ":" | nindent 6 }}
     }
-    seen=$(fingerprint)
+    seen=$(contents)
     prepare
     while sleep 5; do
-      now=$(fingerprint)
+      now=$(contents)
       [ "$now" = "$seen" ] || { seen=$now; prepare; kill -HUP 1; }
     done &
     exec "$@"
