@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +17,7 @@ from iot_system.commands.secrets import make_secrets, read_wanted
 from iot_system.errors import Conflict, Forbidden
 
 from tests.harness import cluster, helm
+from tests.harness.account import as_account
 from tests.harness.cluster import KubernetesError, Namespace
 from tests.render.rendered import TESTING, Installation
 
@@ -45,19 +44,8 @@ def namespace(kubernetes: cluster.Kubernetes) -> Iterator[Namespace]:
 @pytest.fixture(scope="module")
 def api(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
     """The API server as a pod with that account would use it."""
-    folder = tmp_path_factory.mktemp("account")
-    shown = json.loads(namespace.kubectl("config", "view", "--raw", "--minify", "--output=json"))
-    server = shown["clusters"][0]["cluster"]
-    (folder / "token").write_text(namespace.kubectl("create", "token", ACCOUNT))
-    (folder / "ca.crt").write_bytes(_authority(server))
-    with Kubernetes(url=server["server"], folder=folder) as connected:
+    with as_account(namespace, ACCOUNT, tmp_path_factory.mktemp("account")) as connected:
         yield connected
-
-
-def _authority(server: dict[str, str]) -> bytes:
-    if "certificate-authority" in server:
-        return Path(server["certificate-authority"]).read_bytes()
-    return base64.b64decode(server["certificate-authority-data"])
 
 
 def run(api: Kubernetes, namespace: Namespace, now: datetime = NOW) -> None:

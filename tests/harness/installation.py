@@ -56,14 +56,14 @@ class Installation:
         command = ("install", RELEASE, str(self._chart), *given, *waiting)
         self.printed = self.namespace.helm(*command, timeout_s=2 * READY_WITHIN_S)
 
-    def upgrade(self, sets: Mapping[str, Any]) -> None:
-        """`helm upgrade` to the same values and ``sets``; returns when everything is ready. Raises as `install`."""
-        self.upgrade_to(self._chart, self._values, {**self._sets, **sets})
+    def upgrade(self, sets: Mapping[str, Any], *, wait: bool = True) -> None:
+        """`helm upgrade` to the same values and ``sets``. Raises as `install`."""
+        self.upgrade_to(self._chart, self._values, {**self._sets, **sets}, wait=wait)
 
-    def upgrade_to(self, chart: Path, values: Path, sets: Mapping[str, Any]) -> None:
-        """`helm upgrade` to another chart with values of its own; return when everything is ready."""
-        given = ("--values", str(values), *_single_values(sets))
-        self.namespace.helm("upgrade", RELEASE, str(chart), *given, *WAITING, timeout_s=2 * READY_WITHIN_S)
+    def upgrade_to(self, chart: Path, values: Path, sets: Mapping[str, Any], *, wait: bool = True) -> None:
+        """`helm upgrade` to another chart with values of its own; with ``wait`` return when everything is ready."""
+        given = ("--values", str(values), *_single_values(sets), *(WAITING if wait else ()))
+        self.namespace.helm("upgrade", RELEASE, str(chart), *given, timeout_s=2 * READY_WITHIN_S)
 
     def roll_back(self) -> None:
         """`helm rollback` to what was there before; return when everything is ready."""

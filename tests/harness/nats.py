@@ -99,6 +99,14 @@ class NatsServer:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self._folder / "nats.log").read_text()[-2000:])
 
+    def change(self, written: str, instead: str) -> None:
+        """Have a part of its configuration read anew, with something else in its place."""
+        assert self._process is not None
+        text = self._config.read_text()
+        assert written in text
+        self._config.write_text(text.replace(written, instead))
+        self._process.send_signal(signal.SIGHUP)
+
     def kill(self) -> None:
         """SIGKILL, as a crash would."""
         if self._process is not None:

@@ -55,13 +55,7 @@ class Striking:
 
     def _wait_until_over(self, fault: Fault) -> None:
         """Each device has had an acknowledgement since now, and its twin shows at least that."""
-        since_s = time.monotonic()
-
-        def is_heard() -> bool:
-            self._traffic.check()
-            return self._traffic.ledger.heard_since(since_s, self._traffic.devices)
-
-        wait_until(is_heard, within_s=OVER_WITHIN_S, why=f"{fault.name}: not every device got an acknowledgement")
+        self._traffic.wait_until_heard(OVER_WITHIN_S)
         acknowledged = self._traffic.ledger.newest()
 
         def is_seen() -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from tests.harness.ledger import Entry, Ledger
 from tests.harness.mqtt import MqttSender
 from tests.harness.rest import Rest
+from tests.harness.waiting import wait_until
 
 ROOMS = ("hall", "lab")
 BY_MQTT = ("m1", "m2")
@@ -22,6 +23,7 @@ BULK = 4
 """Messages of one device in one request."""
 ANSWER_S = 3.0
 METRICS = ("level", "open")
+HEARD_WITHIN_S = 240.0
 
 
 class TimedLedger(Ledger):
@@ -63,7 +65,7 @@ class Traffic:
     """One thread for each device. MQTT devices number their messages, so a message out of its order would be lost.
 
     ``name`` goes before every device and room, so that one traffic after the other finds nothing of the one before.
-    With ``trust`` all speak TLS.
+    With ``trust`` all speak TLS. Without ``rest`` all send by MQTT.
     """
 
     def __init__(
@@ -75,10 +77,11 @@ class Traffic:
         seed: int,
         name: str,
         trust: ssl.SSLContext | None = None,
+        rest: bool = True,
     ) -> None:
         self.ledger = TimedLedger()
         self.by_mqtt = _devices(name, BY_MQTT)
-        self.by_rest = _devices(name, BY_REST)
+        self.by_rest = _devices(name, BY_REST) if rest else []
         self._url = url
         self._token = token
         self._mqtt = mqtt
@@ -114,6 +117,16 @@ class Traffic:
             if thread.ident is not None:
                 thread.join()
         self.check()
+
+    def wait_until_heard(self, within_s: float = HEARD_WITHIN_S) -> None:
+        """Return when each device has had an acknowledgement since now. Raises what stopped one."""
+        since_s = time.monotonic()
+
+        def is_heard() -> bool:
+            self.check()
+            return self.ledger.heard_since(since_s, self.devices)
+
+        wait_until(is_heard, within_s=within_s, why="not every device got an acknowledgement")
 
     def check(self) -> None:
         """Raises what stopped a device."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +30,19 @@ class Container:
     def env(self) -> dict[str, Manifest]:
         """Variables by name, as they stand in the manifest (`value` or `valueFrom`)."""
         return {variable["name"]: variable for variable in self.spec.get("env", [])}
+
+    @property
+    def secret_keys(self) -> list[tuple[str, str, bool]]:
+        """(secret, key, whether it may be missing) of all variables and of single keys in files."""
+        found = [
+            one["valueFrom"]["secretKeyRef"] for one in self.env.values() if "secretKeyRef" in one.get("valueFrom", {})
+        ]
+        keys = [(one["name"], one["key"], one.get("optional", False)) for one in found]
+        for mount in self.spec.get("volumeMounts", []):
+            for source in self.workload.volumes.get(mount["name"], {}).get("projected", {}).get("sources", []):
+                given = source["secret"]
+                keys += [(given["name"], item["key"], given.get("optional", False)) for item in given["items"]]
+        return keys
 
     @property
     def ports(self) -> dict[str, int]:
@@ -141,6 +155,13 @@ class Installation:
 
     def container(self, name: str) -> Container:
         return next(container for container in self.containers if container.spec["name"] == name)
+
+    @property
+    def nats_servers(self) -> list[str]:
+        """Where several NATS servers find each other."""
+        script = self.container("nats").spec["command"][2]
+        found = re.search(r"for server in (.*); do", script)
+        return found[1].split() if found else []
 
     @property
     def made_secrets(self) -> dict[str, dict[str, Any]]:

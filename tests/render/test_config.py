@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import subprocess
 from pathlib import Path
 
@@ -13,7 +11,8 @@ import pytest
 from iot_system.adapters.nats.permissions import permissions_file
 
 from ci import packages
-from tests.harness.certificates import Authority, mount
+from tests.harness.certificates import Authority
+from tests.render.nats_pod import NatsPod
 from tests.render.rendered import DEVELOPMENT, IDENTITY_PROVIDER, TESTING, WITH_NATS, Installation
 
 
@@ -86,14 +85,17 @@ def test_the_real_nats_server_accepts_its_configuration(
 ) -> None:
     if installation.name == "external":
         return  # it has none
-    run = check_nats(installation, tmp_path, nats_server)
-    assert run.returncode == 0, run.stderr
+    code, said = check_nats(installation, tmp_path, nats_server)
+    assert code == 0, said
 
 
 def test_the_real_nats_server_would_refuse_a_missing_variable(tmp_path: Path, nats_server: str) -> None:
-    run = check_nats(Installation("testing", (TESTING,)), tmp_path, nats_server, without="QUOTED_PASSWORD")
-    assert run.returncode != 0
-    assert "QUOTED_PASSWORD" in run.stderr
+    installation = Installation("testing", (TESTING,))
+    config = installation.one("ConfigMap", "nats-config")["data"]
+    config["nats.conf"] = config["nats.conf"].replace("$NATS_API_PASSWORD", "$NATS_API_PASWORD")
+    code, said = check_nats(installation, tmp_path, nats_server)
+    assert code != 0
+    assert "NATS_API_PASWORD" in said
 
 
 def test_the_chart_has_the_permissions_that_the_services_are_tested_with() -> None:
@@ -107,30 +109,15 @@ def test_each_service_comes_to_nats_as_itself() -> None:
     for name in ("api", "actor-system"):
         env = installation.container(name).env
         assert env["NATS_USER"]["value"] == name
-        assert env["NATS_PASSWORD"]["valueFrom"]["secretKeyRef"] == {
-            "name": f"nats-{name}-credentials",
-            "key": "password",
-        }
+        secret = {"name": f"nats-{name}-credentials", "items": [{"key": "password", "path": "NATS_PASSWORD"}]}
+        assert {"secret": secret} in installation.workload(name).volumes["secrets"]["projected"]["sources"]
         assert f'user: "{name}"' in installation.one("ConfigMap", "nats-config")["data"]["nats.conf"]
 
 
-def check_nats(
-    installation: Installation, folder: Path, server: str, without: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """Let nats-server read its configuration in the environment that its pod would have; the password is all digits."""
-    container = installation.container("nats")
-    mounted = container.workload.volumes["config"]["configMap"]["name"]
-    for name, text in installation.one("ConfigMap", mounted)["data"].items():
-        (folder / name).write_text(text.replace("/etc/iot-system/tls", str(folder)))
+def check_nats(installation: Installation, folder: Path, server: str) -> tuple[int, str]:
+    """Let nats-server read its configuration as its pod would."""
     authority = Authority(folder, "ours")
-    mount(folder, authority.server(), authority.ca)
-    config = folder / "nats.conf"
-    env = dict(os.environ, POD_NAME="nats-0")
-    for name, variable in container.env.items():
-        if "value" in variable:
-            env[name] = re.sub(r"\$\([A-Z_]+\)", "0123456789", variable["value"])
-    env.pop(without, None)
-    return subprocess.run([server, "-t", "-c", str(config)], env=env, capture_output=True, text=True, check=False)
+    return NatsPod(folder, installation, server, authority.server(), authority.ca).check()
 
 
 def test_the_real_postgres_accepts_its_configuration(installation: Installation, tmp_path: Path) -> None:
@@ -162,9 +149,9 @@ def ask_postgres(setting: str, config: str, folder: Path) -> str:
 
 
 def test_nats_servers_know_the_way_to_each_other() -> None:
-    routes = json.loads(Installation("testing", (TESTING,)).container("nats").env["NATS_ROUTES"]["value"])
-    assert routes == [f"tls://$(NATS_USER):$(NATS_PASSWORD)@nats-{index}.nats-headless:6222" for index in range(3)]
-    assert "NATS_ROUTES" not in Installation("development", (DEVELOPMENT,)).container("nats").env
+    servers = [f"nats-{index}.nats-headless" for index in range(3)]
+    assert Installation("testing", (TESTING,)).nats_servers == servers
+    assert Installation("development", (DEVELOPMENT,)).nats_servers == []
 
 
 @pytest.mark.parametrize("installation", WITH_NATS, ids=str)

@@ -69,7 +69,7 @@ def test_the_prefix_reaches_every_address() -> None:
     url = prefixed.made_secrets["site-a-database-credentials"]["url"]
     assert "@site-a-postgres-0.site-a-database-headless:5432," in url
     assert ",site-a-database-service:5432/iot" in url
-    assert "@site-a-nats-2.site-a-nats-headless:6222" in prefixed.container("nats").env["NATS_ROUTES"]["value"]
+    assert "site-a-nats-2.site-a-nats-headless" in prefixed.nats_servers
 
 
 def test_no_name_depends_on_the_release() -> None:

@@ -1,26 +1,22 @@
-"""How a server is told that its certificates have changed: the chart's command, with a real nats-server behind it."""
+"""How a server is told that its files have changed: the chart's command, with a real nats-server behind it."""
 
 from __future__ import annotations
 
-import os
-import re
-import signal
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import nats
+import nats.errors
 import pytest
 
-from tests.harness.certificates import Authority, Signed, mount
-from tests.harness.nats import free_port
-from tests.harness.waiting import wait_until
+from tests.harness.certificates import Authority, Signed
+from tests.harness.waiting import until, wait_until
+from tests.render.nats_pod import SECRETS, NatsPod
 from tests.render.rendered import TESTING, Installation
 
 DEADLINE_S = 30.0
-INSTEAD = {"/etc/iot-system/tls": "{folder}", "sleep 5": "sleep 0.1", "kill -HUP 1": "kill -HUP $$"}
-"""Here the server is no container's first process, and nobody waits for 5 s."""
 
 
 @pytest.fixture
@@ -29,29 +25,18 @@ def ours(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def first(tmp_path: Path, ours: Authority) -> Signed:
-    """The certificate in the mounted secret, which is ``tmp_path``."""
-    made = ours.server()
-    mount(tmp_path, made, ours.ca)
-    return made
+def first(ours: Authority) -> Signed:
+    """The certificate that the server has when it starts."""
+    return ours.server()
 
 
 @pytest.fixture
-def port(tmp_path: Path, nats_server: str, first: Signed) -> Iterator[int]:
-    """Of a server that was started with it."""
-    installation = Installation("testing", (TESTING,))
-    *shell, script, name = installation.container("nats").spec["command"]
-    for written, instead in INSTEAD.items():
-        assert written in script
-        script = script.replace(written, instead.format(folder=tmp_path))
-    rendered = installation.one("ConfigMap", "nats-config")["data"]["nats.conf"]
-    [tls, *_] = re.findall(r"^tls {.*?^}", rendered, re.MULTILINE | re.DOTALL)
-    port, config = free_port(), tmp_path / "nats.conf"
-    config.write_text(f"listen: 127.0.0.1:{port}\n{tls.replace('/etc/iot-system/tls', str(tmp_path))}\n")
-    command = [*shell, script, name, nats_server, "-c", str(config)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as server:
-        yield port
-        os.killpg(server.pid, signal.SIGKILL)
+def pod(tmp_path: Path, nats_server: str, ours: Authority, first: Signed) -> Iterator[NatsPod]:
+    """A server by itself, as the chart runs it."""
+    alone = Installation("alone", (TESTING,), {"nats.replicas": 1, "global.stream.replicas": 1})
+    pod = NatsPod(tmp_path, alone, nats_server, first, ours.ca)
+    with pod.running():
+        yield pod
 
 
 def shown(port: int) -> bytes | None:
@@ -71,10 +56,32 @@ def der(path: str) -> bytes:
     return ssl.PEM_cert_to_DER_cert(Path(path).read_text())
 
 
-def test_a_server_shows_its_new_certificate_without_a_restart(
-    tmp_path: Path, ours: Authority, first: Signed, port: int
-) -> None:
-    wait_until(lambda: shown(port) == der(first.certificate), within_s=DEADLINE_S, why="the first is not shown")
+def test_a_server_shows_its_new_certificate_without_a_restart(ours: Authority, first: Signed, pod: NatsPod) -> None:
+    wait_until(lambda: shown(pod.port) == der(first.certificate), within_s=DEADLINE_S, why="the first is not shown")
     second = ours.server()
-    mount(tmp_path, second, ours.ca)
-    wait_until(lambda: shown(port) == der(second.certificate), within_s=DEADLINE_S, why="the second is not shown")
+    pod.mount(second, ours.ca)
+    wait_until(lambda: shown(pod.port) == der(second.certificate), within_s=DEADLINE_S, why="the second is not shown")
+
+
+async def test_a_server_knows_new_passwords_without_a_restart_and_sends_away_who_came_with_an_old_one(
+    ours: Authority, pod: NatsPod
+) -> None:
+    context = ours.context(ours.client("api"))
+    old, new = SECRETS["NATS_API_PASSWORD"], "another"
+
+    async def connect(user: str, password: str) -> nats.NATS | None:
+        try:
+            return await nats.connect(
+                f"tls://localhost:{pod.port}", user=user, password=password, tls=context, allow_reconnect=False
+            )
+        except (OSError, nats.errors.Error, nats.errors.NoServersError):
+            return None
+
+    client = await until(lambda: connect("api", old), within_s=DEADLINE_S, why="the server does not take the first")
+    pod.give({"NATS_API_PASSWORD": new})
+    await until(lambda: client.is_closed, within_s=DEADLINE_S, why="who came with the old one is still connected")
+    assert await connect("api", old) is None
+    for user, password in (("api", new), ("actor-system", SECRETS["NATS_ACTOR_SYSTEM_PASSWORD"])):
+        again = await connect(user, password)
+        assert again is not None, user
+        await again.close()

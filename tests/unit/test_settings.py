@@ -146,6 +146,14 @@ def test_tls_of_each_connection_is_read() -> None:
             "NATS_TLS_CERTIFICATE and NATS_TLS_KEY belong together: set both, or none",
         ),
         (
+            {"NATS_PASSWORD": "p", "NATS_PASSWORD_FILE": "/p"},
+            "NATS_PASSWORD and NATS_PASSWORD_FILE are both set: give one of them",
+        ),
+        (
+            {"IOT_ADMIN_TOKEN": "t", "IOT_ADMIN_TOKEN_FILE": "/t"},
+            "IOT_ADMIN_TOKEN and IOT_ADMIN_TOKEN_FILE are both set: give one of them",
+        ),
+        (
             {"NATS_TLS_CA": "/ca"},
             "NATS_TLS_… is set, and NATS_URL is 'nats://127.0.0.1:4222': encrypted servers are tls://…",
         ),

@@ -69,6 +69,11 @@ def _check_pair(prefix: str, certificate: str | None, key: str | None) -> None:
         raise InvalidSetting(f"{prefix}_CERTIFICATE and {prefix}_KEY belong together: set both, or none")
 
 
+def _check_secret(name: str, text: str | None, path: str | None) -> None:
+    if text is not None and path is not None:
+        raise InvalidSetting(f"{name} and {name}_FILE are both set: give one of them")
+
+
 class BrokerTlsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Files (PEM) of TLS with NATS: who signed its certificate, and what this service shows of itself."""
 
@@ -81,14 +86,19 @@ class BrokerTlsSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach NATS; ``urls`` are separated by commas. Secrets never stand in ``urls``."""
+    """How to reach NATS; ``urls`` are separated by commas. Secrets never stand in ``urls``.
+
+    What stands in ``password_file`` is read for each connection.
+    """
 
     urls: Annotated[str, _env("NATS_URL", check=_check_broker)] = "nats://127.0.0.1:4222"
     user: Annotated[str | None, _env("NATS_USER")] = None
     password: Annotated[str | None, _env("NATS_PASSWORD")] = None
+    password_file: Annotated[str | None, _env("NATS_PASSWORD_FILE")] = None
     tls: BrokerTlsSettings = BrokerTlsSettings()
 
     def __post_init__(self) -> None:
+        _check_secret("NATS_PASSWORD", self.password, self.password_file)
         schemes = {url.partition("://")[0] for url in self.urls.split(",")}
         if len(schemes) > 1:
             raise InvalidSetting(f"NATS_URL is {self.urls!r}; all of its servers are nats://, or all are tls://")
@@ -209,7 +219,7 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`iot-system api`."""
+    """`iot-system api`. The administrator's token is text, or a file that is read again when it changes."""
 
     broker: BrokerSettings = BrokerSettings()
     stream: StreamSettings = StreamSettings()
@@ -219,9 +229,11 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     mqtt_tls: MqttTlsSettings = MqttTlsSettings()
     devices: DeviceCertificateSettings = DeviceCertificateSettings()
     admin_token: Annotated[str | None, _env("IOT_ADMIN_TOKEN")] = None
+    admin_token_file: Annotated[str | None, _env("IOT_ADMIN_TOKEN_FILE")] = None
     jwt: JwtSettings = JwtSettings()
 
     def __post_init__(self) -> None:
+        _check_secret("IOT_ADMIN_TOKEN", self.admin_token, self.admin_token_file)
         wanted = {self.http_tls.client_certificates, self.mqtt_tls.client_certificates} != {"off"}
         if wanted and self.devices.ca is None:
             raise InvalidSetting("client certificates are asked for, and IOT_DEVICE_CA does not say who signs them")

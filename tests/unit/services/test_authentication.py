@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -44,7 +45,7 @@ class Issuer:
 class Served:
     """An authenticator before a registry in memory, which has the device ``one``."""
 
-    def __init__(self, *, admin_token: str | None = ADMIN_TOKEN, jwt: bool = True) -> None:
+    def __init__(self, *, admin_token: str | Callable[[], str] | None = ADMIN_TOKEN, jwt: bool = True) -> None:
         board = Switchboard()
         self.registry = Registry(board)
         self.registry.register("one")
@@ -136,6 +137,16 @@ async def test_without_an_administrators_token_none_is_his() -> None:
     for token in ("", "admin", "None"):
         with pytest.raises(Unauthenticated):
             await served.authenticate(token)
+
+
+async def test_an_administrators_token_that_is_exchanged_meanwhile_counts_at_once() -> None:
+    tokens = ["first"]
+    served = await Served(admin_token=lambda: tokens[-1]).start()
+    assert (await served.authenticate("first")).role == "admin"
+    tokens.append("second")
+    assert (await served.authenticate("second")).role == "admin"
+    with pytest.raises(Unauthenticated):
+        await served.authenticate("first")
 
 
 async def test_without_an_identity_provider_no_signed_token_is_valid() -> None:

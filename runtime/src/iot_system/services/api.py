@@ -23,6 +23,7 @@ from iot_system.adapters.nats.events import EVENTS, READINGS, NatsLog
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.adapters.nats.stream import NatsStream
 from iot_system.adapters.nats.usage import NatsStreams
+from iot_system.adapters.secret_file import secret
 from iot_system.adapters.tls.contexts import file_of, pair_of, server_contexts
 from iot_system.adapters.tls.revoked import RevokedFile
 from iot_system.ending import ended
@@ -46,6 +47,7 @@ class Api:
         self._settings = settings
         self.http_tls = http_tls(settings)
         self._mqtt_tls = mqtt_tls(settings)
+        self._admin_token = secret(settings.admin_token, "IOT_ADMIN_TOKEN_FILE", settings.admin_token_file)
         self._revoked: RevokedCertificates = (
             RevokedFile(settings.devices.revoked) if settings.devices.revoked else frozenset()
         )
@@ -91,7 +93,7 @@ class Api:
             events=NatsLog(client, EVENTS, partitions=settings.stream.partitions),
             readings=NatsLog(client, READINGS, partitions=settings.stream.partitions),
             partitions=settings.stream.partitions,
-            admin_token=settings.admin_token,
+            admin_token=self._admin_token,
             jwt=jwt_verifier(settings.jwt, clock.monotonic_s),
             revoked=self._revoked,
         )

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import msgspec
@@ -39,7 +39,10 @@ class _Claim(msgspec.Struct, frozen=True):
 
 
 class Authenticator:
-    """One call for all kinds of tokens, one for certificates. Secrets are compared by hash, in constant time."""
+    """One call for all kinds of tokens, one for certificates. Secrets are compared by hash, in constant time.
+
+    ``admin_token`` may be asked for each time: then another one is good as soon as it is told.
+    """
 
     def __init__(
         self,
@@ -48,7 +51,7 @@ class Authenticator:
         throttle: Throttle,
         clock: Clock,
         *,
-        admin_token: str | None,
+        admin_token: str | Callable[[], str] | None,
         jwt: JwtVerifier | None,
         revoked: RevokedCertificates = frozenset(),
     ) -> None:
@@ -56,7 +59,7 @@ class Authenticator:
         self._tokens = tokens
         self._throttle = throttle
         self._clock = clock
-        self._admin_sha256 = sha256_of(admin_token) if admin_token else None
+        self._admin_token = admin_token or None
         self._jwt = jwt
         self._revoked = revoked
 
@@ -117,7 +120,7 @@ class Authenticator:
     def _claim(self, token: str, hashed: bytes, device: str | None) -> _Claim:
         if device is not None:
             return _Claim("device", device)
-        if self._admin_sha256 and hmac.compare_digest(hashed, self._admin_sha256):
+        if self._is_admins(hashed):
             return _Claim("admin", BOOTSTRAP_ADMIN)
         if api_token := _API_TOKEN.fullmatch(token):
             return _Claim("api", api_token[1])
@@ -125,6 +128,10 @@ class Authenticator:
             return _Claim("jwt", f"jwt.{hashed.hex()}")  # nobody's wrong token is counted against another's
         owner, _, secret = token.rpartition(".")
         return _Claim("device", owner) if secret and is_id(owner) else _Claim("unknown", BOOTSTRAP_ADMIN)
+
+    def _is_admins(self, hashed: bytes) -> bool:
+        admin_token = self._admin_token() if callable(self._admin_token) else self._admin_token
+        return admin_token is not None and hmac.compare_digest(hashed, sha256_of(admin_token))
 
     async def _verify(self, token: str, hashed: bytes, claim: _Claim, client: str) -> Principal:
         match claim.kind:

@@ -58,7 +58,7 @@ class ActorGateway:
         events: Log,
         readings: Log,
         partitions: int,
-        admin_token: str | None,
+        admin_token: str | Callable[[], str] | None,
         jwt: JwtVerifier | None = None,
         revoked: RevokedCertificates = frozenset(),
     ) -> None:

@@ -26,14 +26,3 @@ An environment variable from a field of the pod.
     fieldRef:
       fieldPath: {{ index . 1 }}
 {{- end -}}
-
-{{/*
-A service's own name and password for NATS: what it may do there stands in the chart nats, files/permissions.conf.
-
-  include "common.natsUser" (list $ "actor-system" "natsActorSystem")
-*/}}
-{{- define "common.natsUser" -}}
-- name: NATS_USER
-  value: {{ index . 1 }}
-{{ include "common.secretEnv" (list (index . 0) "NATS_PASSWORD" (index . 2) "password") }}
-{{- end -}}

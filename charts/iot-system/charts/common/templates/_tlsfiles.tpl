@@ -76,10 +76,11 @@ For the programs that use REST and MQTT: whose certificates they trust.
 {{- end -}}
 
 {{/*
-The beginning of the command of a server that reads its certificates again on SIGHUP: the shell becomes the server, which
-gets the signal once the files have changed. Read in the moment of their change they differ a second time 5 s later.
+The beginning of the command of a server that reads its files again on SIGHUP: the shell becomes the server, which gets the
+signal once they have changed. Read in the moment of their change they differ a second time 5 s later. `prepare` is what is
+done with them first, each time.
 
-  {{- include "common.reloadingCommand" . | nindent 10 }}
+  {{- include "common.reloadingCommand" (dict "files" (list "/etc/iot-system/tls/*")) | nindent 10 }}
   args: [nats-server, --config, /etc/nats/nats.conf]
 */}}
 {{- define "common.reloadingCommand" -}}
@@ -87,11 +88,15 @@ command:
   - sh
   - -c
   - |
-    fingerprint() { cat /etc/iot-system/tls/* | cksum; }
-    seen=$(fingerprint)
+    contents() { cat {{ join " " .files }}; }
+    prepare() {
+      {{- .prepare | default ":" | nindent 6 }}
+    }
+    seen=$(contents)
+    prepare
     while sleep 5; do
-      now=$(fingerprint)
-      [ "$now" = "$seen" ] || { seen=$now; kill -HUP 1; }
+      now=$(contents)
+      [ "$now" = "$seen" ] || { seen=$now; prepare; kill -HUP 1; }
     done &
     exec "$@"
   - sh

@@ -33,14 +33,32 @@ Four fifths of the volume, in bytes: the rest is for indexes and for what waits 
 {{- end -}}
 
 {{/*
-All servers' routes, as a NATS array. Kubernetes fills in user and password.
+Writes what the configuration includes from the files of the secrets: in quotes, since a password of digits would be a
+number. Servers log in to each other, so their routes carry the password.
 */}}
-{{- define "nats.routes" -}}
-{{- $hosts := include "common.name" (list $ "nats-headless") -}}
-{{- $server := include "common.name" (list $ "nats") -}}
-{{- $routes := list -}}
-{{- range until (int .Values.replicas) -}}
-{{- $routes = append $routes (printf "%s://$(NATS_USER):$(NATS_PASSWORD)@%s-%d.%s:6222" (include "common.natsScheme" $) $server . $hosts) -}}
+{{- define "nats.writeSecrets" -}}
+{
+  for file in /etc/iot-system/secrets/*; do
+    printf '%s: "%s"\n' "${file##*/}" "$(cat "$file")"
+  done
+  {{- if gt (int .Values.replicas) 1 }}
+  login=$(cat /etc/iot-system/secrets/NATS_USER):$(cat /etc/iot-system/secrets/NATS_PASSWORD)
+  printf 'NATS_ROUTES: [\n'
+  for server in {{ include "nats.servers" . }}; do
+    printf '  "{{ include "common.natsScheme" $ }}://%s@%s:6222"\n' "$login" "$server"
+  done
+  printf ']\n'
+  {{- end }}
+} > /run/nats/secrets.conf
 {{- end -}}
-{{ $routes | toJson }}
+
+{{/*
+Where the servers find each other, with spaces between.
+*/}}
+{{- define "nats.servers" -}}
+{{- $names := list -}}
+{{- range until (int .Values.replicas) -}}
+{{- $names = append $names (printf "%s-%d.%s" (include "common.name" (list $ "nats")) . (include "common.name" (list $ "nats-headless"))) -}}
+{{- end -}}
+{{ join " " $names }}
 {{- end -}}

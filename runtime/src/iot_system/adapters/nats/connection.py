@@ -10,7 +10,9 @@ from typing import Any
 import nats.errors
 import structlog
 from nats.aio.client import Client
+from nats.protocol.parser import AUTHORIZATION_VIOLATION
 
+from iot_system.adapters.secret_file import secret
 from iot_system.adapters.tls.contexts import TlsContexts, client_contexts, file_of, pair_of
 from iot_system.errors import Unavailable
 from iot_system.settings import BrokerSettings
@@ -32,7 +34,18 @@ def inbox_of(user: str | None) -> str:
     return f"_INBOX.{user}" if user and _TOKEN.fullmatch(user) else "_INBOX"
 
 
-class _EncryptedClient(Client):
+class _Client(Client):
+    """Whom a server sends away comes back: its password may have changed on both sides, on this one a moment later."""
+
+    async def _process_err(self, err_msg: str) -> None:
+        if AUTHORIZATION_VIOLATION in err_msg and self.is_connected:
+            # nats-py itself would close for good.
+            await self._process_op_err(nats.errors.AuthorizationError())
+        else:
+            await super()._process_err(err_msg)
+
+
+class _EncryptedClient(_Client):
     """Each connection has the newest certificates, and says nothing to a server that offers no TLS.
 
     nats-py itself would go on without, password and all, where whoever answers does not ask for it.
@@ -54,7 +67,7 @@ class _EncryptedClient(Client):
 
 def _client(settings: BrokerSettings) -> Client:
     if not settings.is_encrypted:
-        return Client()
+        return _Client()
     tls = settings.tls
     pair = pair_of("NATS_TLS", tls.certificate, tls.key)
     return _EncryptedClient(client_contexts(file_of("NATS_TLS_CA", tls.ca), pair))
@@ -63,7 +76,7 @@ def _client(settings: BrokerSettings) -> Client:
 async def connect(settings: BrokerSettings, *, name: str) -> Client:
     """Connect, and reconnect for ever afterwards.
 
-    Raises `Unavailable` where no server answers now, `InvalidSetting` for certificates that cannot be used.
+    Raises `Unavailable` where no server answers now, `InvalidSetting` for files that cannot be used.
     """
 
     async def on_disconnect() -> None:
@@ -76,6 +89,7 @@ async def connect(settings: BrokerSettings, *, name: str) -> Client:
         tell = log.error if "permissions violation" in str(error).lower() else log.debug
         tell("broker error", error=repr(error))
 
+    password = secret(settings.password, "NATS_PASSWORD_FILE", settings.password_file)
     client = _client(settings)
     try:
         # The client itself would try for ever, the first time too, and say nothing.
@@ -84,7 +98,7 @@ async def connect(settings: BrokerSettings, *, name: str) -> Client:
                 settings.urls.split(","),
                 name=name,
                 user=settings.user,
-                password=settings.password,
+                password=password,
                 inbox_prefix=inbox_of(settings.user),
                 connect_timeout=2,
                 ping_interval=5,
