@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from functools import partial
@@ -54,8 +55,14 @@ class Network:
         at_s = loop.time() + delay_s
         if wire.is_ordered:
             at_s = wire.last_s = max(at_s, wire.last_s)
-        loop.call_at(at_s, self._arrive, to, what, deliver, context=context)
+            wire.under_way.append((what, deliver))
+            loop.call_at(at_s, self._next_arrives, wire, to, context=context)
+        else:
+            loop.call_at(at_s, self._arrive, to, what, deliver, context=context)
         return True
+
+    def _next_arrives(self, wire: Wire, to: Process) -> None:
+        self._arrive(to, *wire.under_way.popleft())
 
     def _arrive(self, to: Process, what: str, deliver: Callable[[], object]) -> None:
         if to in self.cut_off:
@@ -70,6 +77,7 @@ class Wire:
     def __init__(self, *, is_ordered: bool) -> None:
         self.is_ordered = is_ordered
         self.last_s = 0.0
+        self.under_way: deque[tuple[str, Callable[[], object]]] = deque()
 
 
 class Connection:
