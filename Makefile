@@ -4,9 +4,10 @@ ENVIRONMENT := .venv/complete
 RUN := .venv/bin/python -m
 ROUNDS ?= 10
 FAULTS ?=
+HISTORIES ?= 500
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-unit test-contract test-render test-images test-cluster soak images cluster cluster-down cluster-env bench locks locks-debian
+.PHONY: help demo test lint test-unit simulation test-contract test-render test-images test-cluster soak images cluster cluster-down cluster-env bench locks locks-debian
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -22,6 +23,9 @@ lint: $(ENVIRONMENT) ## formatting, types, layers, chart, lock files
 
 test-unit: $(ENVIRONMENT) ## tests without servers (ARGS go to pytest)
 	@$(RUN) ci check unit -- $(ARGS)
+
+simulation: $(ENVIRONMENT) ## HISTORIES=500 simulated histories with faults (ARGS: --seed=N tells the one of a seed)
+	@$(RUN) ci check simulation -- --histories=$(HISTORIES) $(ARGS)
 
 test-contract: $(ENVIRONMENT) ## tests against real servers on this machine
 	@$(RUN) ci check contract -- $(ARGS)

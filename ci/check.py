@@ -160,6 +160,7 @@ def in_cluster(arguments: Sequence[str]) -> Outcome:
 STAGES = (
     Stage("lint", lint),
     Stage("unit", pytest("tests/unit", *IN_PARALLEL)),
+    Stage("simulation", pytest("tests/simulation", *IN_PARALLEL)),
     Stage("contract", with_servers),
     Stage("render", of_chart),
     Stage("images", of_images),

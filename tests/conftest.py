@@ -12,11 +12,14 @@ settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """What `make soak` asks for."""
+    """What `make soak` and `make simulation` ask for."""
     group = parser.getgroup("faults")
     group.addoption("--rounds", type=int, default=1, help="how often each fault is struck")
     group.addoption("--faults", default="", help="names of faults by commas; all by default")
     group.addoption("--figures", default=None, type=Path, help="a file for all figures, written after each fault")
+    group = parser.getgroup("simulation")
+    group.addoption("--histories", type=int, default=500, help="how many histories are simulated, from seed 0 on")
+    group.addoption("--seed", type=int, default=None, help="simulate the history of this seed alone, and print it")
 
 
 def pytest_configure(config: pytest.Config) -> None:

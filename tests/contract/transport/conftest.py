@@ -1,7 +1,9 @@
-"""Every test runs over a real nats-server, and over the doubles that unit tests use in its place."""
+"""Every test runs over a real nats-server, and over what unit tests and simulations use in its place."""
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,11 @@ from iot_system.services.streams import make_streams
 from iot_system.settings import BrokerSettings, StreamSettings
 
 from tests.harness.nats import running_nats
+from tests.simulation.broker import Broker
+from tests.simulation.history import History
+from tests.simulation.network import Network
+from tests.simulation.processes import Process
+from tests.simulation.transport import BrokerClient
 from tests.unit.services.memory_requests import MemoryRequests, Switchboard
 from tests.unit.services.memory_stream import MemoryStream
 
@@ -61,7 +68,14 @@ async def in_memory(_: Path) -> AsyncIterator[Transport]:
     )
 
 
-@pytest.fixture(params=[over_nats, in_memory])
+async def simulated(_: Path) -> AsyncIterator[Transport]:
+    """In fair weather: messages take their time, none is lost."""
+    network, broker = Network(random.Random(0), History(asyncio.get_running_loop().time)), Broker()
+    one, other = [BrokerClient(network, broker, Process(name)) for name in ("one", "other")]
+    yield Transport(one.requests, other.requests, one.stream, broker.log.identity, other.events, other.readings)
+
+
+@pytest.fixture(params=[over_nats, in_memory, simulated])
 async def transport(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Transport]:
     begin: Callable[[Path], AsyncIterator[Transport]] = request.param
     async for transport in begin(tmp_path):

@@ -32,7 +32,7 @@ def empty_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_unknown_stage_is_refused_with_those_that_are_known() -> None:
     with pytest.raises(
-        CiError, match=re.escape("no stage is called unti: lint, unit, contract, render, images, cluster")
+        CiError, match=re.escape("no stage is called unti: lint, unit, simulation, contract, render, images, cluster")
     ):
         check.main(["unit", "unti"], [])
 

@@ -144,6 +144,14 @@ BAD = [
 ]
 
 
+async def test_in_bulk_several_readings_of_one_device_without_timestamps_are_all_stored(served: Served) -> None:
+    await served.register("one")
+    items = [{"device": "one", "values": {"t": number}} for number in range(3)]
+    response = await served.admin.post("/v1/telemetry", json=items)
+    assert response.json() == {"accepted": 3}
+    assert sorted(one.value for one in served.gateway.history.values()) == [0, 1, 2]
+
+
 @pytest.mark.parametrize(("item", "detail"), BAD, ids=[detail[:40] for _, detail in BAD])
 @pytest.mark.parametrize("form", ["json", "ndjson"])
 async def test_in_bulk_a_bad_item_is_reported_by_its_place_and_harms_no_other(

@@ -79,11 +79,12 @@ async def send_telemetry(request: ApiRequest, device: DevicePath) -> Accepted:
 async def send_bulk_telemetry(request: ApiRequest) -> Accepted:
     """Store messages of many devices. Good items are stored even where others are refused."""
     items = await _bulk.read(request.form, await request.body())
-    return await _store(request, items, _bulk_parser(request.principal, request.gateway.now_us()))
+    return await _store(request, items, _bulk_parser(request.principal, request.gateway.now_us))
 
 
-def _bulk_parser(principal: Principal, now_us: int) -> Callable[[BulkItem], Telemetry]:
+def _bulk_parser(principal: Principal, now_us: Callable[[], int]) -> Callable[[BulkItem], Telemetry]:
     checked: dict[str, str] = {}
+    begin_us = now_us()
 
     def parse(item: BulkItem) -> Telemetry:
         device = checked.get(item.device)
@@ -91,7 +92,7 @@ def _bulk_parser(principal: Principal, now_us: int) -> Callable[[BulkItem], Tele
             device = check_id(resolve_me(item.device, principal), field="device")
             checked[item.device] = device
         if item.ts is not UNSET and item.seq is UNSET and item.boot is UNSET and item.id is UNSET:  # nearly all
-            return timed_telemetry(device, item.ts, item.values, now_us=now_us)
+            return timed_telemetry(device, item.ts, item.values, now_us=begin_us)
         body: dict[str, Any] = {"values": item.values}
         if item.ts is not UNSET:
             body["ts"] = item.ts
@@ -101,7 +102,8 @@ def _bulk_parser(principal: Principal, now_us: int) -> Callable[[BulkItem], Tele
             body["boot"] = item.boot
         if item.id is not UNSET:
             body["id"] = item.id
-        return parse_telemetry(device, body, now_us=now_us)
+        # Stamped each by itself: of two readings of one moment the second would be taken for the first, sent again.
+        return parse_telemetry(device, body, now_us=now_us())
 
     return parse
 
