@@ -16,9 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci import base_images, engine, stamp
+from ci import base_images, engine, lock_files, stamp
 from ci.engine import Engine
-from ci.errors import CiError
 from ci.folders import ROOT
 from ci.progress import step
 
@@ -98,16 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ci.debian", description="locks of the images' Debian packages")
     parser.add_argument("--check", action="store_true", help="only say which locks no longer fit")
     options = parser.parse_args(arguments)
-    if options.check:
-        complaints = outdated()
-        print(*complaints, sep="\n", end="\n" if complaints else "")
-        return 1 if complaints else 0
-    try:
-        write(engine.find())
-    except CiError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return lock_files.check(outdated()) if options.check else lock_files.write(lambda: write(engine.find()))
 
 
 def outdated(locks: Mapping[Path, Lock] = LOCKS) -> list[str]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ci import stamp
+from ci import lock_files, stamp
 from ci.command import run
 from ci.errors import CiError
 from ci.folders import ROOT
@@ -71,16 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     what.add_argument("--check", action="store_true", help="only say which locks no longer fit pyproject.toml")
     what.add_argument("--upgrade", action="store_true", help="take the newest versions")
     options = parser.parse_args(arguments)
-    if options.check:
-        complaints = outdated()
-        print(*complaints, sep="\n", end="\n" if complaints else "")
-        return 1 if complaints else 0
-    try:
-        write(upgrade=options.upgrade)
-    except CiError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return lock_files.check(outdated()) if options.check else lock_files.write(lambda: write(upgrade=options.upgrade))
 
 
 def outdated(runtime: Path = RUNTIME) -> list[str]:

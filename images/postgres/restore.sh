@@ -5,6 +5,8 @@
 #   RESTORE_TARGET     the moment, as `2026-11-26 10:00:00+00`; empty: as far as the archive goes
 #   POSTGRES_USER      the superuser, whose password becomes POSTGRES_PASSWORD: the installation's own, not that of the
 #   POSTGRES_PASSWORD  backup; without them it stays
+#   REPLICATION_USER      the role by which other servers follow, which is made where the backup has none, and
+#   REPLICATION_PASSWORD  its password
 #
 # Nothing is written to the repository: whose database was backed up may still run.
 set -euo pipefail
@@ -15,6 +17,7 @@ if [[ -e $PGDATA/PG_VERSION ]]; then
 fi
 # Made aside and renamed when complete, as a new one is.
 making="$PGDATA.making"
+trap 'rm -rf "$making"' EXIT
 rm -rf "$making"
 mkdir --mode=0700 "$making"
 target=()
@@ -38,6 +41,12 @@ if [[ ${POSTGRES_USER-} ]]; then
 set log_min_duration_statement = -1;
 set log_min_error_statement = panic;
 alter role :"name" password :'password';
+\getenv follower REPLICATION_USER
+\if :{?follower}
+\getenv password REPLICATION_PASSWORD
+select format('create role %I', :'follower') where not exists (select from pg_roles where rolname = :'follower') \gexec
+alter role :"follower" login replication password :'password';
+\endif
 SQL
 fi
 kill -INT $!

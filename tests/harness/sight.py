@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ssl
-import threading
 import time
 from collections.abc import Mapping, Sequence
 
 from tests.harness.applied import MARK, twin
+from tests.harness.clients import Clients
 from tests.harness.rest import Rest
 
 EVERY_S = 0.25
@@ -15,37 +15,14 @@ ANSWER_S = 2.0
 """Who asks a pod that hangs asks again, and another."""
 
 
-class Sight:
-    """One thread for each device; each has connections of its own, as clients that know nothing of each other."""
+class Sight(Clients):
+    """Looks at each device; `start` begins to, `stop` returns when nobody looks any more."""
 
     def __init__(self, url: str, token: str, devices: Sequence[str], *, trust: ssl.SSLContext | None = None) -> None:
-        self._url = url
-        self._token = token
-        self._trust = trust
+        super().__init__(lambda: Rest(url, token, answer_s=ANSWER_S, trust=trust), dict.fromkeys(devices, self._look))
         self._newest: dict[str, int] = {}
         self._since_s: dict[str, float] = {}
         self._gaps_s: dict[str, float] = {}
-        self._is_stopped = threading.Event()
-        self._problems: list[BaseException] = []
-        self._threads = [threading.Thread(target=self._look, args=(device,)) for device in devices]
-
-    def start(self) -> None:
-        """Begin to look."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Return when nobody looks any more. Raises what kept one from looking."""
-        self._is_stopped.set()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
-        self.check()
-
-    def check(self) -> None:
-        """Raises what kept one from looking."""
-        if self._problems:
-            raise self._problems[0]
 
     def watch(self) -> None:
         """Begin to measure anew."""
@@ -59,15 +36,9 @@ class Sight:
         """Whether each device's twin has a reading that is as new."""
         return all(self._newest.get(device, 0) >= ts for device, ts in acknowledged.items())
 
-    def _look(self, device: str) -> None:
-        rest = Rest(self._url, self._token, answer_s=ANSWER_S, trust=self._trust)
-        try:
-            while not self._is_stopped.wait(EVERY_S):
-                self._note(device, newest_of(rest, device))
-        except Exception as problem:  # noqa: BLE001 - told by `check`
-            self._problems.append(problem)
-        finally:
-            rest.close()
+    def _look(self, rest: Rest, device: str) -> None:
+        while not self.is_stopped_within(EVERY_S):
+            self._note(device, newest_of(rest, device))
 
     def _note(self, device: str, newest: int) -> None:
         if newest == self._newest.get(device, 0):

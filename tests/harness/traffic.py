@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
+from tests.harness.clients import Clients
 from tests.harness.ledger import Entry, Ledger
 from tests.harness.mqtt import MqttSender
 from tests.harness.rest import Rest
@@ -61,8 +61,10 @@ class TimedLedger(Ledger):
         return all(self._last_s.get(device, 0.0) > moment_s for device in devices)
 
 
-class Traffic:
-    """One thread for each device. MQTT devices number their messages, so a message out of its order would be lost.
+class Traffic(Clients):
+    """Sends; `stop` returns when all that was sent is acknowledged.
+
+    MQTT devices number their messages, so a message out of its order would be lost.
 
     ``name`` goes before every device and room, so that one traffic after the other finds nothing of the one before.
     With ``trust`` all speak TLS. Without ``rest`` all send by MQTT.
@@ -82,18 +84,14 @@ class Traffic:
         self.ledger = TimedLedger()
         self.by_mqtt = _devices(name, BY_MQTT)
         self.by_rest = _devices(name, BY_REST) if rest else []
-        self._url = url
-        self._token = token
         self._mqtt = mqtt
         self._trust = trust
         self._seed = seed
         self._begin_ms = time.time_ns() // 1_000_000
-        self._is_stopped = threading.Event()
-        self._problems: list[BaseException] = []
-        self._threads = [
-            *(threading.Thread(target=self._guard, args=(self._by_mqtt, device)) for device in self.by_mqtt),
-            *(threading.Thread(target=self._guard, args=(self._by_rest, device)) for device in self.by_rest),
-        ]
+        super().__init__(
+            lambda: Rest(url, token, answer_s=ANSWER_S, trust=trust),
+            dict.fromkeys(self.by_mqtt, self._by_mqtt) | dict.fromkeys(self.by_rest, self._by_rest),
+        )
 
     @property
     def devices(self) -> list[str]:
@@ -105,19 +103,6 @@ class Traffic:
         """Device → the room that it stands in."""
         return {device: room_of(device) for device in self.devices}
 
-    def start(self) -> None:
-        """Begin to send; the devices are registered by their threads."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Return when all that was sent is acknowledged. Raises what stopped a device."""
-        self._is_stopped.set()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
-        self.check()
-
     def wait_until_heard(self, within_s: float = HEARD_WITHIN_S) -> None:
         """Return when each device has had an acknowledgement since now. Raises what stopped one."""
         since_s = time.monotonic()
@@ -128,32 +113,18 @@ class Traffic:
 
         wait_until(is_heard, within_s=within_s, why="not every device got an acknowledgement")
 
-    def check(self) -> None:
-        """Raises what stopped a device."""
-        if self._problems:
-            raise self._problems[0]
-
-    def _guard(self, send: Callable[[Rest, str], None], device: str) -> None:
-        rest = Rest(self._url, self._token, answer_s=ANSWER_S, trust=self._trust)
-        try:
-            send(rest, device)
-        except Exception as problem:  # noqa: BLE001 - told by `check`
-            self._problems.append(problem)
-        finally:
-            rest.close()
-
     def _by_mqtt(self, rest: Rest, device: str) -> None:
         token = rest.register(device, room=room_of(device))
         sender = MqttSender(*self._mqtt, device=device, token=token, ledger=self.ledger, boot="first", tls=self._trust)
         messages = _Messages(device, self._seed, self._begin_ms)
-        while not self._is_stopped.wait(1 / MESSAGES_A_SECOND):
+        while not self.is_stopped_within(1 / MESSAGES_A_SECOND):
             sender.send(messages.next())
         sender.close()
 
     def _by_rest(self, rest: Rest, device: str) -> None:
         rest.register(device, room=room_of(device))
         messages = _Messages(device, self._seed, self._begin_ms)
-        while not self._is_stopped.wait(BULK / MESSAGES_A_SECOND):
+        while not self.is_stopped_within(BULK / MESSAGES_A_SECOND):
             rest.send(self.ledger, [entry for _ in range(BULK) for entry in messages.next()])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from ci.engine import Engine
 from ci.errors import NoClusterError
 from ci.images import Image
 from tests.images.built import Built
+from tests.images.database import Disks
 
 TIMEOUT_S = 1800
 """Of one test: the first one waits for the builds."""
@@ -47,3 +49,10 @@ def built(containers: Engine, image: Image) -> Iterator[Built]:
     """The image, with all its files."""
     with image_files.opened(containers, image.full_name) as files:
         yield Built(image, containers, files)
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> Disks:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)  # the containers' user goes through them
+    return Disks(tmp_path)

@@ -34,6 +34,34 @@ def test_a_transaction_is_on_two_disks_before_it_is_committed(replicated: Instal
     assert patroni(strict)["bootstrap"]["dcs"]["synchronous_mode_strict"] is True
 
 
+def test_a_first_start_that_is_cut_off_leaves_nothing_or_a_database_with_its_roles(replicated: Installation) -> None:
+    """Which the scripts of the image see to (tests/images/test_first_start.py), unlike Patroni's own initdb."""
+    bootstrap = patroni(replicated)["bootstrap"]
+    assert bootstrap["method"] == "initialise"
+    assert bootstrap["initialise"] == {"command": "/usr/local/bin/initialise", "no_params": True}
+    env = replicated.container("postgres").env
+    patronis = {"POSTGRES": "PATRONI_SUPERUSER", "REPLICATION": "PATRONI_REPLICATION"}
+    for ours, theirs in patronis.items():
+        assert env[f"{ours}_USER"] == env[f"{theirs}_USERNAME"] | {"name": f"{ours}_USER"}
+        assert env[f"{ours}_PASSWORD"] == env[f"{theirs}_PASSWORD"] | {"name": f"{ours}_PASSWORD"}
+    container = replicated.container("postgres").spec
+    assert [*container["command"], *container.get("args", [])][-2:] == [
+        "/usr/local/bin/member",
+        "/etc/postgresql/patroni.yml",
+    ]
+
+
+def test_whoever_becomes_primary_gives_all_servers_the_settings_of_the_chart(replicated: Installation) -> None:
+    callbacks = patroni(replicated)["postgresql"]["callbacks"]
+    assert callbacks == dict.fromkeys(("on_start", "on_role_change"), "/usr/local/bin/share-settings")
+    strict = Installation("strict", (PRODUCTION,), {"postgres.synchronous.strict": True})
+    checksum = "checksum/config"  # so that an upgrade that changes them has another one become primary
+    assert (
+        strict.workload("postgres").template["metadata"]["annotations"][checksum]
+        != replicated.workload("postgres").template["metadata"]["annotations"][checksum]
+    )
+
+
 def test_the_service_leads_to_the_primary_alone(replicated: Installation) -> None:
     label = patroni(replicated)["kubernetes"]
     selector = replicated.one("Service", "database-service")["spec"]["selector"]

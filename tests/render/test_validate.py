@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness import helm
 from tests.harness.helm import CHART, HelmError
-from tests.render import test_existing_database, test_existing_nats
+from tests.render import test_existing_database, test_existing_nats, test_existing_volumes
 from tests.render.rendered import DEVELOPMENT, PRODUCTION, RESTORED, STORE, TESTING
 
 EXTERNAL_NATS: dict[str, Any] = {
@@ -322,7 +322,11 @@ def test_every_sentence_of_the_chart_has_its_test() -> None:
         re.compile(re.sub(r"%[sdv]", ".+", re.escape(text).replace(r"%s", "%s").replace(r"%d", "%d")))
         for text in sentences
     ]
-    found = [test_existing_database.refusal("replicated", "single"), test_existing_nats.refusal("off", "with")]
+    found = [
+        test_existing_database.refusal("replicated", "single"),
+        test_existing_nats.refusal("off", "with"),
+        test_existing_volumes.refusal("nats.storage", "nats"),
+    ]
     tested = [*(sentence for _, _, sentence in MISTAKES), *found]
     untested = [
         text

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from iot_system.adapters.tls.authority import CA_LIFE, LIFE, contents, is_signed
 from iot_system.commands.certificates import Certificates, read_wanted_certificates
 from iot_system.commands.kubernetes import RENEW, Kubernetes
 from iot_system.commands.renewal import NOTICE, OVERLAP
+from iot_system.commands.secrets import main
 from iot_system.errors import InvalidInput, InvalidSetting
 
 from tests.unit.commands.kubernetes_api import KubernetesApi
@@ -155,6 +157,22 @@ def test_a_ca_that_cannot_be_used_is_not_replaced_but_told(api: KubernetesApi, n
         f"secret {name!r} is no CA, this is no certificate in PEM: delete it to have another one made"
     )
     assert api.values(HERE, name) == {"tls.crt": "x", "tls.key": "y"}
+
+
+@pytest.mark.parametrize("name", [CA, RAY])
+def test_what_does_not_need_an_unusable_ca_is_made_all_the_same(
+    api: KubernetesApi, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    api.replace(HERE, name, {"tls.crt": broken, "tls.key": b"y"})
+    monkeypatch.setattr("iot_system.commands.secrets.Kubernetes", partial(Kubernetes, url=api.url, folder=api.folder))
+    monkeypatch.setenv("IOT_SECRETS_NAMESPACE", HERE)
+    monkeypatch.setenv("IOT_SECRETS", '{"api": {"admin-token": {"generate": 16}}}')
+    monkeypatch.setenv("IOT_CERTIFICATES", json.dumps(WANTED))
+    assert main([]) == 1
+    assert capsys.readouterr().err.startswith(f"iot-system secrets: secret {name!r} is no CA, ")
+    needing = {CA: [], RAY: [CA, *SIGNED]}
+    assert {secret for _, secret in api.secrets} == {CA, RAY, "api", *needing[name]}
 
 
 def test_a_secret_without_a_key_is_told_as_well(api: KubernetesApi) -> None:

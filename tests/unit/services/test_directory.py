@@ -8,6 +8,7 @@ import pytest
 from iot_system.errors import TooLarge, Unavailable
 from iot_system.services.asking import ASK_TIMEOUT_S, Asking
 from iot_system.services.directory import KNOWN_FOR_S, RENEWED_FOR_S, UNKNOWN_FOR_S, Directory
+from structlog.testing import capture_logs
 
 from tests.harness.waiting import until
 from tests.unit.services.answering import PARTITIONS, Gate, Registry, ids_in_one_partition
@@ -205,6 +206,25 @@ async def test_a_failure_that_nobody_foresaw_ends_the_look_up_and_the_next_is_a_
     with pytest.raises(Unavailable, match="its log says why"):
         await directory.get("one")
     assert await directory.get("one") == registry.devices["one"]
+
+
+async def test_a_failure_that_nobody_foresaw_in_a_renewal_is_told_and_the_next_one_is_made(
+    registry: Registry, board: Switchboard
+) -> None:
+    await registry.start()
+    registry.register("one")
+    requests = MemoryRequests(board)
+    directory = Directory(Asking(requests, PARTITIONS), SimulatedClock())
+    known = await directory.get("one")
+    await asyncio.sleep(KNOWN_FOR_S - RENEWED_FOR_S + 1)
+    requests.before_ask = Times(1, RuntimeError("a defect"))
+    with capture_logs() as logs:
+        assert directory.cached("one") == (True, known)
+        await until(lambda: logs, within_s=DEADLINE_S)
+    assert [(line["event"], line["log_level"]) for line in logs] == [("devices were not renewed", "error")]
+    directory.cached("one")
+    await asyncio.sleep(RENEWED_FOR_S)
+    assert directory.cached("one") == (True, known)
 
 
 async def test_devices_whose_answer_is_too_large_are_asked_for_in_parts(

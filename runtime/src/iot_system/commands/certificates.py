@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 
 from iot_system.adapters.tls.authority import contents, new_ca, sign
-from iot_system.commands.kubernetes import RENEW, TLS, Kubernetes, Name, Secret, until_agreed
+from iot_system.commands.kubernetes import RENEW, TLS, Kubernetes, Name, Secret, do_all, until_agreed
 from iot_system.commands.output import say
 from iot_system.commands.renewal import (
     CA_NAME,
@@ -63,9 +64,9 @@ class Certificates:
         self._now = now
 
     def make(self) -> None:
-        """Raises `InvalidInput` for a CA that cannot be used, and as `Kubernetes`."""
-        until_agreed(self._make_separate)
-        until_agreed(self._make_signed)
+        """Raises `InvalidInput` for a CA that cannot be used, after all else is made, and as `Kubernetes`."""
+        separate = (partial(self._make_separate, name) for name in self._wanted.separate)
+        do_all(partial(until_agreed, work) for work in (*separate, self._make_signed))
 
     def _make_signed(self) -> None:
         """Raises `Conflict` where another is at it."""
@@ -96,18 +97,17 @@ class Certificates:
         say(f"{name}: {_told(before, authority, asked=bool(found.renew), now=self._now)}")
         return authority
 
-    def _make_separate(self) -> None:
-        """CAs that are never replaced unasked: those who sign with them may read them only when they start."""
-        for name in self._wanted.separate:
-            found = self._read(name)
-            if found is None or found.renew:
-                made = new_ca(f"{CA_NAME} {name}", self._now)
-                self._write(name, found, {CERTIFICATE: made.certificate, KEY: made.key}, renewed=True)
-                say(f"{name}: {'made' if found is None else 'made anew, as asked for'}")
-                continue
-            state = contents(_usable(name, read_identity, found).certificate, self._now)
-            due = f"ends on {state.ends:%Y-%m-%d}, and is made anew only when the annotation {RENEW} asks for it"
-            say(f"{name}: {due if state.left <= RENEW_AT else 'good'}")
+    def _make_separate(self, name: str) -> None:
+        """A CA that is never replaced unasked: those who sign with it may read it only when they start."""
+        found = self._read(name)
+        if found is None or found.renew:
+            made = new_ca(f"{CA_NAME} {name}", self._now)
+            self._write(name, found, {CERTIFICATE: made.certificate, KEY: made.key}, renewed=True)
+            say(f"{name}: {'made' if found is None else 'made anew, as asked for'}")
+            return
+        state = contents(_usable(name, read_identity, found).certificate, self._now)
+        due = f"ends on {state.ends:%Y-%m-%d}, and is made anew only when the annotation {RENEW} asks for it"
+        say(f"{name}: {due if state.left <= RENEW_AT else 'good'}")
 
     def _read(self, name: str) -> Secret | None:
         return self._kubernetes.read_secret(self._namespace, name)

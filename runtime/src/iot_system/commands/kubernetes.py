@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -12,7 +12,7 @@ import httpx
 import msgspec
 from msgspec import Meta
 
-from iot_system.errors import Conflict, Forbidden, InvalidSetting, IotError, Unavailable
+from iot_system.errors import Conflict, Forbidden, InvalidInput, InvalidSetting, IotError, Unavailable
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 API_URL = "https://kubernetes.default.svc"
@@ -156,6 +156,18 @@ def until_agreed(work: Callable[[], T]) -> T:
         except Conflict:
             continue
     return work()
+
+
+def do_all(works: Iterable[Callable[[], None]]) -> None:
+    """Do each. Raises the first `InvalidInput` when all are done: what nobody can use keeps nothing else waiting."""
+    refusals: list[InvalidInput] = []
+    for work in works:
+        try:
+            work()
+        except InvalidInput as refusal:
+            refusals.append(refusal)
+    if refusals:
+        raise refusals[0]
 
 
 def as_data(values: Mapping[str, str]) -> dict[str, bytes]:

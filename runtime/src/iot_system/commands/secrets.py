@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Meta
 
 from iot_system.commands.certificates import Certificates, read_wanted_certificates
-from iot_system.commands.kubernetes import RENEW, Kubernetes, Name, as_data, until_agreed
+from iot_system.commands.kubernetes import RENEW, Kubernetes, Name, as_data, do_all, until_agreed
 from iot_system.commands.output import complain, say
 from iot_system.commands.parser import new_parser
 from iot_system.errors import InvalidInput, InvalidSetting, IotError
@@ -49,9 +49,10 @@ def main(argv: list[str]) -> int:
     certificates = read_wanted_certificates(os.environ.get("IOT_CERTIFICATES"))
     try:
         with Kubernetes() as kubernetes:
+            works: list[Callable[[], None]] = [partial(make_secrets, kubernetes, namespace, wanted)]
             if certificates is not None:
-                Certificates(kubernetes, namespace, certificates, datetime.now(UTC)).make()
-            make_secrets(kubernetes, namespace, wanted)
+                works.append(Certificates(kubernetes, namespace, certificates, datetime.now(UTC)).make)
+            do_all(works)
     except InvalidSetting:
         raise
     except IotError as error:
@@ -119,16 +120,15 @@ def make_secrets(kubernetes: Kubernetes, namespace: str, wanted: Wanted) -> None
     Raises `InvalidInput` for an annotation that names what cannot be generated, after all others are made, and as
     `Kubernetes`.
     """
-    refusals: list[str] = []
-    for name, values in wanted.items():
-        try:
-            became = until_agreed(partial(_make_secret, kubernetes, namespace, name, values))
-        except InvalidInput as refusal:
-            refusals.append(f"secret {name!r}: {refusal}")
-        else:
-            say(f"{name}: {became}")
-    if refusals:
-        raise InvalidInput(refusals[0])
+    do_all(partial(_make_one, kubernetes, namespace, name, values) for name, values in wanted.items())
+
+
+def _make_one(kubernetes: Kubernetes, namespace: str, name: str, values: Mapping[str, Generated | str]) -> None:
+    try:
+        became = until_agreed(partial(_make_secret, kubernetes, namespace, name, values))
+    except InvalidInput as refusal:
+        raise InvalidInput(f"secret {name!r}: {refusal}") from refusal
+    say(f"{name}: {became}")
 
 
 def _make_secret(kubernetes: Kubernetes, namespace: str, name: str, values: Mapping[str, Generated | str]) -> str:

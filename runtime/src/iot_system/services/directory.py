@@ -107,6 +107,8 @@ class Directory:
             found = {access.device.id: access for access in await self._asking.access(partition, ids)}
         except IotError as error:
             log.debug("devices were not renewed", why=str(error))  # they are asked for again, by who needs them
+        except Exception:
+            log.exception("devices were not renewed")
         else:
             for id_ in ids:
                 if id_ in self._renewing and id_ not in self._lookups:

@@ -16,6 +16,16 @@ What programs of Postgres show to the server, and whom they trust.
 {{ end }}
 {{- end -}}
 
+{{/*
+The database that is made where there is none.
+*/}}
+{{- define "postgres.databaseEnv" -}}
+{{ include "common.secretEnv" (list $ "POSTGRES_USER" "database" "username") }}
+{{ include "common.secretEnv" (list $ "POSTGRES_PASSWORD" "database" "password") }}
+- name: POSTGRES_DB
+  value: iot
+{{- end -}}
+
 {{- define "postgres.config" -}}
 postgresql.conf: |
   {{- tpl (.Files.Get "files/postgresql.conf") . | nindent 2 }}

@@ -1,4 +1,9 @@
 {{- define "postgres.patroniEnv" -}}
+# What the first server makes. Patroni hands on nothing whose name begins with its own.
+{{ include "postgres.databaseEnv" . }}
+- name: REPLICATION_USER
+  value: replication
+{{ include "common.secretEnv" (list $ "REPLICATION_PASSWORD" "database" "replication-password") }}
 {{ include "common.fieldEnv" (list "PATRONI_NAME" "metadata.name") }}
 {{ include "common.fieldEnv" (list "PATRONI_KUBERNETES_NAMESPACE" "metadata.namespace") }}
 {{ include "common.fieldEnv" (list "PATRONI_KUBERNETES_POD_IP" "status.podIP") }}

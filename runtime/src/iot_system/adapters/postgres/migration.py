@@ -43,8 +43,6 @@ async def _make(database: Database, roles: list[Role], *, owner: str | None = No
     """Make ``roles``, and hand everything over to ``owner``."""
     async with database.migrating() as connection:
         await connection.execute("select pg_advisory_lock($1)", _LOCK)  # until this connection ends
-        # Who waits for a table makes everybody else wait behind: rather try again in a moment.
-        await connection.execute("set lock_timeout = '2s'")
         for role in roles:
             await make_role(connection, role)
         if owner is not None:
