@@ -37,6 +37,7 @@ ORDER = (
     "test_testing",
     "test_encryption",
     "test_ports",
+    "test_policies",
     "test_commands",
     "test_faults",
     "test_uninstall",
