@@ -33,6 +33,7 @@ SYSTEM = (
     ("local-path-storage", "deployment/local-path-provisioner"),
     ("kube-system", "deployment/metrics-server"),
 )
+"""Namespace and name of what every cluster has."""
 
 
 @dataclass(frozen=True)
@@ -158,9 +159,9 @@ def _wait(cluster: Cluster) -> None:
     """Wait for the nodes and the system's pods; raises CommandError when one is late."""
     with step("nodes ready"):
         kubectl.call(cluster.kubeconfig, "wait", "--for=condition=Ready", "node", "--all", f"--timeout={NODES_S}s")
-    with step("names, volumes and metrics ready"):
+    with step("names, volumes, metrics and policies ready"):
         kubectl.call(cluster.kubeconfig, "apply", "--filename", METRICS_SERVER)
-        for namespace, name in SYSTEM:
+        for namespace, name in (*SYSTEM, *([network.ENFORCER] if cluster.mode == "local" else [])):
             rollout = ("--namespace", namespace, "rollout", "status", name, f"--timeout={PODS_S}s")
             kubectl.call(cluster.kubeconfig, *rollout)
         metrics = ("wait", "--for=condition=Available", "apiservice/v1beta1.metrics.k8s.io", f"--timeout={PODS_S}s")

@@ -1,6 +1,6 @@
 """The pod network of a local cluster: a range of addresses per node, static routes between nodes, masquerade outwards.
 
-It has no component that runs, and it enforces no NetworkPolicies. Routes and masquerading do not survive a node's
+One component runs, on each node: the one that enforces NetworkPolicies. Routes and masquerading do not survive a node's
 restart: `apply` writes them again, any number of times. A stock cluster has kind's own network, which needs nothing.
 """
 
@@ -10,6 +10,7 @@ import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci import engine, kubectl
@@ -24,8 +25,11 @@ CONFLIST = "/etc/cni/net.d/10-iot-system.conflist"
 # On a tmpfs of the node: addresses are free again after its restart, as its pods are gone.
 LEASES = "/run/cni-ipam-state"
 COMMENT = "iot-system: pods to the outside"
-NOWHERE = "iot-system: no such service yet"
-REFUSING_CHAINS = ("OUTPUT", "FORWARD")
+TABLE = "ip iot-system"
+POLICIES = Path(__file__).with_name("network-policies.yaml")
+ENFORCER = ("kube-system", "daemonset/network-policies")
+"""Namespace and name of what POLICIES runs."""
+REFUSING_HOOKS = ("output", "forward")
 """What node processes send, and what pods send; both see it after the translation of Services."""
 
 
@@ -43,7 +47,7 @@ def apply(cluster: Cluster) -> None:
     if cluster.mode != "local":
         return
     containers = engine.find()
-    with step("pod network: addresses, routes, masquerade"):
+    with step("pod network: addresses, routes, masquerade, policies"):
         ranges = {
             item["metadata"]["name"]: item["spec"]["podCIDR"] for item in kubectl.items(cluster.kubeconfig, "nodes")
         }
@@ -51,17 +55,18 @@ def apply(cluster: Cluster) -> None:
         nodes = [Node(name, address, ranges[name]) for name, address in addresses.items() if address]
         for node in nodes:
             containers.run("exec", "--interactive", node.name, "sh", "-s", stdin=script(node, nodes))
+        kubectl.call(cluster.kubeconfig, "apply", "--filename", POLICIES)
 
 
 def script(node: Node, nodes: Sequence[Node]) -> str:
     """The shell script that gives one node its part; it may run again."""
-    rules = (("nat", "POSTROUTING", masquerading(node)), *(("filter", chain, refusing()) for chain in REFUSING_CHAINS))
     lines = [
         "set -e",
         f"mkdir -p {CONFLIST.rpartition('/')[0]}",
         f"cat > {CONFLIST} <<'END'\n{conflist(node)}\nEND",
         *(f"ip route replace {other.pods} via {other.address}" for other in nodes if other.name != node.name),
-        *(rule_once(table, chain, rule) for table, chain, rule in rules),
+        rule_once("nat", "POSTROUTING", masquerading(node)),
+        f"nft -f - <<'END'\n{refusing()}END",
     ]
     return "\n".join(lines) + "\n"
 
@@ -72,14 +77,17 @@ def rule_once(table: str, chain: str, rule: Sequence[str]) -> str:
     return f"iptables -t {table} -C {words} 2> /dev/null || iptables -t {table} -A {words}"
 
 
-def refusing() -> tuple[str, ...]:
-    """The rule that keeps the addresses of Services inside.
+def refusing() -> str:
+    """The rules that keep the addresses of Services inside, as nft reads them.
 
     A Service whose address the node does not translate yet would else be looked for outside, where a gateway may
-    answer in its place, for as long as that connection lives.
+    answer in its place, for as long as that connection lives. They are a table of their own, before that of iptables:
+    what a NetworkPolicy admits passes no later rule there.
     """
-    way_out = ("--protocol", "tcp", "--destination", SERVICE_SUBNET)
-    return (*way_out, "--match", "comment", "--comment", NOWHERE, "--jump", "REJECT", "--reject-with", "tcp-reset")
+    rule = f"ip daddr {SERVICE_SUBNET} meta l4proto tcp reject with tcp reset"
+    chains = [f"  chain {hook} {{ type filter hook {hook} priority -1; {rule}; }}" for hook in REFUSING_HOOKS]
+    # The first two lines make it new, whether it is there or not.
+    return "\n".join([f"table {TABLE}", f"delete table {TABLE}", f"table {TABLE} {{", *chains, "}", ""])
 
 
 def masquerading(node: Node) -> tuple[str, ...]:

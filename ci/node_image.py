@@ -18,7 +18,10 @@ from ci.progress import step
 
 HERE = Path(__file__).parent
 RECIPES = HERE / "node"
-PROGRAMS = ("kubernetes", "etcd", "coredns", "cni-plugins", "local-path-provisioner", "metrics-server", "pause")
+PROGRAMS = (
+    *("kubernetes", "etcd", "coredns", "cni-plugins", "local-path-provisioner", "metrics-server"),
+    *("network-policies", "pause"),
+)
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 ON_THE_NODE = ("kubeadm", "kubectl", "kubelet")
 # As the manifest in ci/cluster names it; stock clusters pull it.
@@ -68,7 +71,7 @@ def system_images(kubernetes: Path) -> dict[str, str]:
 
 
 def _save_system_images(engine: Engine, work: Path, programs: dict[str, Path], names: dict[str, str]) -> None:
-    """Two archives below work/images: the static programs, and kube-proxy with the base image that it shares."""
+    """Two archives below work/images: the static programs, and those that call iptables with the base they share."""
     images = work / "images"
     images.mkdir()
     kubernetes = programs["kubernetes"]
@@ -83,9 +86,19 @@ def _save_system_images(engine: Engine, work: Path, programs: dict[str, Path], n
         ProgramImage(_metrics_server(), programs["metrics-server"] / "metrics-server"),
     ]
     archive.write(images / "programs.tar", static)
-    _copy(kubernetes / "kube-proxy", work / "kube-proxy")
-    engine.build(RECIPES / "kube-proxy.Containerfile", work / "kube-proxy", names["kube-proxy"])
-    engine.save(images / "kube-proxy.tar", names["kube-proxy"], base_images.name("bookworm"))
+    callers = {
+        names["kube-proxy"]: kubernetes / "kube-proxy",
+        network_policies(): programs["network-policies"] / "network-policies",
+    }
+    for image, program in callers.items():
+        _copy(program, work / program.name)
+        engine.build(RECIPES / "iptables.Containerfile", work / program.name, image)
+    engine.save(images / "iptables.tar", *callers, base_images.name("bookworm"))
+
+
+def network_policies() -> str:
+    """The image that ci/network-policies.yaml runs."""
+    return f"localhost/iot-system/network-policies:v{lock.tool('network-policies').version}"
 
 
 def _stamp() -> str:

@@ -39,6 +39,7 @@ ORDER = (
     "test_encryption",
     "test_rotation",
     "test_ports",
+    "test_policies",
     "test_commands",
     "test_faults",
     "test_uninstall",

@@ -6,12 +6,11 @@ import pytest
 
 from tests.harness.installation import Installation
 from tests.harness.listening import listening
+from tests.harness.matrix import SERVICES
 from tests.harness.policies import Port, ports_of, selects
 
-COMPONENTS = ("api", "actor-system", "ray-head", "nats", "postgres")
 
-
-@pytest.mark.parametrize("component", COMPONENTS)
+@pytest.mark.parametrize("component", SERVICES)
 def test_a_pod_listens_on_its_declared_ports_and_on_no_other(testing: Installation, component: str) -> None:
     namespace = testing.namespace
     pod = namespace.pods(component)[0]

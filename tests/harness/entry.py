@@ -10,8 +10,6 @@ from tests.harness.nodes import CONTROL_PLANE
 from tests.harness.rest import Rest
 
 SERVICE = "api-service"
-EVERYBODY = [{"ipBlock": {"cidr": "0.0.0.0/0"}}]
-"""Who comes in by a node's port is seen with an address of the node's."""
 
 
 class Entry:
@@ -30,12 +28,18 @@ class Entry:
 
 
 def open_to(cluster: Kubernetes) -> dict[str, Any]:
-    """Values of an installation that has this way in."""
+    """Values of an installation that has this way in: to everybody but pods.
+
+    Who comes in by a node's port is seen with his own address, or with the node's.
+    """
+    nodes = cluster.read("nodes")["items"]
+    pods = [node["spec"]["podCIDR"] for node in nodes if "podCIDR" in node["spec"]]
+    everybody = [{"ipBlock": {"cidr": "0.0.0.0/0", "except": pods}}]
     return {
         "api.service.type": "NodePort",
         "api.hostNames": [_address(cluster)],
-        "networkPolicy.rest": EVERYBODY,
-        "networkPolicy.mqtt": EVERYBODY,
+        "networkPolicy.rest": everybody,
+        "networkPolicy.mqtt": everybody,
     }
 
 

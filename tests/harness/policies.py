@@ -131,3 +131,15 @@ def ranges(ports: frozenset[Port]) -> str:
         for protocol, first, last in runs
     ]
     return ", ".join(words) or "-"
+
+
+def parsed(text: str) -> frozenset[Port]:
+    """The ports of such words again."""
+    if text in ("all", "-"):
+        return ALL if text == "all" else frozenset()
+    ports: set[Port] = set()
+    for word in text.split(", "):
+        numbers, _, protocol = word.partition("/")
+        first, _, last = numbers.partition("-")
+        ports |= {(protocol or "TCP", number) for number in range(int(first), int(last or first) + 1)}
+    return frozenset(ports)

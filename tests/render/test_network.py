@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 from iot_system.adapters.ray.node import FIXED_PORTS, GCS_PORT
 
-from tests.harness.helm import NAMESPACE, RELEASE, ROOT
-from tests.harness.policies import ALL, Place, Policies, ranges, selects
+from tests.harness.helm import NAMESPACE, RELEASE
+from tests.harness.matrix import JOBS, SERVICES, documented
+from tests.harness.policies import ALL, Place, Policies, parsed, ranges, selects
 from tests.render.rendered import DEVELOPMENT, EXTERNAL, PLAIN, PRODUCTION, STORE, TESTING, Installation
 
 NAME, INSTANCE = "app.kubernetes.io/name", "app.kubernetes.io/instance"
-SERVICES = ("api", "actor-system", "ray-head", "nats", "postgres")
-JOBS = ("migrate", "streams", "backup", "secrets", "sample", "check")
 OUR_NAMESPACE = {"kubernetes.io/metadata.name": NAMESPACE}
 SYSTEM = {"kubernetes.io/metadata.name": "kube-system"}
 PEERS = {
@@ -53,14 +52,6 @@ OUTSIDE = {
     "Kubernetes API": Place("172.18.0.2"),
     "elsewhere": Place("203.0.113.10"),
 }
-
-
-def documented() -> dict[tuple[str, str], str]:
-    """The table of docs/network.md: (from, to) → ports."""
-    text = (ROOT / "docs" / "network.md").read_text()
-    [table] = re.findall(r"<!-- matrix: begin -->\n(.*?)<!-- matrix: end -->", text, re.DOTALL)
-    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-    return {(row[0], target): cell for row in rows for target, cell in zip(head[1:], row[1:], strict=True)}
 
 
 def cell(policies: Policies, source: Place, targets: list[Place]) -> str:
@@ -232,4 +223,6 @@ def test_the_evaluator_knows_what_kubernetes_defines() -> None:
     assert found({"from": [elsewhere]}) == frozenset()
     assert not selects({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}, {"a": "1"})
     assert selects({"matchExpressions": [{"key": "b", "operator": "NotIn", "values": ["1"]}]}, {"a": "1"})
-    assert ranges(frozenset({("TCP", 1), ("TCP", 2), ("UDP", 2)})) == "1-2, 2/UDP"
+    ports = frozenset({("TCP", 1), ("TCP", 2), ("UDP", 2)})
+    assert ranges(ports) == "1-2, 2/UDP"
+    assert [parsed(ranges(one)) for one in (ports, ALL, frozenset())] == [ports, ALL, frozenset()]

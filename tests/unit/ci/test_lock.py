@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ci import cluster, go, lock, node_image
+from ci import cluster, go, lock, network, node_image
 
 HEAD = 'go = "1.26.0"\nstock-node-image = "node@sha256:0"\n'
 
@@ -57,8 +57,16 @@ def test_kubectl_is_the_one_of_the_nodes() -> None:
     assert lock.tool("kubectl").version == lock.tool("kubernetes").version
 
 
-def test_metrics_server_is_installed_from_the_image_that_the_nodes_carry() -> None:
-    documents = list(yaml.safe_load_all(cluster.METRICS_SERVER.read_text()))
-    [deployment] = [document for document in documents if document["kind"] == "Deployment"]
-    [container] = deployment["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == f"{node_image.METRICS_SERVER}:v{lock.tool('metrics-server').version}"
+@pytest.mark.parametrize(
+    ("manifests", "image"),
+    [
+        (cluster.METRICS_SERVER, f"{node_image.METRICS_SERVER}:v{lock.tool('metrics-server').version}"),
+        (network.POLICIES, node_image.network_policies()),
+    ],
+    ids=["metrics-server", "network-policies"],
+)
+def test_the_system_is_installed_from_images_that_the_nodes_carry(manifests: Path, image: str) -> None:
+    documents = list(yaml.safe_load_all(manifests.read_text()))
+    [workload] = [document for document in documents if document["kind"] in ("Deployment", "DaemonSet")]
+    [container] = workload["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == image

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -37,18 +38,19 @@ def test_a_node_masquerades_what_leaves_the_pod_network_and_leaves_the_rest_alon
 
 
 def test_the_address_of_a_service_is_never_looked_for_outside() -> None:
-    rule = network.refusing()
-    assert rule[rule.index("--destination") + 1] == network.SERVICE_SUBNET
-    assert "REJECT" in rule
-    written = network.script(NODES[0], NODES)
-    assert "-A OUTPUT" in written
-    assert "-A FORWARD" in written
+    rules = network.refusing()
+    assert rules in network.script(NODES[0], NODES)
+    for hook in ("output", "forward"):
+        [rule] = re.findall(rf"hook {hook} priority (-?\d+); ip daddr (\S+) meta l4proto tcp reject", rules)
+        assert rule[1] == network.SERVICE_SUBNET
+        # After a Service's address was translated (-100), before iptables lets through what policies admit (0).
+        assert -100 < int(rule[0]) < 0
 
 
 @pytest.fixture
 def node(tmp_path: Path) -> Path:
     """A folder of stand-ins for what the script calls, which note how they were called."""
-    for name in ("ip", "iptables", "mkdir"):
+    for name in ("ip", "iptables", "mkdir", "nft"):
         path = tmp_path / name
         path.write_text(f'#!/bin/sh\necho {name} "$@" >> {tmp_path}/calls\n[ "$3" != -C ] || [ -e {tmp_path}/there ]\n')
         path.chmod(0o755)
@@ -82,8 +84,9 @@ def test_applied_again_nothing_is_doubled(node: Path) -> None:
     first = run(node, network.script(NODES[0], NODES))
     (node / "there").touch()
     again = run(node, network.script(NODES[0], NODES))
-    assert [call.split()[3] for call in first if call.startswith("iptables")] == ["-C", "-A"] * 3
-    assert [call.split()[3] for call in again if call.startswith("iptables")] == ["-C"] * 3
+    assert [call.split()[3] for call in first if call.startswith("iptables")] == ["-C", "-A"]
+    assert [call.split()[3] for call in again if call.startswith("iptables")] == ["-C"]
+    assert network.refusing().splitlines()[:2] == [f"table {network.TABLE}", f"delete table {network.TABLE}"]
 
 
 def test_an_error_on_a_node_is_not_passed_over(node: Path) -> None:
