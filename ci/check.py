@@ -153,7 +153,8 @@ def in_cluster(arguments: Sequence[str]) -> Outcome:
             images.load(cluster.ensure())
         except NoGoError as lacking:
             raise NoClusterError(str(lacking)) from lacking
-        prepare("versitygw", partial(tools.path, "versitygw"))
+        for program in ("versitygw", "ray-operator"):
+            prepare(program, partial(tools.path, program))
     return pytest("tests/cluster")(arguments)
 
 

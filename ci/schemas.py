@@ -1,6 +1,6 @@
 """Strict JSON schemas of the Kubernetes kinds that the chart renders, for kubeconform, made without its download site.
 
-Kubernetes publishes its API as one OpenAPI file per release, the Gateway API, cert-manager and KEDA one CRD per kind.
+Kubernetes publishes its API as one OpenAPI file per release; Gateway API, cert-manager, KEDA, KubeRay one CRD per kind.
 From them comes one self-contained schema per kind, in which an unknown field is an error. Everything is cached outside
 the checkout, in a folder that is named after this recipe.
 
@@ -46,6 +46,7 @@ KINDS = {
 SPEC = "api/openapi-spec/swagger.json"
 KUBERNETES, GATEWAY = "k8s.io/kubernetes", "sigs.k8s.io/gateway-api"
 CERT_MANAGER, KEDA = "github.com/cert-manager/cert-manager", "github.com/kedacore/keda/v2"
+KUBERAY = "github.com/ray-project/kuberay/ray-operator"
 CUSTOM = (
     (
         GATEWAY,
@@ -71,14 +72,22 @@ CUSTOM = (
         "config/crd/bases/keda.sh_scaledobjects.yaml",
         "af35555862a83933b074af14ad439c4b4ceabaf4daa3e9338e9b23e36d308d80",
     ),
+    (
+        KUBERAY,
+        "1.5.0",
+        "config/crd/bases/ray.io_rayclusters.yaml",
+        "d0094482c5855c504a56670a5a1a012c3b7fe0149e63445e863790e7a9a9a9fb",
+    ),
 )
 """CustomResourceDefinitions: the module, its version, the file in it, and that file's SHA-256."""
 DOWNLOADS = {
-    KUBERNETES: "kubernetes/kubernetes",
-    GATEWAY: "kubernetes-sigs/gateway-api",
-    CERT_MANAGER: "cert-manager/cert-manager",
-    KEDA: "kedacore/keda",
+    KUBERNETES: "kubernetes/kubernetes/v{}",
+    GATEWAY: "kubernetes-sigs/gateway-api/v{}",
+    CERT_MANAGER: "cert-manager/cert-manager/v{}",
+    KEDA: "kedacore/keda/v{}",
+    KUBERAY: "ray-project/kuberay/v{}/ray-operator",
 }
+"""Where a module's files are, by its version."""
 DOWNLOAD = "https://raw.githubusercontent.com"
 QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 # What kubeconform replaces in its own default location.
@@ -134,7 +143,7 @@ def from_go(module: str, version: str, path: str) -> bytes:
 
 
 def from_github(module: str, version: str, path: str) -> bytes:
-    url = f"{DOWNLOAD}/{DOWNLOADS[module]}/v{version}/{path}"
+    url = f"{DOWNLOAD}/{DOWNLOADS[module].format(version)}/{path}"
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:
             text: bytes = answer.read()

@@ -33,6 +33,7 @@ ORDER = (
     "test_bad_input",
     "test_development",
     "test_backup",
+    "test_kuberay",
     "test_upgrade",
     "test_switching",
     "test_testing",

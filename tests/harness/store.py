@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from ci import archive, cluster, engine, folders, images, lock, tools
-from ci.archive import ProgramImage
-from ci.go import NoGoError
+from tests.harness import programs
 from tests.harness.certificates import Authority
 from tests.harness.cluster import Kubernetes, Namespace
 
@@ -54,7 +49,7 @@ class ObjectStore:
 
     def start(self) -> None:
         """Return when it serves."""
-        _load_image()
+        programs.load(PROGRAM)
         self.namespace.create()
         signed = self._authority.server(hosts=[self.endpoint.partition(":")[0]])
         files = {"tls.crt": Path(signed.certificate).read_text(), "tls.key": Path(signed.key).read_text()}
@@ -87,30 +82,12 @@ def _apply(namespace: Namespace, kind: str, version: str, name: str, **content: 
     namespace.kubectl("apply", "--filename=-", stdin=json.dumps(manifest))
 
 
-def _image() -> str:
-    return f"docker.io/iot-system/{PROGRAM}:{lock.tool(PROGRAM).version}"
-
-
-def _load_image() -> None:
-    """Have the image, one static program, on this machine and on the nodes; skips where the program cannot be had."""
-    try:
-        program = tools.path(PROGRAM)
-    except NoGoError as lacking:
-        pytest.skip(f"there is no store: {lacking}")
-    containers = engine.find()
-    with tempfile.TemporaryDirectory(dir=folders.cache(), prefix="images-") as scratch:
-        target = Path(scratch) / "store.tar"
-        archive.write(target, [ProgramImage(_image(), program)])
-        containers.run("load", "--input", target)
-    images.bring(cluster.ensure(), [_image()])
-
-
 def _pod() -> dict[str, Any]:
     keys = {"ROOT_ACCESS_KEY": "access-key", "ROOT_SECRET_KEY": "secret-key"}
     folders_ = {"/objects": "objects", "/attributes": "attributes", "/tmp": "scratch"}
     container = {
         "name": "store",
-        "image": _image(),
+        "image": programs.image(PROGRAM),
         "imagePullPolicy": "Never",
         "args": [
             *("--port", f":{PORT}", "--cert", "/tls/tls.crt", "--key", "/tls/tls.key"),
@@ -120,11 +97,7 @@ def _pod() -> dict[str, Any]:
             {"name": name, "valueFrom": {"secretKeyRef": {"name": "store", "key": key}}} for name, key in keys.items()
         ],
         "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": programs.CONTAINER_SECURITY,
         "volumeMounts": [
             {"name": "tls", "mountPath": "/tls", "readOnly": True},
             *({"name": name, "mountPath": path} for path, name in folders_.items()),
@@ -138,11 +111,5 @@ def _pod() -> dict[str, Any]:
             {"name": "tls", "secret": {"secretName": "store"}},
             *({"name": name, "emptyDir": {"sizeLimit": "2Gi"}} for name in folders_.values()),
         ],
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 10001,
-            "runAsGroup": 10001,
-            "fsGroup": 10001,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": programs.POD_SECURITY,
     }

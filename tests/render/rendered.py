@@ -55,7 +55,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Workload:
-    """An object that runs pods: Deployment, StatefulSet, Job, CronJob, or a Pod itself."""
+    """An object that runs pods: Deployment, StatefulSet, Job, CronJob, a Pod itself, or a group of a RayCluster."""
 
     manifest: Manifest
 
@@ -70,7 +70,7 @@ class Workload:
     @property
     def serves(self) -> bool:
         """Runs for ever, rather than to an end."""
-        return self.kind in ("Deployment", "StatefulSet")
+        return self.kind in ("Deployment", "StatefulSet", "RayCluster")
 
     @property
     def template(self) -> Manifest:
@@ -114,6 +114,17 @@ class Workload:
         return f"{self.kind}/{self.name}"
 
 
+def ray_groups(cluster: Manifest) -> Iterator[Workload]:
+    """The head and the workers of a RayCluster, in the form of a Deployment: selected as Services and budgets do."""
+    head, [workers] = cluster["spec"]["headGroupSpec"], cluster["spec"]["workerGroupSpecs"]
+    for group in (head | {"replicas": 1}, workers):
+        labels = group["template"]["metadata"]["labels"]
+        selecting = {key: labels[key] for key in ("app.kubernetes.io/name", "app.kubernetes.io/instance")}
+        spec = {"replicas": group["replicas"], "selector": {"matchLabels": selecting}, "template": group["template"]}
+        metadata = {"name": labels["app.kubernetes.io/name"]}
+        yield Workload({"kind": cluster["kind"], "metadata": metadata, "spec": spec})
+
+
 @dataclass(frozen=True)
 class Installation:
     """One set of values and everything that the chart makes of it."""
@@ -139,7 +150,8 @@ class Installation:
     @property
     def workloads(self) -> list[Workload]:
         kinds = ("Deployment", "StatefulSet", "Job", "CronJob", "Pod")
-        return [Workload(manifest) for manifest in self.manifests if manifest["kind"] in kinds]
+        manifests = [manifest for manifest in self.manifests if manifest["kind"] in kinds]
+        return [*map(Workload, manifests), *(group for one in self.of_kind("RayCluster") for group in ray_groups(one))]
 
     @property
     def services(self) -> list[Workload]:
@@ -227,6 +239,9 @@ RESTORED = BY_VOLUME | {
 }
 """The one server beside its backups."""
 
+KUBERAY = {"actor-system.ray.mode": "kuberay"}
+"""An operator keeps the pods of Ray."""
+
 STORE = {
     "postgres.backup.enabled": True,
     "postgres.backup.repository.type": "s3",
@@ -258,6 +273,7 @@ INSTALLATIONS = (
         "external-database", (PRODUCTION,), {"global.database": {"mode": "external", "existingSecret": "my-database"}}
     ),
     Installation("external", (PRODUCTION, EXTERNAL)),
+    Installation("kuberay", (TESTING,), KUBERAY),
 )
 """Every values file, and what they leave out."""
 

@@ -23,9 +23,10 @@ def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def notes(chart: Path, values: Path) -> str:
+def notes(chart: Path, values: Path, *sets: str) -> str:
     """What Helm prints after an installation."""
-    text = helm.template("--values", str(values), "--show-only", "templates/notes.yaml", chart=chart)
+    single = [argument for one in sets for argument in ("--set", one)]
+    text = helm.template("--values", str(values), *single, "--show-only", "templates/notes.yaml", chart=chart)
     return str(yaml.safe_load(text)["notes"])
 
 
@@ -40,6 +41,12 @@ def test_the_notes_tell_the_next_three_commands_with_the_names_of_this_release(c
     assert "get secret api-credentials" in text
     assert "in memory" not in text
     assert "networkPolicy.rest" in text
+
+
+def test_the_notes_of_an_installation_with_kuberay_wait_for_its_pods(chart: Path) -> None:
+    text = notes(chart, TESTING, "actor-system.ray.mode=kuberay")
+    assert "kubectl -n iot wait raycluster/actor-system --for=condition=RayClusterProvisioned" in text
+    assert "deployment/actor-system" not in text
 
 
 def test_the_notes_warn_where_nothing_is_kept(chart: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.harness import helm
 from tests.harness.helm import CHART, HelmError
 from tests.render import test_existing_database, test_existing_nats, test_existing_volumes
-from tests.render.rendered import DEVELOPMENT, PRODUCTION, RESTORED, STORE, TESTING
+from tests.render.rendered import DEVELOPMENT, KUBERAY, PRODUCTION, RESTORED, STORE, TESTING
 
 EXTERNAL_NATS: dict[str, Any] = {
     "global.nats.mode": "external",
@@ -100,6 +100,24 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
         {"actor-system.ray.mode": "separate"},
         "actor-system.ray.mode is separate, but with global.database.mode memory all shards lie in the one "
         "actor-system pod: set it to embedded or choose another database.",
+    ),
+    (
+        PRODUCTION,
+        KUBERAY,
+        "actor-system.autoscaling.maxReplicas is 12, but with actor-system.ray.mode kuberay there is no autoscaler, "
+        "because Kubernetes cannot scale a RayCluster: set it to actor-system.replicas, which is 3.",
+    ),
+    (
+        TESTING,
+        {**KUBERAY, "actor-system.autoscaling.backlog.source": "metricsApi"},
+        "actor-system.autoscaling.backlog.source is metricsApi, but with actor-system.ray.mode kuberay there is no "
+        "autoscaler: choose none.",
+    ),
+    (
+        DEVELOPMENT,
+        KUBERAY,
+        "actor-system.ray.mode is kuberay, but with global.database.mode memory all shards lie in the one actor-system "
+        "pod: set it to embedded or choose another database.",
     ),
     (
         DEVELOPMENT,

@@ -31,7 +31,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ),
     ("api.resources.limits.memory", "512M", "at '/resources/limits/memory': '512M' does not match pattern"),
     ("api.resources.limits", None, "at '/resources/limits': got null, want object"),
-    ("actor-system.ray.mode", "both", "at '/ray/mode': value must be one of 'separate', 'embedded'"),
+    ("actor-system.ray.mode", "both", "at '/ray/mode': value must be one of 'separate', 'embedded', 'kuberay'"),
     ("actor-system.shardsPerNode", 65, "at '/shardsPerNode': maximum: got 65, want 64"),
     ("actor-system.handlerTimeoutS", 11, "at '/handlerTimeoutS': maximum: got 11, want 10"),
     ("actor-system.passivateAfterS", 0, "at '/passivateAfterS': minimum: got 0, want 1"),

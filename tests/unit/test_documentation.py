@@ -32,7 +32,8 @@ def targets(text: str) -> set[str]:
 def unset(text: str) -> set[str]:
     """Shell variables in small letters that no command sets."""
     shell = commands(text)
-    return set(re.findall(r"\$([a-z_]+)", shell)) - set(re.findall(r"^([a-z_]+)=", shell, re.MULTILINE))
+    given = re.findall(r"^(?:for )?([a-z_]+)(?:=| in )", shell, re.MULTILINE)
+    return set(re.findall(r"\$([a-z_]+)", shell)) - set(given)
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -51,7 +52,8 @@ def test_every_variable_of_a_command_is_set_by_an_earlier_one(guide: Path) -> No
 
 
 def test_what_is_missing_is_found() -> None:
-    text = 'See [it](docs/it.md), [far](https://example.org), `make all`.\n```sh\na=1\nmake -s x\necho "$a $b"\n```\n'
+    text = "See [it](docs/it.md), [far](https://example.org), `make all`.\n```sh\na=1\nmake -s x\n"
+    text += 'for c in 1; do echo "$a $b $c"; done\n```\n'
     assert links(text) == {"docs/it.md"}
     assert targets(text) == {"all", "x"}
     assert unset(text) == {"b"}

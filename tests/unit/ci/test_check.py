@@ -151,7 +151,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ("contract", {"mosquitto-clients", "postgresql"}),
         ("render", {"gnupg", "postgresql", "kube-score", "registry", "checkov"}),
         ("images", {"cosign", "registry"}),
-        ("cluster", {"versitygw"}),
+        ("cluster", {"versitygw", "ray-operator"}),
     ],
 )
 def test_no_test_waits_for_what_is_built_or_installed(

@@ -14,6 +14,15 @@ certificate that it makes for itself with the key of Ray's CA.
 {{- end }}
 - name: HOME
   value: /tmp
+{{- if eq .Values.ray.mode "kuberay" }}
+# KubeRay's operator would name the head by another name, which Ray prefers to the one that it is started with.
+- name: RAY_ADDRESS
+  value: ""
+# It puts a container before ours, which asks by `ray health-check` in bash, without a certificate, until it sees the head.
+# This is that command as a function of bash, content at once: our own process waits for the head.
+- name: BASH_FUNC_ray%%
+  value: "() { :; }"
+{{- end }}
 {{- end -}}
 
 {{/*

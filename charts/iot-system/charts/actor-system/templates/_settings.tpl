@@ -2,7 +2,7 @@
 {{- if eq .Values.global.database.mode "memory" -}}
 DATABASE_URL: "sqlite:///:memory:"
 {{ end -}}
-{{- if eq .Values.ray.mode "separate" -}}
+{{- if ne .Values.ray.mode "embedded" -}}
 IOT_RAY_ADDRESS: {{ include "common.rayAddress" . }}
 {{ end -}}
 IOT_PARTITIONS: {{ .Values.global.partitions | quote }}

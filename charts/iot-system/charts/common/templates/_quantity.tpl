@@ -17,6 +17,21 @@ A whole percentage of a binary quantity, in bytes.
 {{- end -}}
 
 {{/*
+Requests and limits, as text: a custom resource takes no fraction such as 0.5 as a number.
+
+  include "common.resources" .Values.resources
+*/}}
+{{- define "common.resources" -}}
+{{- $resources := dict -}}
+{{- range $kind, $amounts := . -}}
+{{- $texts := dict -}}
+{{- range $name, $amount := $amounts }}{{ $_ := set $texts $name (toString $amount) }}{{ end -}}
+{{- $_ := set $resources $kind $texts -}}
+{{- end -}}
+{{ toYaml $resources }}
+{{- end -}}
+
+{{/*
 A quantity as a number to compare: bytes of a size such as 512Mi, thousandths of a number of CPUs such as 500m, 2 or 0.5.
 */}}
 {{- define "common.amount" -}}

@@ -9,11 +9,20 @@ A claim of a StatefulSet's pod. Selector labels only: claim templates cannot be 
     labels:
       {{- include "common.selectorLabels" (list .root .component) | nindent 6 }}
   spec:
-    accessModes: [ReadWriteOnce]
-    {{- with .root.Values.global.storageClass }}
-    storageClassName: {{ . | quote }}
-    {{- end }}
-    resources:
-      requests:
-        storage: {{ .size }}
+    {{- include "common.claimSpec" (list .root .size) | nindent 4 }}
+{{- end -}}
+
+{{/*
+What a claim asks for.
+
+  include "common.claimSpec" (list $ "8Gi")
+*/}}
+{{- define "common.claimSpec" -}}
+accessModes: [ReadWriteOnce]
+{{- with (index . 0).Values.global.storageClass }}
+storageClassName: {{ . | quote }}
+{{- end }}
+resources:
+  requests:
+    storage: {{ index . 1 }}
 {{- end -}}
