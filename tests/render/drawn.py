@@ -1,4 +1,4 @@
-"""Installations as their users might ask for them: the ones of the tests, with values drawn from the chart's schemas."""
+"""Installations as users might ask for them: the ones of the tests, with values drawn from the chart's schemas."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def single_values() -> dict[str, Schema]:
 
 
 def _read(chart: Path) -> Schema:
-    """The schema of a chart. To Python's regular expressions `$` is before a last line break, too; to Helm's it is not."""
+    """The schema of a chart. Python's `$` is before a last line break, too; Helm's is not."""
     schema: Schema = json.loads((chart / "values.schema.json").read_text().replace('$"', '\\\\Z"'))
     return schema
 

@@ -1,4 +1,4 @@
-"""What each values file renders, as it was when somebody last looked: a change of the chart is seen as one of manifests.
+"""What each values file renders, as it was when somebody last looked: a change of the chart shows as one of manifests.
 
 A change that was meant is written down, and looked at in the diff of the commit:
 
