@@ -32,6 +32,7 @@ CORES = os.cpu_count() or 1
 MOST_PROCESSES = 8
 """Of tests; more gain nothing, for each imports everything first."""
 IN_PARALLEL = (f"--numprocesses={min(CORES, MOST_PROCESSES)}", "--dist=worksteal")
+JUNIT = "--junitxml="
 NOTHING_CHOSEN = 5
 """Pytest's exit code."""
 
@@ -201,8 +202,9 @@ def main(names: Sequence[str], arguments: Sequence[str]) -> int:
 
 def _pytest(*arguments: str) -> Run:
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder, "report.xml")
-        base = (sys.executable, "-m", "pytest", "-c", CONFIG, f"--rootdir={ROOT}", "-q", f"--junitxml={report}")
+        own = [argument.removeprefix(JUNIT) for argument in arguments if argument.startswith(JUNIT)]
+        report = ROOT / [f"{folder}/report.xml", *own][-1]
+        base = (sys.executable, "-m", "pytest", "-c", CONFIG, f"--rootdir={ROOT}", "-q", f"{JUNIT}{report}")
         return Run(_code(*base, *arguments), skipped(report))
 
 

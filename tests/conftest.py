@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from ci import previous
 
 settings.register_profile("patient", deadline=None)
+settings.register_profile("thorough", deadline=None, max_examples=1000, phases=[Phase.generate, Phase.shrink])
 settings.load_profile("patient")
 
 

@@ -49,14 +49,14 @@ def render_text(*values: Path, sets: Mapping[str, Any] | None = None, release: s
     return _cached(digest(CHART), tuple((path, path.read_bytes()) for path in values), settings, release)
 
 
-def template(*arguments: str, release: str = RELEASE, chart: Path = CHART) -> str:
-    """Run `helm template` once, without the cache. Raises HelmError."""
+def template(*arguments: str, release: str = RELEASE, chart: Path | None = None) -> str:
+    """Run `helm template` once, without the cache; of CHART unless another is named. Raises HelmError."""
     run = subprocess.run(
         [
             tools.path("helm"),
             "template",
             release,
-            str(chart),
+            str(chart or CHART),
             "--namespace",
             NAMESPACE,
             "--kube-version",

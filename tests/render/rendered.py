@@ -251,6 +251,11 @@ STORE = {
     "postgres.backup.repository.s3.caSecret": "backup-store-ca",
 }
 """Backups go to a store that speaks S3."""
+BACKLOG = "actor-system.autoscaling.backlog"
+METRICS_API = {f"{BACKLOG}.source": "metricsApi", f"{BACKLOG}.framesPerPod": 1000000}
+KEDA = {f"{BACKLOG}.source": "keda", f"{BACKLOG}.prometheusUrl": "http://prometheus.monitoring:9090"}
+"""More pods when frames wait, by one of two ways to know."""
+
 INSTALLATIONS = (
     Installation("defaults"),
     Installation("development", (DEVELOPMENT,)),
@@ -274,6 +279,8 @@ INSTALLATIONS = (
     ),
     Installation("external", (PRODUCTION, EXTERNAL)),
     Installation("kuberay", (TESTING,), KUBERAY),
+    Installation("scaled-by-metrics", (PRODUCTION,), METRICS_API),
+    Installation("scaled-by-keda", (PRODUCTION,), KEDA),
 )
 """Every values file, and what they leave out."""
 

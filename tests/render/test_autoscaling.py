@@ -7,12 +7,9 @@ from iot_system.services.shard_metrics import LAG
 
 from ci import schemas
 from tests.harness import helm
-from tests.render.rendered import PRODUCTION, Installation
+from tests.render.rendered import BACKLOG, KEDA, METRICS_API, PRODUCTION, Installation
 from tests.render.test_kubernetes_schemas import kubeconform
 
-BACKLOG = "actor-system.autoscaling.backlog"
-METRICS_API = {f"{BACKLOG}.source": "metricsApi", f"{BACKLOG}.framesPerPod": 1000000}
-KEDA = {f"{BACKLOG}.source": "keda", f"{BACKLOG}.prometheusUrl": "http://prometheus.monitoring:9090"}
 [METRIC] = {metric.name for metric in LAG.describe()}
 """What a pod calls its backlog."""
 

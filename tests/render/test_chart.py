@@ -9,16 +9,47 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ci import tools
+from ci import previous, release, tools
+from ci.folders import ROOT
 from tests.harness import helm
-from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING
+from tests.render.rendered import PRODUCTION, TESTING
+
+FIELDS = {
+    *("apiVersion", "name", "version", "kubeVersion", "description", "type", "keywords", "home", "sources"),
+    *("dependencies", "maintainers", "icon", "appVersion", "deprecated", "annotations"),
+}
+"""https://helm.sh/docs/topics/charts/#the-chartyaml-file: Helm itself passes over what it does not know."""
+FIELDS_OF_DEPENDENCIES = {"name", "version", "repository", "condition", "tags", "import-values", "alias"}
 
 
-@pytest.mark.parametrize("values", [DEVELOPMENT, TESTING, PRODUCTION], ids=lambda path: path.stem)
-def test_helm_finds_nothing_to_complain_about(values: Path) -> None:
-    command = [str(tools.path("helm")), "lint", "--strict", "--kube-version", helm.KUBERNETES, str(helm.CHART)]
-    run = subprocess.run([*command, "--values", str(values)], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout
+def lint(chart: Path, *values: Path) -> subprocess.CompletedProcess[str]:
+    """What Helm says of the chart with these values files; warnings count."""
+    files = [argument for path in values for argument in ("--values", str(path))]
+    command = [str(tools.path("helm")), "lint", "--strict", "--kube-version", helm.KUBERNETES, str(chart), *files]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_helm_finds_nothing_to_complain_about_in_any_values_file() -> None:
+    for path in sorted((ROOT / "values").rglob("*.yaml")):
+        run = lint(helm.CHART, *([path] if path.parent.name == "values" else [PRODUCTION, path]))
+        assert run.returncode == 0, (path.name, run.stdout)
+
+
+@pytest.mark.parametrize("path", sorted(helm.CHART.rglob("Chart.yaml")), ids=lambda path: path.parent.name)
+def test_a_chart_file_has_fields_of_chart_files_only(path: Path) -> None:
+    chart = yaml.safe_load(path.read_text())
+    assert {"apiVersion", "name", "version"} <= chart.keys() <= FIELDS
+    assert all(one.keys() <= FIELDS_OF_DEPENDENCIES for one in chart.get("dependencies", []))
+
+
+def test_chart_testing_gets_values_of_the_repository() -> None:
+    given = {path.name: path.resolve().relative_to(ROOT.resolve()) for path in (helm.CHART / "ci").iterdir()}
+    assert given == {f"{name}-values.yaml": Path(f"values/{name}.yaml") for name in ("development", "testing")}
+
+
+def test_the_version_is_above_the_release_before() -> None:
+    version, before = (tuple(map(int, one.split("."))) for one in (release.version(), previous.read().version))
+    assert version > before
 
 
 def test_a_kubernetes_that_is_too_old_is_refused() -> None:

@@ -53,6 +53,8 @@ def test_every_stateful_set_has_its_service(installation: Installation) -> None:
     for stateful in installation.of_kind("StatefulSet"):
         service = installation.one("Service", stateful["spec"]["serviceName"])
         assert selected(installation, service["spec"]["selector"]).manifest is stateful
+        # One server alone is found by its Service; of several each needs a name.
+        assert service["spec"].get("clusterIP") == "None" or stateful["spec"]["replicas"] == 1
 
 
 def test_members_find_each_other_before_they_are_ready(installation: Installation) -> None:

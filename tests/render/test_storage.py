@@ -7,7 +7,7 @@ import re
 import pytest
 from iot_system.adapters.nats.broker.streams import MESSAGES_BYTES, RETAINED_BYTES, SESSIONS_BYTES
 
-from tests.render.rendered import TESTING, WITH_NATS, Installation
+from tests.render.rendered import TESTING, WITH_NATS, Container, Installation
 from tests.render.test_resources import amount
 
 
@@ -19,6 +19,22 @@ def test_state_lies_on_claims_and_nowhere_else(installation: Installation) -> No
     }
     assert claims.keys() <= {"nats", "postgres", "ray-head"}
     assert all(len(names) == 1 for names in claims.values())
+
+
+def test_what_a_server_keeps_lies_on_its_claim(installation: Installation) -> None:
+    for workload in installation.services:
+        for container in workload.running:
+            mounts = [one["mountPath"] for one in container.spec["volumeMounts"] if one["name"] in workload.claims]
+            kept = [folder for folder in kept_in(installation, container) if folder not in mounts]
+            assert all(folder.startswith(tuple(f"{mount}/" for mount in mounts)) for folder in kept), container
+
+
+def kept_in(installation: Installation, container: Container) -> list[str]:
+    """Where a server is told to keep what it must not lose, by its environment or its configuration."""
+    told = [container.env[name]["value"] for name in ("IOT_RAY_STORAGE", "PGDATA") if name in container.env]
+    mounted = [volume["configMap"]["name"] for volume in container.workload.volumes.values() if "configMap" in volume]
+    files = [text for name in mounted for text in installation.one("ConfigMap", name)["data"].values()]
+    return told + re.findall(r"^ *(?:store_dir|data_dir): (\S+)$", "\n".join(files), re.MULTILINE)
 
 
 def test_the_storage_class_is_the_clusters_default_unless_one_is_named() -> None:

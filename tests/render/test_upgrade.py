@@ -1,8 +1,9 @@
-"""The chart beside the previous release's: Kubernetes lets `helm upgrade` and `helm rollback` change what differs."""
+"""The chart beside the previous release's, and beside itself: what `helm upgrade` and `helm rollback` may change."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,71 +12,99 @@ import yaml
 
 from ci import previous
 from tests.harness import helm
-from tests.harness.helm import Manifest
+from tests.harness.fixed import fixed, refused
+from tests.harness.helm import ROOT, Manifest
+from tests.render.rendered import BY_VOLUME, EXPOSED, PRODUCTION, TESTING, Installation
 
-CHANGEABLE = {
-    "StatefulSet": {
-        "replicas",
-        "template",
-        "updateStrategy",
-        "minReadySeconds",
-        "ordinals",
-        "persistentVolumeClaimRetentionPolicy",
-        "revisionHistoryLimit",
+UPGRADING = ROOT / "UPGRADING.md"
+OTHER_MODES: dict[str, dict[str, Any]] = {
+    "a database in memory": {
+        "global.database.mode": "memory",
+        **{f"actor-system.{pods}": 1 for pods in ("replicas", "autoscaling.maxReplicas")},
+        "actor-system.ray.mode": "embedded",
     },
+    "a prefix": {"global.namePrefix": "site-a-"},
+    "a registry": {"global.image.registry": "registry.example.org"},
+    "a storage class": {"global.storageClass": "fast"},
+    "secrets of the user's": {f"global.{part}.existingSecret": "mine" for part in ("database", "api", "nats", "ray")},
 }
-"""What Kubernetes lets change in `spec`; of other kinds see `fixed`."""
-KEPT = {
-    "testing": {"global.database.mode": "single"},
-    "production": {
-        "global.database.mode": "single",
-        "global.stream.maxSize": "16Gi",
-        "nats.storage": "32Gi",
-    },
+"""What both charts know, and what no values file has."""
+STAYING: dict[str, tuple[dict[str, Any], Any, Any]] = {
+    "global.database.mode": ({}, "single", "replicated"),
+    "global.storageClass": ({}, "", "fast"),
+    "nats.storage": ({}, "20Gi", "21Gi"),
+    "postgres.storage": ({}, "20Gi", "21Gi"),
+    "actor-system.ray.head.storage": ({}, "1Gi", "2Gi"),
+    "postgres.backup.repository.volume.size": (BY_VOLUME, "50Gi", "51Gi"),
+    "api.mqttLoadBalancer.className": (EXPOSED, "a", "b"),
 }
-"""What UPGRADING.md says to keep with a values file that has changed."""
+"""Values that stay: how the installation is beside them, and two of each."""
 
 
-def fixed(manifest: Manifest) -> dict[str, Any]:
-    """What Kubernetes never lets change in this object."""
-    spec = manifest.get("spec", {})
-    match manifest["kind"]:
-        case "StatefulSet":
-            return {key: value for key, value in spec.items() if key not in CHANGEABLE["StatefulSet"]}
-        case "Deployment":
-            return {"selector": spec["selector"]}
-        case "Job":
-            return {key: spec.get(key) for key in ("selector", "template", "completions", "completionMode")}
-        case "Service":
-            return {"headless": spec.get("clusterIP")}
-        case "RoleBinding":
-            return {"roleRef": manifest["roleRef"]}
-        case _:
-            return {}
+def exceptions() -> dict[str, tuple[dict[str, set[str]], list[str]]]:
+    """By values file: what UPGRADING.md says that Kubernetes refuses, and the arguments that keep it as it is."""
+    [table] = re.findall(r"<!-- fixed: begin -->\n(.*?)<!-- fixed: end -->", UPGRADING.read_text(), re.DOTALL)
+    _head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    found: dict[str, tuple[dict[str, set[str]], list[str]]] = {}
+    for name, where, fields, kept in rows:
+        known, arguments = found.setdefault(Path(name.strip("`")).stem, ({}, []))
+        known[where.strip("`")] = set(re.findall("`(.+?)`", fields))
+        arguments += (part for value in re.findall("`(.+?)`", kept) for part in ("--set", value))
+    return found
 
 
-def objects(text: str) -> dict[tuple[str, str], Manifest]:
-    """All that Helm changes in place, by kind and name: hooks are deleted and made anew."""
-    documents = [one for one in yaml.load_all(text, Loader=yaml.CSafeLoader) if one]
-    kept = [one for one in documents if "helm.sh/hook" not in one["metadata"].get("annotations", {})]
-    return {(one["kind"], one["metadata"]["name"]): one for one in kept}
+def staying() -> set[str]:
+    """The values that UPGRADING.md says to stay."""
+    [names] = re.findall(r"^- \*\*Values that stay\*\*.*?:(.*?)[.]\s", UPGRADING.read_text(), re.MULTILINE | re.DOTALL)
+    return set(re.findall("`(.+?)`", names))
+
+
+def manifests(*arguments: str, chart: Path = helm.CHART) -> list[Manifest]:
+    return [one for one in yaml.load_all(helm.template(*arguments, chart=chart), Loader=yaml.CSafeLoader) if one]
 
 
 @pytest.mark.parametrize("name", ["development", "testing", "production"])
-def test_nothing_changes_that_kubernetes_does_not_let_change(previous_tree: Path, name: str) -> None:
-    sets = [part for key, value in KEPT.get(name, {}).items() for part in ("--set-json", f"{key}={json.dumps(value)}")]
-    old = objects(
-        helm.template("--values", f"{previous_tree}/values/{name}.yaml", chart=previous_tree / previous.CHART)
-    )
-    new = objects(helm.template("--values", str(helm.values_file(name)), *sets))
-    both = old.keys() & new.keys()
-    assert {kind for kind, _ in both} >= {"StatefulSet", "Deployment", "Service"}
-    assert {key: fixed(new[key]) for key in both} == {key: fixed(old[key]) for key in both}
+def test_only_what_the_upgrade_guide_names_is_refused_and_what_it_says_keeps_it(previous_tree: Path, name: str) -> None:
+    known, arguments = exceptions().get(name, ({}, []))
+    old = manifests("--values", f"{previous_tree}/values/{name}.yaml", chart=previous_tree / previous.CHART)
+    ours = ("--values", str(helm.values_file(name)))
+    assert refused(old, manifests(*ours)) == known
+    assert refused(old, manifests(*ours, *arguments)) == {}
 
 
-def test_a_change_that_kubernetes_refuses_is_found() -> None:
-    single, several = (
-        objects(helm.template("--set", f"global.database.mode={mode}"))["StatefulSet", "postgres"]
-        for mode in ("single", "replicated")
-    )
-    assert fixed(single) != fixed(several)
+@pytest.mark.parametrize("sets", OTHER_MODES.values(), ids=OTHER_MODES)
+def test_a_values_file_that_is_given_again_changes_nothing_that_stays(
+    previous_tree: Path, sets: dict[str, Any]
+) -> None:
+    given = [part for path, value in sets.items() for part in ("--set-json", f"{path}={json.dumps(value)}")]
+    values = ("--values", f"{previous_tree}/values/production.yaml", *given)
+    old, new = manifests(*values, chart=previous_tree / previous.CHART), manifests(*values)
+    assert {one["kind"] for one in old} >= {"StatefulSet", "Deployment", "Service"}
+    assert refused(old, new) == {}
+
+
+@pytest.mark.parametrize("path", STAYING)
+def test_a_value_that_stays_would_be_refused(path: str) -> None:
+    beside, one, another = STAYING[path]
+    old, new = (Installation("changed", (PRODUCTION,), {**beside, path: value}) for value in (one, another))
+    assert refused(old.manifests, new.manifests) != {}
+
+
+def test_the_upgrade_guide_names_the_values_that_stay() -> None:
+    assert staying() == STAYING.keys()
+
+
+def test_a_kind_that_nobody_has_looked_up_is_not_passed_over() -> None:
+    with pytest.raises(LookupError, match="what Kubernetes lets change in a DaemonSet is not known"):
+        fixed({"kind": "DaemonSet", "metadata": {"name": "x"}})
+    with pytest.raises(LookupError, match="in a ConfigMap"):
+        fixed({"kind": "ConfigMap", "metadata": {"name": "x"}, "immutable": True})
+
+
+def test_every_kind_of_every_installation_has_been_looked_up(installation: Installation) -> None:
+    assert refused(installation.manifests, installation.manifests) == {}
+
+
+def test_a_job_that_would_run_differently_has_another_name() -> None:
+    before, after = (Installation("tagged", (TESTING,), {"global.image.tag": tag}) for tag in ("1.0.0", "1.0.1"))
+    assert refused(before.manifests, after.manifests) == {}

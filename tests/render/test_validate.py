@@ -32,6 +32,32 @@ MISTAKES: list[tuple[Path, dict[str, Any], str]] = [
     ),
     (
         TESTING,
+        {"global.commonLabels": {"iot-system/database": "mine"}},
+        "global.commonLabels has iot-system/database, which the chart or Helm sets itself: choose another name.",
+    ),
+    (
+        TESTING,
+        {"global.tls.generated.schedule": "0 24 * * *"},
+        'global.tls.generated.schedule is 0 24 * * *, but "24" is no hour: Kubernetes would refuse it.',
+    ),
+    (
+        PRODUCTION,
+        {"postgres.backup.schedule.full": "0 3 * * 0,sunday"},
+        'postgres.backup.schedule.full is 0 3 * * 0,sunday, but "sunday" is no day of the week: Kubernetes would '
+        "refuse it.",
+    ),
+    (
+        PRODUCTION,
+        {"api.ingress.host": "198.51.100.7"},
+        "api.ingress.host is 198.51.100.7, but what leads there goes by names, not by addresses: give a host name.",
+    ),
+    (
+        PRODUCTION,
+        STORE | {"postgres.backup.repository.s3.endpoint": "s3.example.org:90000"},
+        "postgres.backup.repository.s3.endpoint is s3.example.org:90000, but ports are numbers from 1 to 65535.",
+    ),
+    (
+        TESTING,
         {"global.database.mode": "external"},
         "global.database.mode is external, so global.database.existingSecret must name the secret whose key url "
         "leads to that database.",
@@ -337,7 +363,7 @@ def test_a_mistake_gets_one_clear_sentence(values: Path, sets: dict[str, Any], s
 def test_every_sentence_of_the_chart_has_its_test() -> None:
     sentences = re.findall(r'fail \(?(?:printf )?"(.*?)"', (CHART / "templates" / "validate.yaml").read_text())
     patterns = [
-        re.compile(re.sub(r"%[sdv]", ".+", re.escape(text).replace(r"%s", "%s").replace(r"%d", "%d")))
+        re.compile(re.sub(r"%[sdvq]", ".+", re.escape(text).replace(r"%s", "%s").replace(r"%d", "%d")))
         for text in sentences
     ]
     found = [

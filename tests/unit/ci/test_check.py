@@ -82,6 +82,17 @@ def test_what_pytest_skips_is_known_by_name_and_reason(tmp_path: Path, monkeypat
     ]
 
 
+def test_a_report_of_the_users_own_is_kept_and_names_what_was_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "test_some.py").write_text("import pytest\ndef test_skips(): pytest.skip('no worker')\n")
+    monkeypatch.setattr(check, "ROOT", tmp_path)
+    found = check.pytest("test_some.py", "-p", "no:cacheprovider")(["--junitxml=mine.xml"])
+    assert found.wrong is None
+    assert len(found.left_out) == 1
+    assert 'name="test_skips"' in (tmp_path / "mine.xml").read_text()
+
+
 def test_a_report_that_was_not_written_names_nothing(tmp_path: Path) -> None:
     assert check.skipped(tmp_path / "report.xml") == []
 

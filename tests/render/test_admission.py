@@ -1,0 +1,48 @@
+"""Nothing that Kubernetes would refuse for what its schemas do not say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.harness.admission import complaints
+from tests.render.rendered import Installation
+
+
+def test_names_labels_networks_and_schedules_are_what_kubernetes_takes(installation: Installation) -> None:
+    assert [*complaints(installation.manifests)] == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "complaint"),
+    [
+        ({"metadata": {"name": "A"}}, "Thing/A: its name is not valid"),
+        ({"metadata": {"name": "x" * 64}, "kind": "Job"}, f"Job/{'x' * 64}: its name is not valid"),
+        ({"metadata": {"name": "x", "labels": {"a": "-"}}}, "Thing/x: labels {'a': '-'}"),
+        ({"metadata": {"name": "x", "annotations": {"a b": ""}}}, "Thing/x: annotations 'a b'"),
+        ({"kind": "ConfigMap", "data": {"a/b": ""}}, "ConfigMap/x: key 'a/b'"),
+        ({"spec": {"selector": {"a/b/c": "d"}}}, "Thing/x: selector {'a/b/c': 'd'}"),
+        (
+            {"spec": {"podSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}},
+            "Thing/x: matchExpressions {'key': 'a', 'operator': 'In'}",
+        ),
+        ({"spec": {"from": [{"ipBlock": {"cidr": "10.0.0.0/33"}}]}}, "Thing/x: cidr '10.0.0.0/33'"),
+        ({"spec": {"ports": [{"port": 65536}]}}, "Thing/x: port 65536"),
+        ({"spec": {"rules": [{"host": "198.51.100.7"}]}}, "Thing/x: host '198.51.100.7'"),
+        ({"spec": {"volumes": [{"secret": {"secretName": "a..b"}}]}}, "Thing/x: secretName 'a..b'"),
+        ({"spec": {"env": [{"secretKeyRef": {"name": "A"}}]}}, "Thing/x: secretKeyRef {'name': 'A'}"),
+        ({"spec": {"containers": [{"image": "a//b:1"}]}}, "Thing/x: image 'a//b:1'"),
+        ({"spec": {"loadBalancerClass": "a b"}}, "Thing/x: loadBalancerClass 'a b'"),
+        ({"spec": {"schedule": "60 * * * *"}}, "Thing/x: schedule '60 * * * *'"),
+        ({"spec": {"schedule": "0 * * *"}}, "Thing/x: schedule '0 * * *'"),
+        ({"spec": {"schedule": "*/0 * * * *"}}, "Thing/x: schedule '*/0 * * * *'"),
+    ],
+)
+def test_what_it_refuses_is_found(broken: dict[str, Any], complaint: str) -> None:
+    assert [*complaints([{"kind": "Thing", "metadata": {"name": "x"}} | broken])] == [complaint]
+
+
+@pytest.mark.parametrize("schedule", ["@daily", "0 3 * * sun", "*/15 0-6,18-23 1 JAN-mar 0"])
+def test_schedules_may_be_words_ranges_and_steps(schedule: str) -> None:
+    assert [*complaints([{"kind": "CronJob", "metadata": {"name": "x"}, "spec": {"schedule": schedule}}])] == []
