@@ -26,7 +26,7 @@ from tests.harness.installation import HOST, HTTP, MQTTS, Installation
 
 Answers = list[bool | None]
 WAIT_S = 5.0
-RAY_WAIT_S = 30.0
+RAY_WAIT_S = 120.0
 NATS, POSTGRES, RAY = 4222, 5432, 6379
 PORTS = {"api": (HTTP, MQTTS), "nats": (NATS,), "postgres": (POSTGRES,), "ray-head": (RAY,)}
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
