@@ -23,7 +23,7 @@ class KubeRay:
     """``start`` it once: it looks after the RayClusters of all namespaces."""
 
     def __init__(self, kubernetes: Kubernetes) -> None:
-        self.namespace = Namespace(kubernetes, f"iot-kuberay-{secrets.token_hex(3)}")
+        self.namespace = Namespace(kubernetes, f"iot-operator-{secrets.token_hex(3)}")
 
     def start(self) -> None:
         """Return when it serves."""
