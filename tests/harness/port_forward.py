@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tests.harness.cluster import KubernetesError, Namespace
 from tests.harness.nats import free_port
@@ -81,9 +81,12 @@ class PortForward:
         command = self._namespace.cluster.kubectl_command(
             "--namespace", self._namespace.name, "port-forward", "--address=127.0.0.1", f"pod/{self.pod}", *pairs
         )
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        ) as self._process:
+        with (
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            ) as self._process,
+            self._ends_with_the_pod(self._process),
+        ):
             assert self._process.stdout
             left = len(pairs)
             for line in self._process.stdout:
@@ -92,3 +95,25 @@ class PortForward:
                     self._is_open.set()
                 if "lost connection" in line or "error forwarding" in line or self._is_stopped.is_set():
                     self._process.kill()
+
+    @contextlib.contextmanager
+    def _ends_with_the_pod(self, forward: subprocess.Popen[str]) -> Iterator[None]:
+        """Kill it when its pod is gone: kubectl does not always notice, and takes connections that lead nowhere."""
+        command = self._namespace.cluster.kubectl_command(
+            *("--namespace", self._namespace.name, "wait", "--for=delete", f"pod/{self.pod}", "--timeout=24h")
+        )
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as watch:
+
+            def end() -> None:
+                if watch.wait() == 0:
+                    forward.kill()
+
+            watcher = threading.Thread(target=end, daemon=True)
+            watcher.start()
+            try:
+                yield
+            finally:
+                watch.kill()
+                watcher.join()

@@ -83,6 +83,11 @@ class Server:
     def back_up(self, kind: str) -> str:
         return self._containers.run(*self._exec, "/usr/local/bin/backup", kind)
 
+    def let_a_second_pass(self) -> None:
+        """pgBackRest knows the end of a backup to the second: a moment in that one is not after it."""
+        later = self.sql("select date_trunc('second', now()) + interval '1 second'")
+        wait_until(lambda: self.sql(f"select now() >= '{later}'") == "t", within_s=READY_WITHIN_S, every_s=0.1)
+
     def archive_everything(self) -> None:
         last = self.sql("select pg_walfile_name(pg_switch_wal())")
         archived = f"select last_archived_wal >= '{last}' from pg_stat_archiver"

@@ -29,6 +29,7 @@ def test_a_database_comes_back_to_a_moment_and_is_the_newest_once_it_is_the_one_
     with serving(containers, disks.options("lost"), "first") as lost:
         lost.sql("create table numbers (number integer)")
         assert "completed successfully" in lost.back_up("diff")
+        lost.let_a_second_pass()
         lost.sql("insert into numbers values (1)")
         moment = lost.sql("select now()")
         lost.sql("insert into numbers values (2)")
