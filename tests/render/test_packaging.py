@@ -73,7 +73,7 @@ def repository(package: Path, tmp_path: Path) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         url = f"http://127.0.0.1:{server.server_port}"
         Helm(tmp_path / "publisher")("repo", "index", folder, "--url", url)
-        serving = threading.Thread(target=server.serve_forever)
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         serving.start()
         yield url
         server.shutdown()

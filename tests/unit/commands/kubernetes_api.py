@@ -53,7 +53,7 @@ class KubernetesApi:
         authority.issue_cert("127.0.0.1").configure_cert(self._context)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.socket = self._context.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self.url = f"https://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
