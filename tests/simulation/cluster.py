@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from iot_system.errors import Unavailable
 from iot_system.ports.placement import ShardHandle, ShardStatus
@@ -105,7 +105,7 @@ class Cluster:
         for place in self.places:
             place.start(self.loop, Process(place.name))
 
-    def kill(self, place: Place[T], *, for_s: float) -> None:
+    def kill(self, place: Place[Any], *, for_s: float) -> None:
         """Its process is gone, and another one starts there after ``for_s``."""
         self.network.history.note(FAULT, "kills {} for {:.3f} s", place.name, for_s)
         process = place.process
@@ -113,7 +113,7 @@ class Cluster:
         self.broker.forget(process)
         self.loop.call_later(for_s, self.start_again, place, context=self.loop.nobody.context)
 
-    def start_again(self, place: Place[T]) -> None:
+    def start_again(self, place: Place[Any]) -> None:
         """If nothing runs there."""
         if place.process.is_dead:
             self.network.history.note("cluster", "starts {}", place.name)

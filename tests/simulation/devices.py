@@ -55,7 +55,8 @@ class Device:
         self._ledger = ledger
         self._chance = chance
         self._principal = Principal("device", id_)
-        self._messages = [message_of(sort, number, chance) for number in range(1, count + 1)]
+        boots_after = chance.randint(1, count)
+        self._messages = [message_of(sort, number, boots_after, chance) for number in range(1, count + 1)]
         self._in_flight = chance.randint(1, IN_FLIGHT)
         self._again = chance.choice([0.0, 0.2])
         self._sent: set[int] = set()
@@ -63,7 +64,11 @@ class Device:
 
     async def live(self) -> None:
         """Returns once all is acknowledged."""
-        waiting = list(self._messages)
+        for boot in ("first", "second"):
+            await self._live([one for one in self._messages if one.body.get("boot", "first") == boot])
+
+    async def _live(self, messages: Sequence[Message]) -> None:
+        waiting = list(messages)
         while waiting:
             place = self._chance.choice(self._cluster.gateways)
             connection = Connection(self._cluster.network, self.process, place.process)
@@ -76,9 +81,9 @@ class Device:
             self._acknowledged |= now
             self._note_orders(before, fresh, [number for number in fresh if number in now])
             waiting = [one for one in waiting if one.number not in now]
-            if self._chance.random() < self._again and self._acknowledged:
-                again = self._chance.choice(sorted(self._acknowledged))
-                waiting.insert(0, self._messages[again - 1])
+            known = [one for one in messages if one.number in self._acknowledged]
+            if self._chance.random() < self._again and known:
+                waiting.insert(0, self._chance.choice(known))
             await asyncio.sleep(self._chance.random() ** 3 * PAUSE_S)
 
     def _next(self, waiting: Sequence[Message]) -> list[list[Message]]:
@@ -124,14 +129,18 @@ class Device:
         self.orders.update(pairwise(at_once))
 
 
-def message_of(sort: Sort, number: int, chance: random.Random) -> Message:
-    """What bears no time is stamped by each gateway that it comes to: then nothing but its number knows it again."""
+def message_of(sort: Sort, number: int, boots_after: int, chance: random.Random) -> Message:
+    """What bears no time is stamped by each gateway that it comes to: then nothing but its number knows it again.
+
+    Numbers begin anew with each boot; a device boots again once all before is acknowledged.
+    """
     values: dict[str, Any] = {"n": number}
     for metric in METRICS[1:]:
         if chance.random() < 0.5:
             values[metric] = number * 1000 + chance.randint(0, 999)
     if sort == "numbered":
-        return Message(number, {"values": values, "seq": number, "boot": "first"})
+        boot, seq = ("first", number) if number <= boots_after else ("second", number - boots_after)
+        return Message(number, {"values": values, "seq": seq, "boot": boot})
     if sort == "named":
         return Message(number, {"values": values, "id": f"m{number}"})
     late = chance.choice([0, 0, 0, 2500])

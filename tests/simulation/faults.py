@@ -137,6 +137,7 @@ KINDS: dict[str, Callable[[Nemesis], None]] = {
     "kill the coordinator": lambda nemesis: nemesis._kill(["coordinator"]),
     "freeze something": lambda nemesis: nemesis._freeze(nemesis._any()),
     "freeze a shard": lambda nemesis: nemesis._freeze(nemesis._chance.choice(nemesis._cluster.shards).process),
+    "freeze a gateway": lambda nemesis: nemesis._freeze(nemesis._chance.choice(nemesis._cluster.gateways).process),
     "freeze the broker": lambda nemesis: nemesis._freeze(nemesis._cluster.broker.process),
     "freeze the store": lambda nemesis: nemesis._freeze(nemesis._cluster.store.process),
     "cut the broker off": lambda nemesis: nemesis._cut_off(nemesis._cluster.broker.process),

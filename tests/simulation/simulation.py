@@ -20,6 +20,7 @@ from tests.harness.ledger import Ledger
 from tests.harness.waiting import until
 from tests.simulation.broker import Broker
 from tests.simulation.cluster import Cluster
+from tests.simulation.commanding import Commanded
 from tests.simulation.devices import SORTS, Device
 from tests.simulation.faults import Climate, Nemesis
 from tests.simulation.history import History
@@ -32,6 +33,8 @@ LONGEST_S = 600.0
 MOST_STEPS = 200_000
 SETTLED_WITHIN_S = 120.0
 PARTITIONS = 4
+COMMANDED = 0.2
+"""Of the devices."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -94,15 +97,20 @@ async def _live(loop: SeededLoop, history: History, chance: random.Random) -> li
     ids = [f"d{number}" for number in range(chance.randint(2, 4))]
     await store.begin([Registered(id=id_, room=chance.choice(["r0", "r1", None])) for id_ in ids])
     devices = [Device(id_, chance.choice(SORTS), chance.randint(2, 8), cluster, ledger, chance) for id_ in ids]
+    commanded = [Commanded(id_, chance.randint(1, 3), cluster, chance) for id_ in ids if chance.random() < COMMANDED]
     climate = Climate.drawn(chance)
     history.note("seed", "draws {}; partitions {}", climate, {id_: partition_of(id_, PARTITIONS) for id_ in ids})
     cluster.start()
     nemesis = Nemesis(cluster, climate, chance)
     nemesis.start()
-    await asyncio.gather(*[loop.spawn(device.process, device.live()) for device in devices])
+    living = [loop.spawn(device.process, device.live()) for device in devices]
+    living += [loop.spawn(one.user, one.give()) for one in commanded]
+    living += [loop.spawn(one.process, one.obey()) for one in commanded]
+    await asyncio.gather(*living)
     nemesis.stop()
     await until(lambda: is_settled(cluster), within_s=SETTLED_WITHIN_S, why="not everything was applied")
     wrong = broken(cluster, ledger, devices)
+    wrong += [problem for one in commanded for problem in one.broken()]
     await store.stop()
     return wrong
 

@@ -88,7 +88,7 @@ def test_who_is_killed_does_nothing_more_not_even_what_cleans_up(loop: SeededLoo
 
 
 def test_time_jumps_to_the_next_timer(loop: SeededLoop) -> None:
-    run(loop, asyncio.sleep(500))  # type: ignore[arg-type]
+    run(loop, asyncio.sleep(500))
     assert loop.time() == 500
 
 

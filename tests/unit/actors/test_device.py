@@ -92,6 +92,18 @@ def test_what_was_refused_is_no_re_send_behind_what_came_after_it(actor: DeviceA
     assert actor.state.latest["t"] == Latest(3, 3.0)
 
 
+def test_what_the_boot_before_said_is_known_again_behind_what_this_one_says(actor: DeviceActor) -> None:
+    for message in (said(5, 6, boot="one"), said(6, 0, boot="two")):
+        actor.receive(message, Stored(), {})
+    assert actor.is_resent(said(7, 6, boot="one"))
+    late = said(8, 7, boot="one")
+    assert not actor.is_resent(late)
+    actor.receive(late, Stored(), {})
+    assert actor.is_resent(said(9, 7, boot="one"))
+    assert actor.is_resent(said(9, 0, boot="two"))
+    assert not actor.is_resent(said(9, 1, boot="two"))
+
+
 def test_sequence_numbers_begin_again_with_each_boot(actor: DeviceActor) -> None:
     actor.receive(said(5, 7, boot="one"), Stored(), {})
     assert not actor.is_resent(said(6, 0, boot="two"))

@@ -18,7 +18,7 @@ from iot_system.domain.numbering import is_taken, take
 from iot_system.domain.readings import METRICS_LIMIT, Telemetry, Value
 from iot_system.domain.recognising import is_recent, remembered
 from iot_system.domain.registry import Device
-from iot_system.domain.twin import DeviceState, takes_value
+from iot_system.domain.twin import Boot, DeviceState, takes_value
 
 _NO_COMMANDS: Mapping[str, Command] = MappingProxyType({})
 """Shared by all that have none: most have none most of the time."""
@@ -103,9 +103,12 @@ class DeviceActor(Actor):
         state = self.state
         if message.id is not None and is_recent(state.recent_ids, message.id):
             return True
-        return (
-            message.seq is not None and message.boot == state.boot and is_taken(message.seq, state.seq, state.missing)
-        )
+        if message.seq is None:
+            return False
+        if message.boot == state.boot:
+            return is_taken(message.seq, state.seq, state.missing)
+        former = state.former
+        return former is not None and message.boot == former.name and is_taken(message.seq, former.seq, former.missing)
 
     def remember_id(self, id_: str) -> None:
         """Recognise a re-send of the message ``id_`` from now on, until some others have come."""
@@ -166,9 +169,7 @@ class DeviceActor(Actor):
         """
         state, time_us = self.state, message.time_us
         if message.seq is not None:
-            before = (state.seq, state.missing) if message.boot == state.boot else (-1, b"")
-            state.boot = message.boot
-            state.seq, state.missing = take(message.seq, *before)
+            self._take_number(message.seq, message.boot)
         if message.id is not None:
             self.remember_id(message.id)
         if time_us > state.last_seen_us:
@@ -197,6 +198,18 @@ class DeviceActor(Actor):
         new = message if len(fresh) == len(message.values) else Telemetry(message.device, time_us, fresh)
         stored.join([new])
         return new
+
+    def _take_number(self, seq: int, boot: str | None) -> None:
+        state, former = self.state, self.state.former
+        if boot == state.boot:
+            state.seq, state.missing = take(seq, state.seq, state.missing)
+        elif former is not None and boot == former.name:
+            state.former = Boot(boot, *take(seq, former.seq, former.missing))
+        else:
+            if state.seq >= 0:
+                state.former = Boot(state.boot, state.seq, state.missing)
+            state.boot = boot
+            state.seq, state.missing = take(seq, -1, b"")
 
     def _not_stored(self, message: Telemetry, stored: Stored) -> dict[str, Value]:
         device, time_us = message.device, message.time_us

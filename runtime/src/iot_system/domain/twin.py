@@ -45,6 +45,14 @@ class Connection(msgspec.Struct, frozen=True, array_like=True, gc=False):
     wants_commands: bool
 
 
+class Boot(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Which numbers of one boot of a device were taken, see `iot_system.domain.numbering`."""
+
+    name: str | None
+    seq: int
+    missing: bytes
+
+
 class DeviceState(msgspec.Struct, omit_defaults=True, gc=False):
     """Everything a device actor knows; persisted whole with each commit that changes it."""
 
@@ -84,6 +92,8 @@ class DeviceState(msgspec.Struct, omit_defaults=True, gc=False):
     """How many commands the behaviour has given: what makes their ids differ."""
     missing: bytes = b""
     """Which numbers below ``seq`` were not taken, see `iot_system.domain.numbering`."""
+    former: Boot | None = None
+    """The boot before: a copy of what it said may be held up on its way, and come behind what this one says."""
     before: dict[str, Latest] = msgspec.field(default=NOTHING, name="latest")
     """How states were stored that had a time with each value; none is in memory."""
 
