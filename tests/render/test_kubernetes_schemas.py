@@ -23,7 +23,7 @@ def kubeconform(
 ) -> subprocess.CompletedProcess[str]:
     """What it says of manifests, or else of files with them."""
     options = ("-strict", "-summary", "-kubernetes-version", version, "-schema-location", location)
-    command = (tools.path("kubeconform"), *options, *files)
+    command: list[str | Path] = [tools.path("kubeconform"), *options, *files]
     return subprocess.run(command, input=manifests, capture_output=True, text=True, check=False)
 
 
