@@ -62,9 +62,15 @@ def _objects(text: str) -> dict[str, list[str]]:
     return {name: lines for name, *lines in map(str.splitlines, text.split("\n---\n"))}
 
 
+@pytest.fixture
+def kept(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    """What was looked at."""
+    return snapshot.use_extension(Manifests)
+
+
 @pytest.mark.parametrize("values", FILES, ids=str)
-def test_what_a_values_file_renders_is_what_was_looked_at(values: Installation, snapshot: SnapshotAssertion) -> None:
-    assert values.manifests == snapshot(extension_class=Manifests)
+def test_what_a_values_file_renders_is_what_was_looked_at(values: Installation, kept: SnapshotAssertion) -> None:
+    assert values.manifests == kept
 
 
 def test_a_difference_names_the_object_that_it_is_in() -> None:
