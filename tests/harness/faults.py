@@ -14,6 +14,11 @@ from tests.harness.nodes import NotFreezableError, freezable, frozen
 
 PATRONI = "/etc/postgresql/patroni.yml"
 POSTMASTER = "/var/lib/postgresql/data/pgdata/postmaster.pid"
+IN_TURN = (
+    *("statefulset/postgres", "statefulset/nats", "statefulset/ray-head"),
+    *("deployment/actor-system", "deployment/api"),
+)
+ROLLED_S = 240.0
 PRIMARY = "iot-system/database-role=primary"
 
 
@@ -107,6 +112,16 @@ def _upgrade(scene: Scene) -> Iterator[Collection[str]]:
     yield uids
 
 
+@contextmanager
+def _roll_in_turn(scene: Scene) -> Iterator[Collection[str]]:
+    """Every pod anew as well, but one workload after the other: who waits here does not wait for a processor alone."""
+    uids = [pod["metadata"]["uid"] for pod in scene.namespace.running_pods()]
+    for workload in IN_TURN:
+        scene.namespace.kubectl("rollout", "restart", workload)
+        scene.namespace.kubectl("rollout", "status", workload, f"--timeout={ROLLED_S:.0f}s", timeout_s=2 * ROLLED_S)
+    yield uids
+
+
 FAULTS = (
     Fault("postgres-switchover", {"visible_s": 10}, _switch_over),
     Fault("postgres-crash", {"visible_s": 35}, _kill_postgres),
@@ -116,6 +131,7 @@ FAULTS = (
     Fault("actor-system-pod", {"visible_s": 10}, _kill_actor_system),
     Fault("ray-head", {"visible_s": 2, "ready_s": 60}, _kill_ray_head),
     Fault("node", _all(60), _lose_node),
+    Fault("rolled-in-turn", {"mqtt_s": 1, "rest_s": 1}, _roll_in_turn),
     Fault("upgrade", {"mqtt_s": 1, "rest_s": 1}, _upgrade),
 )
 

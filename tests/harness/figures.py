@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from tests.harness.timeline import Change, Wait
+
 LEAST_ROUNDS = 10
 """A 95th percentile of fewer is none."""
 MEASURES = {
@@ -34,6 +36,8 @@ class Row(msgspec.Struct, frozen=True):
     refused: int
     load: float
     """The machine's load average of the last minute, at the end."""
+    waits: tuple[Wait, ...] = ()
+    pods: tuple[Change, ...] = ()
 
 
 class Kept(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from tests.harness.applied import MARK, twin
 from tests.harness.clients import Clients
 from tests.harness.rest import Rest
+from tests.harness.timeline import LONG_S, Wait, wait_until_now
 
 EVERY_S = 0.25
 ANSWER_S = 2.0
@@ -23,10 +24,12 @@ class Sight(Clients):
         self._newest: dict[str, int] = {}
         self._since_s: dict[str, float] = {}
         self._gaps_s: dict[str, float] = {}
+        self.waits: list[Wait] = []
+        """The long ones since `watch`."""
 
     def watch(self) -> None:
         """Begin to measure anew."""
-        self._gaps_s = {}
+        self._gaps_s, self.waits = {}, []
 
     def gap_s(self) -> float:
         """The longest time in which one device's newest reading stayed the same, since `watch`."""
@@ -45,6 +48,8 @@ class Sight(Clients):
             return
         now_s = time.monotonic()
         gap_s = now_s - self._since_s.get(device, now_s)
+        if gap_s > LONG_S:
+            self.waits.append(wait_until_now(device, "sight", gap_s))
         self._gaps_s[device] = max(self._gaps_s.get(device, 0.0), gap_s)
         self._newest[device], self._since_s[device] = newest, now_s
 

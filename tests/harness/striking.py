@@ -14,6 +14,7 @@ from tests.harness.faults import Fault, Scene
 from tests.harness.figures import Row
 from tests.harness.installation import Installation
 from tests.harness.sight import Sight
+from tests.harness.timeline import Pods, Pulse
 from tests.harness.traffic import Traffic
 from tests.harness.waiting import wait_until
 
@@ -37,11 +38,14 @@ class Striking:
         began, began_s = datetime.now(UTC), time.monotonic()
         ledger.watch()
         self._sight.watch()
-        with fault.strike(Scene(self._installation, random.Random(f"{self._seed} {fault.name}"))) as gone:
-            self._wait_until_over(fault)
-        namespace.wait_until_ready(within_s=READY_WITHIN_S, without=gone)
-        ready_s = time.monotonic() - began_s
-        self._wait_until_over(fault)
+        pods, pulse = Pods(namespace), Pulse()
+        pods.start()
+        pulse.start()
+        try:
+            ready_s = self._strike(fault, began_s)
+        finally:
+            changes, own = pods.stop(), pulse.stop()
+        waits = sorted([*ledger.waits, *self._sight.waits, *own], key=lambda wait: wait.began)
         return Row(
             fault=fault.name,
             round=number,
@@ -51,7 +55,19 @@ class Striking:
             ready_s=ready_s,
             refused=sum(1 for line in self._log(began) if line.get("event") == "fenced"),
             load=os.getloadavg()[0],
+            waits=tuple(waits),
+            pods=tuple(changes),
         )
+
+    def _strike(self, fault: Fault, began_s: float) -> float:
+        """Returns the seconds until everything was ready."""
+        namespace = self._installation.namespace
+        with fault.strike(Scene(self._installation, random.Random(f"{self._seed} {fault.name}"))) as gone:
+            self._wait_until_over(fault)
+        namespace.wait_until_ready(within_s=READY_WITHIN_S, without=gone)
+        ready_s = time.monotonic() - began_s
+        self._wait_until_over(fault)
+        return ready_s
 
     def _wait_until_over(self, fault: Fault) -> None:
         """Each device has had an acknowledgement since now, and its twin shows at least that."""

@@ -11,6 +11,7 @@ from tests.harness.clients import Clients
 from tests.harness.ledger import Entry, Ledger
 from tests.harness.mqtt import MqttSender
 from tests.harness.rest import Rest
+from tests.harness.timeline import LONG_S, Wait, wait_until_now
 from tests.harness.waiting import wait_until
 
 ROOMS = ("hall", "lab")
@@ -34,19 +35,24 @@ class TimedLedger(Ledger):
         self._last_s: dict[str, float] = {}
         self._gaps_s: dict[str, float] = {}
         self._newest: dict[str, int] = {}
+        self.waits: list[Wait] = []
+        """The long ones since `watch`."""
 
     def acknowledge(self, entries: Iterable[Entry]) -> None:
         """As the base, with the time; the entries are one device's."""
         readings = list(entries)
         super().acknowledge(readings)
         now_s, device = time.monotonic(), readings[0].device
-        self._gaps_s[device] = max(self._gaps_s.get(device, 0.0), now_s - self._last_s.get(device, now_s))
+        gap_s = now_s - self._last_s.get(device, now_s)
+        if gap_s > LONG_S:
+            self.waits.append(wait_until_now(device, "acknowledgement", gap_s))
+        self._gaps_s[device] = max(self._gaps_s.get(device, 0.0), gap_s)
         self._last_s[device] = now_s
         self._newest[device] = max(self._newest.get(device, 0), *(entry.ts for entry in readings))
 
     def watch(self) -> None:
         """Begin to measure anew."""
-        self._gaps_s = {}
+        self._gaps_s, self.waits = {}, []
 
     def gap_s(self, devices: Sequence[str]) -> float:
         """The longest time between two acknowledgements of one device."""

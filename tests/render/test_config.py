@@ -114,6 +114,11 @@ def test_each_service_comes_to_nats_as_itself() -> None:
         assert f'user: "{name}"' in installation.one("ConfigMap", "nats-config")["data"]["nats.conf"]
 
 
+def test_clients_of_nats_are_told_no_addresses_of_pods_which_they_would_keep_for_ever() -> None:
+    config = Installation("testing", (TESTING,)).one("ConfigMap", "nats-config")["data"]["nats.conf"]
+    assert "no_advertise: true" in config
+
+
 def check_nats(installation: Installation, folder: Path, server: str) -> tuple[int, str]:
     """Let nats-server read its configuration as its pod would."""
     authority = Authority(folder, "ours")

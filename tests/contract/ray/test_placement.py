@@ -8,17 +8,18 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 import ray
 from iot_system.adapters.ray.host import host
 from iot_system.adapters.ray.machines import MACHINE, apart_from_head, digest
-from iot_system.adapters.ray.node import QUIET, WATCHFUL
+from iot_system.adapters.ray.node import QUIET, WATCHFUL, connect
 from iot_system.adapters.ray.placement import NODE_RESOURCE, Head, RayPlacement, RayShard
 from iot_system.errors import Unavailable
 from iot_system.ports.placement import ShardHandle
+from ray._private.utils import publish_error_to_driver
 from ray.cluster_utils import Cluster
 
 from tests.contract.ray.placed import REFUSED, factory, factory_here, factory_in_vain
@@ -51,6 +52,15 @@ def cluster() -> Iterator[Any]:
 def placement(cluster: Any) -> RayPlacement:
     """In a namespace of its own, so that every test has its own shards."""
     return RayPlacement(f"test-{uuid4().hex}", factory)
+
+
+async def test_a_driver_listens_for_no_errors_of_others_which_would_take_a_processor_while_the_head_is_away(
+    cluster: Any,
+) -> None:
+    connect("test", head=cluster.address, address=cluster.head_node.node_ip_address)
+    worker = cast("Any", ray)._private.worker.global_worker
+    publish_error_to_driver("test", "an error of another process", gcs_client=worker.gcs_client)
+    await until(lambda: not worker.listener_thread.is_alive(), within_s=DEADLINE_S)
 
 
 async def process_of(shard: ShardHandle) -> int:

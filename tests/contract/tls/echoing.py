@@ -53,6 +53,7 @@ class Served:
         pair = Pair(NamedFile("CERTIFICATE", self.shown.certificate), NamedFile("KEY", self.shown.key))
         self.contexts: TlsContexts = server_contexts(pair, NamedFile("CA", ours.ca), clients, self.clock)
         self.port = 0
+        self.door: TlsDoor
 
     async def connect(self, context: ssl.SSLContext) -> Streams:
         return await asyncio.open_connection("127.0.0.1", self.port, ssl=context, server_hostname="localhost")
@@ -74,7 +75,7 @@ async def serving(ours: Authority, clients: ClientCertificates = "off") -> Async
     served = Served(ours, clients)
     listener = listen("127.0.0.1", 0)
     served.port = listener.getsockname()[1]
-    door = TlsDoor("test", listener, served.contexts, Echo)
+    served.door = door = TlsDoor("test", listener, served.contexts, Echo)
     try:
         yield served
     finally:

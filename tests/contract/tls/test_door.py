@@ -73,6 +73,17 @@ async def test_certificates_that_nobody_asks_for_say_nothing(ours: Authority) ->
         assert await greeting(await served.connect(ours.context(ours.client("one")))) == "nobody"
 
 
+async def test_who_comes_after_the_end_is_told_at_once_and_others_are_served_on(ours: Authority) -> None:
+    async with serving(ours) as served:
+        streams = await served.connect(ours.context())
+        await greeting(streams)
+        served.door.close()
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(ConnectionError):
+                await greeting(await served.connect(ours.context()))
+        await says(streams, "hello")
+
+
 def bad_clients(ours: Authority, other: Authority) -> dict[str, tuple[Callable[[int], None], str]]:
     """Each bad client, and the sentence about it."""
     day = timedelta(days=1)

@@ -10,7 +10,7 @@ from typing import Self, TypeAlias
 
 from iot_system.domain.events import EVENTS
 from iot_system.errors import Unavailable
-from iot_system.ports.stream import StreamLost, StreamMessage
+from iot_system.ports.stream import ANSWER_S, StreamLost, StreamMessage
 
 from tests.unit.services.memory_log import MemoryLog
 
@@ -40,17 +40,19 @@ class MemoryStream:
         self.before_fetch: Callable[[], Awaitable[None]] = _at_once
         self.in_flight: dict[int, int] = {}
         self.most_in_flight = 0
+        self.patience_s: list[float] = []
         self.trimmed: dict[int, int] = {}
         self._sequence = 0
         self._ids: dict[str, int] = {}
         self._grown = asyncio.Event()
 
-    async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
+    async def publish(self, partition: int, data: bytes, *, message_id: str, answer_s: float = ANSWER_S) -> int:
         """See the port; a message id seen before is not appended again."""
-        return await self.publish_bundle({partition: data}, message_id=message_id)
+        return await self.publish_bundle({partition: data}, message_id=message_id, answer_s=answer_s)
 
-    async def publish_bundle(self, frames: Mapping[int, bytes], *, message_id: str) -> int:
+    async def publish_bundle(self, frames: Mapping[int, bytes], *, message_id: str, answer_s: float = ANSWER_S) -> int:
         """See the port; what has nothing in it gets nothing of it."""
+        self.patience_s.append(answer_s)
         for partition in frames:
             self.in_flight[partition] = self.in_flight.get(partition, 0) + 1
         self.most_in_flight = max(self.most_in_flight, *self.in_flight.values())

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from iot_system.errors import TooLarge, Unavailable
-from iot_system.services.asking import ASK_TIMEOUT_S, Asking
+from iot_system.services.asking import ASK_TIMEOUT_S, LOST_AFTER_S, Asking
 from iot_system.services.directory import KNOWN_FOR_S, RENEWED_FOR_S, UNKNOWN_FOR_S, Directory
 from structlog.testing import capture_logs
 
@@ -181,6 +181,22 @@ async def test_where_nobody_answers_everyone_is_told_and_the_next_question_is_a_
     assert asyncio.get_running_loop().time() == pytest.approx(ASK_TIMEOUT_S, abs=0.1)
     gate.opened.set()
     assert await directory.get("one") == registry.devices["one"]
+
+
+async def test_a_question_that_got_lost_is_asked_again_before_anybody_gives_up(
+    directory: Directory, registry: Registry
+) -> None:
+    registry.register("one")
+    lost = Gate()
+
+    async def lose_the_first(ids: list[str]) -> None:
+        if len(registry.asked) == 1:
+            await lost(ids)
+
+    registry.before = lose_the_first
+    assert await directory.get("one") == registry.devices["one"]
+    assert asyncio.get_running_loop().time() == pytest.approx(LOST_AFTER_S[0], abs=0.1)
+    assert lost.waiting
 
 
 async def test_an_answer_that_cannot_be_read_is_told_as_such(board: Switchboard) -> None:

@@ -13,7 +13,8 @@ from iot_system.domain.frames import FRAME_MESSAGES, DeviceFrame, SignalFrame, d
 from iot_system.domain.readings import Telemetry
 from iot_system.domain.signals import Reported
 from iot_system.errors import IotError, Overloaded, TooLarge, Unavailable
-from iot_system.services.bundling import PUBLISH_FOR_S, Bundling
+from iot_system.ports.stream import ANSWER_S
+from iot_system.services.bundling import PUBLISH_FOR_S, RETRY_S, Bundling
 from iot_system.services.framing import DEVICE, SIGNAL, chunks_of, frame_of
 from iot_system.services.writer import PATIENCE_S, QUEUE_MESSAGES_LIMIT, PartitionWriter, Room
 
@@ -186,6 +187,15 @@ async def test_an_answer_that_got_lost_stores_nothing_twice() -> None:
     stream.after = Failing(times=3)
     assert await writer_to(stream).put([said(1)]) is None
     assert frames(stream) == [[1]]
+
+
+async def test_a_lost_answer_is_soon_noticed_and_a_slow_broker_is_not_sent_everything_again_and_again() -> None:
+    stream = MemoryStream()
+    stream.after = Failing(times=5)
+    assert await writer_to(stream).put([said(1)]) is None
+    assert stream.patience_s[0] + RETRY_S < 1
+    assert stream.patience_s == sorted(stream.patience_s)
+    assert stream.patience_s[-1] == ANSWER_S
 
 
 async def test_a_broker_that_stays_away_is_told_to_the_sender_in_time() -> None:

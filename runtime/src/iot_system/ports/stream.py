@@ -10,6 +10,9 @@ import msgspec
 
 from iot_system.errors import Unavailable
 
+ANSWER_S = 2.0
+"""Nobody answers for a leader that is gone, and the next one has been found by then: whoever publishes tries again."""
+
 
 class StreamLost(Unavailable):
     """The stream is not the one that positions belong to, or has lost what it held: `Stream.follow` tells more."""
@@ -51,15 +54,15 @@ class Reader(Protocol):
 class Stream(Protocol):
     """Contract of all streams."""
 
-    async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
+    async def publish(self, partition: int, data: bytes, *, message_id: str, answer_s: float = ANSWER_S) -> int:
         """Append and return the sequence, once it is durable.
 
-        Raises `Overloaded` where the stream is full, `Unavailable` where no answer came (the message may or may not
-        be there: publish again with the same ``message_id``), `TooLarge` over the broker's limit.
+        Raises `Overloaded` where the stream is full, `TooLarge` over the broker's limit, `Unavailable` where no answer
+        came within ``answer_s`` (the message may or may not be there: publish again with the same ``message_id``).
         """
         ...
 
-    async def publish_bundle(self, frames: Mapping[int, bytes], *, message_id: str) -> int:
+    async def publish_bundle(self, frames: Mapping[int, bytes], *, message_id: str, answer_s: float = ANSWER_S) -> int:
         """Append frames of partitions that share bundles (see `iot_system.domain.bundles`), all or none of them.
 
         Returns and raises as `publish` does.

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TypeVar
 
 import msgspec
 
 from iot_system import errors
 from iot_system.domain.ids import partition_of
-from iot_system.domain.questions import Answer, GetAccess, Question, Refusal
+from iot_system.domain.questions import Answer, GetAccess, GetDevice, GetRoom, Question, Refusal
 from iot_system.domain.registry import DeviceAccess, Page
 from iot_system.errors import IotError, TooLarge, Unavailable
 from iot_system.ports.requests import Requests
 
 ASK_TIMEOUT_S = 5.0
+LOOKS = (GetAccess, GetDevice, GetRoom)
+"""What the owner is asked for often, and changes nothing: where it gets lost it is asked again within the same time."""
+LOST_AFTER_S = (0.5, 1.0)
+"""A question is lost on a connection that breaks, and at an owner that gives its partition up while nobody has it."""
 T = TypeVar("T")
 _decode: msgspec.msgpack.Decoder[Answer | Refusal] = msgspec.msgpack.Decoder(Answer | Refusal)
 _encode = msgspec.msgpack.Encoder().encode
@@ -36,7 +41,7 @@ class Asking:
 
     async def ask(self, partition: int | None, question: Question, result: type[T]) -> T:
         """Raises what the other side raised, or `Unavailable` without an answer in time."""
-        data = await self._requests.ask(partition, _encode(question), timeout_s=ASK_TIMEOUT_S)
+        data = await self._answer(partition, question)
         try:
             answer = _decode.decode(data)
             if isinstance(answer, Answer):
@@ -44,6 +49,15 @@ class Asking:
         except msgspec.MsgspecError as error:
             raise Unavailable(f"the actor system's answer cannot be read, its version may differ: {error}") from error
         raise error_of(answer)
+
+    async def _answer(self, partition: int | None, question: Question) -> bytes:
+        data = _encode(question)
+        if isinstance(question, LOOKS):
+            for timeout_s in LOST_AFTER_S:
+                with contextlib.suppress(Unavailable):
+                    return await self._requests.ask(partition, data, timeout_s=timeout_s)
+            return await self._requests.ask(partition, data, timeout_s=ASK_TIMEOUT_S - sum(LOST_AFTER_S))
+        return await self._requests.ask(partition, data, timeout_s=ASK_TIMEOUT_S)
 
     async def ask_page(self, partition: int | None, question: Question, item: type) -> Page:
         """As `ask`, for a page of ``item``."""

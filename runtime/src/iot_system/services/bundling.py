@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import chain, repeat
 from typing import NamedTuple
 from uuid import uuid4
 
 from iot_system.domain.bundles import BUNDLE_BYTES, bundle_of
 from iot_system.errors import TooLarge, Unavailable
-from iot_system.ports.stream import Stream
+from iot_system.ports.stream import ANSWER_S, Stream
 
 PUBLISH_FOR_S = 15.0
 """How long a message is tried again before its senders hear that it is not stored."""
 RETRY_S = 0.2
+ANSWERS_S = (0.5, 1.0, ANSWER_S)
+"""How long an answer to each attempt is waited for. What is on its way while a leader hands over, or a connection is
+made anew, gets none, so the next attempt comes soon. Ever longer: a broker that is only slow must not get everything
+again and again."""
 
 
 class _Waiting(NamedTuple):
@@ -90,9 +95,9 @@ class Bundling:
         message_id = uuid4().hex
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PUBLISH_FOR_S
-        while True:
+        for answer_s in chain(ANSWERS_S, repeat(ANSWERS_S[-1])):
             try:
-                await self._append(frames, message_id)
+                await self._append(frames, message_id, answer_s)
             except Unavailable:
                 if loop.time() + RETRY_S > deadline:
                     raise
@@ -100,12 +105,12 @@ class Bundling:
             else:
                 return
 
-    async def _append(self, frames: dict[int, bytes], message_id: str) -> None:
+    async def _append(self, frames: dict[int, bytes], message_id: str, answer_s: float) -> None:
         if len(frames) > 1:
-            await self._stream.publish_bundle(frames, message_id=message_id)
+            await self._stream.publish_bundle(frames, message_id=message_id, answer_s=answer_s)
         else:
             for partition, data in frames.items():
-                await self._stream.publish(partition, data, message_id=message_id)
+                await self._stream.publish(partition, data, message_id=message_id, answer_s=answer_s)
 
 
 def _tell(waiting: _Waiting, problem: Exception | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import structlog
@@ -67,10 +67,12 @@ class Asked:
 class Changing:
     """Takes changes as they come; a task of its own makes them."""
 
-    def __init__(self, shard: Shard, requests: Requests, clock: Clock) -> None:
+    def __init__(self, shard: Shard, requests: Requests, clock: Clock, on_changed: Callable[[str], None]) -> None:
+        """``on_changed`` is told of each device that has changed, or may have, before gateways are."""
         self._shard = shard
         self._requests = requests
         self._clock = clock
+        self._on_changed = on_changed
         self._waiting: deque[Asked] = deque()
         self._working: asyncio.Task[None] | None = None
         self.registry = asyncio.Lock()
@@ -127,6 +129,7 @@ class Changing:
                 yield
             finally:
                 for id_ in ids:
+                    self._on_changed(id_)
                     try:
                         await self._requests.announce(id_)
                     except IotError as error:

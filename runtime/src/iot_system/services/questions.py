@@ -21,6 +21,7 @@ from iot_system.ports.store import Store
 from iot_system.services.asking import ASK_TIMEOUT_S, answer, refuse
 from iot_system.services.changing import CHANGES, Changing
 from iot_system.services.partition import NotOwned, Partition
+from iot_system.services.recollection import Recollection
 from iot_system.services.registrations import entry
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class Answers:
         self._store = store
         self._requests = requests
         self._clock = clock
-        self._changing = Changing(shard, requests, clock)
+        self._recollection = Recollection(store, clock)
+        self._changing = Changing(shard, requests, clock, self._recollection.forget)
         self._questions = 0
         self._bytes = 0
         self._store_turns = asyncio.Semaphore(STORE_QUESTIONS)
@@ -146,11 +148,11 @@ class Answers:
         if isinstance(question, q.GetAccess) and self._shard.owns(number):
             # Whoever sends must not wait for the batch that is applied; but a change under way is announced first.
             async with self._changing.registry:
-                return await self._access(question.ids)
+                return await self._access(self._shard.partition(number), question.ids)
         async with self._shard.turn(number) as partition:
             match question:
                 case q.GetAccess(ids):
-                    return await self._access(ids)
+                    return await self._access(partition, ids)
                 case q.GetDevice(id_):
                     return await self._device(partition, id_)
                 case q.GetRoom(id_):
@@ -163,8 +165,8 @@ class Answers:
                 case q.DeleteCredential(device, credential, by):
                     return await self._delete_credential(partition, device, credential, by)
 
-    async def _access(self, ids: list[str]) -> Any:
-        found = await self._store.access(ids)
+    async def _access(self, partition: Partition, ids: list[str]) -> Any:
+        found = await self._recollection.access(partition, ids)
         if (size := len(_encode(found))) > STRETCH_BYTES and len(ids) > 1:
             raise TooLarge(f"{len(ids)} devices have {size} bytes; ask for fewer at once")
         return found

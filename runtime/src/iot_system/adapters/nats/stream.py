@@ -18,15 +18,13 @@ from iot_system.adapters.nats.reader import BUNDLE, NatsReader, partitions_of
 from iot_system.domain.bundles import bundle_of, encode_bundle
 from iot_system.domain.ids import HASH_VERSION
 from iot_system.errors import InvalidSetting, Overloaded, TooLarge, Unavailable
-from iot_system.ports.stream import StreamLost
+from iot_system.ports.stream import ANSWER_S, StreamLost
 from iot_system.settings import StreamSettings
 
 STREAM = "IOT_FRAMES"
 SUBJECT = "iot.frames"
 DEDUPLICATION_WINDOW_S = 120.0
 ANSWER_TIMEOUT_S = 5.0
-PUBLISH_TIMEOUT_S = 2.0
-"""Nobody answers for a leader that is gone, and the next one has been found by then: whoever publishes tries again."""
 LEAST_PAYLOAD = 8 << 20
 """Frames reach 4 MiB, and one message more."""
 
@@ -70,14 +68,14 @@ class NatsStream:
         check_frames(self._client, info, self._settings)
         return info
 
-    async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
+    async def publish(self, partition: int, data: bytes, *, message_id: str, answer_s: float = ANSWER_S) -> int:
         """See `iot_system.ports.stream.Stream.publish`."""
-        return await self._append(f"{SUBJECT}.{partition}", data, message_id)
+        return await self._append(f"{SUBJECT}.{partition}", data, message_id, answer_s)
 
-    async def publish_bundle(self, frames: Mapping[int, bytes], *, message_id: str) -> int:
+    async def publish_bundle(self, frames: Mapping[int, bytes], *, message_id: str, answer_s: float = ANSWER_S) -> int:
         """See `iot_system.ports.stream.Stream.publish_bundle`."""
         number = bundle_of(min(frames))
-        return await self._append(f"{SUBJECT}.{BUNDLE}{number}", encode_bundle(frames), message_id)
+        return await self._append(f"{SUBJECT}.{BUNDLE}{number}", encode_bundle(frames), message_id, answer_s)
 
     async def publish_events(self, source: int, data: bytes, *, message_id: str) -> None:
         """See `iot_system.ports.stream.Stream.publish_events`."""
@@ -92,11 +90,9 @@ class NatsStream:
         except nats.errors.Error as error:
             raise Unavailable(f"the broker took no readings: {error}") from error
 
-    async def _append(self, subject: str, data: bytes, message_id: str) -> int:
+    async def _append(self, subject: str, data: bytes, message_id: str, answer_s: float = ANSWER_S) -> int:
         try:
-            reply = await self._client.request(
-                subject, data, timeout=PUBLISH_TIMEOUT_S, headers={"Nats-Msg-Id": message_id}
-            )
+            reply = await self._client.request(subject, data, timeout=answer_s, headers={"Nats-Msg-Id": message_id})
         except nats.errors.MaxPayloadError as error:
             raise TooLarge(f"a frame has {len(data)} bytes; the broker's limit is {self.frame_limit}") from error
         except (nats.errors.Error, TimeoutError) as error:

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import ray
@@ -224,6 +225,9 @@ def connect(namespace: str, *, head: str, address: str) -> str:
         )
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         raise Unavailable(f"Ray is not up yet: {error}") from error
+    # So ends, with its next answer, Ray's thread that prints errors of other processes. While the head is away it gets
+    # one at once, ten thousand times a second: it would take a whole processor for itself.
+    cast("Any", ray)._private.worker.global_worker.threads_stopped.set()
     return str(ray.get_runtime_context().get_node_id())
 
 

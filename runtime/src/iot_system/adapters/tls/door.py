@@ -46,6 +46,8 @@ class TlsDoor:
         self._entering: dict[asyncio.Task[None], str] = {}  # the client of each, the oldest first
         listener.setblocking(False)
         self._accepting = asyncio.get_running_loop().create_task(self._accept())
+        # At once: whom the kernel let in for us then would wait for a handshake that never comes.
+        self._accepting.add_done_callback(lambda _: listener.close())
 
     def close(self) -> None:
         """Accept no more, and cut the handshakes that are under way."""
@@ -55,7 +57,6 @@ class TlsDoor:
     async def wait_closed(self) -> None:
         """Return when nothing is accepted any more."""
         await asyncio.gather(self._accepting, *self._entering, return_exceptions=True)
-        self._listener.close()
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
