@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from iot_system.ports.requests import Handler
-from iot_system.ports.stream import StreamMessage
+from iot_system.ports.stream import ANSWER_S, StreamMessage
 
 from tests.simulation.processes import Process
 from tests.unit.services.memory_stream import MemoryReader, MemoryStream
@@ -27,9 +27,9 @@ class Log(MemoryStream):
         """The sequence of the newest frame."""
         return self._sequence
 
-    async def publish_bundle(self, frames: Mapping[int, bytes], *, message_id: str) -> int:
+    async def publish_bundle(self, frames: Mapping[int, bytes], *, message_id: str, answer_s: float = ANSWER_S) -> int:
         self._forget_old(message_id)
-        return await super().publish_bundle(frames, message_id=message_id)
+        return await super().publish_bundle(frames, message_id=message_id, answer_s=answer_s)
 
     async def publish_events(self, source: int, data: bytes, *, message_id: str) -> None:
         self._forget_old(message_id)

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 from iot_system.errors import Unavailable
 from iot_system.ports.requests import Handler
-from iot_system.ports.stream import StreamMessage
+from iot_system.ports.stream import ANSWER_S, StreamMessage
 
 from tests.simulation.broker import Broker
 from tests.simulation.network import Connection, Network, Wire
@@ -18,7 +18,6 @@ from tests.simulation.processes import Process
 from tests.simulation.wording import frame_words
 from tests.unit.services.memory_log import MemoryLog, MemoryLogReader
 
-PUBLISH_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
 RETRY_S = 0.05
 """As the adapter of NATS has them."""
@@ -48,10 +47,10 @@ class SimulatedStream:
     def frame_limit(self) -> int:
         return self._log.frame_limit
 
-    async def publish(self, partition: int, data: bytes, *, message_id: str) -> int:
-        return await self.publish_bundle({partition: data}, message_id=message_id)
+    async def publish(self, partition: int, data: bytes, *, message_id: str, answer_s: float = ANSWER_S) -> int:
+        return await self.publish_bundle({partition: data}, message_id=message_id, answer_s=answer_s)
 
-    async def publish_bundle(self, frames: Mapping[int, bytes], *, message_id: str) -> int:
+    async def publish_bundle(self, frames: Mapping[int, bytes], *, message_id: str, answer_s: float = ANSWER_S) -> int:
         async def store() -> int:
             last = self._log.last
             sequence = await self._log.publish_bundle(frames, message_id=message_id)
@@ -59,11 +58,11 @@ class SimulatedStream:
             self._history.note("broker", "{} {} of {}: {}", said, sequence, self._name, partial(_words, frames))
             return sequence
 
-        return await self._call(f"a publish of {self._name}", store, timeout_s=PUBLISH_TIMEOUT_S)
+        return await self._call(f"a publish of {self._name}", store, timeout_s=answer_s)
 
     async def publish_events(self, source: int, data: bytes, *, message_id: str) -> None:
         store = partial(self._log.publish_events, source, data, message_id=message_id)
-        await self._call(f"events of {self._name}", store, timeout_s=PUBLISH_TIMEOUT_S)
+        await self._call(f"events of {self._name}", store, timeout_s=ANSWER_S)
 
     async def publish_readings(self, source: int, data: bytes) -> None:
         self._connection.tell("readings", lambda: self._log.readings.append(data))

@@ -149,7 +149,7 @@ async def test_in_bulk_several_readings_of_one_device_without_timestamps_are_all
     items = [{"device": "one", "values": {"t": number}} for number in range(3)]
     response = await served.admin.post("/v1/telemetry", json=items)
     assert response.json() == {"accepted": 3}
-    assert sorted(one.value for one in served.gateway.history.values()) == [0, 1, 2]
+    assert {one.value for one in served.gateway.history.values()} == {0, 1, 2}
 
 
 @pytest.mark.parametrize(("item", "detail"), BAD, ids=[detail[:40] for _, detail in BAD])
