@@ -183,7 +183,7 @@ class SimulatedRequests:
 
         self._mine[partition] = handler
         try:
-            await self._connection.call("a subscription", serve, timeout_s=PUBLISH_TIMEOUT_S)
+            await self._connection.call("a subscription", serve, timeout_s=ANSWER_S)
         except BaseException:
             await self.unserve(partition)
             raise
@@ -228,7 +228,7 @@ class SimulatedRequests:
         async def listen() -> None:
             self._broker.listen(subject, self._process, callback)
 
-        await self._connection.call("a subscription", listen, timeout_s=PUBLISH_TIMEOUT_S)
+        await self._connection.call("a subscription", listen, timeout_s=ANSWER_S)
 
 
 class _Question:
