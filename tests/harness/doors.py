@@ -139,13 +139,14 @@ class Doors:
         """The certificates (DER) that servers of api, nats or postgres show."""
         found: list[bytes | None] = []
 
-        def ask(port: int) -> None:
+        def ask(port: int) -> bool:
             ways = {"nats": self._nats, "postgres": self._postgres, "api": self._encrypted}
             with ways[component](port, None) as connection:
                 found.append(connection.getpeercert(binary_form=True))
+            return True
 
-        self._each(component, PORTS[component][0], ask)
-        return found
+        answers = self._each(component, PORTS[component][0], ask)
+        return found + [None for one in answers if not one]
 
     def ray(self, token: str, ca: Identity) -> Answers:
         """At Ray's head: whether it answers who has this token, and a certificate of its CA."""
@@ -241,5 +242,5 @@ def _answer(ask: Callable[[int], bool | None], port: int) -> bool | None:
         return None  # it is we who refuse
     except ssl.SSLError as error:
         return False if "ALERT" in (error.reason or "") else None
-    except (OSError, httpx.TransportError, asyncpg.PostgresError, IndexError):
+    except (OSError, httpx.TransportError, asyncpg.PostgresError, asyncpg.InterfaceError, IndexError):
         return None
