@@ -88,18 +88,6 @@ def no_frames_of_actors_known_again(plant: pytest.MonkeyPatch) -> None:
     plant.setattr(PartitionActors, "receive_from_actors", receive_anything)
 
 
-def published_before_committed(plant: pytest.MonkeyPatch) -> None:
-    """Messages between actors leave before what they tell of is in the store."""
-    commit = Shard._commit_sealed
-
-    async def publish_and_commit(self: Shard, sealed: Sealed, *, attempts: int | None = None) -> bool:
-        for share, one in sealed:
-            self._outbox.put(share.partition.number, one.outbox)
-        return await commit(self, sealed, attempts=attempts)
-
-    plant.setattr(Shard, "_commit_sealed", publish_and_commit)
-
-
 DEFECTS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     acknowledged_before_durable,
     offset_outside_the_transaction,
@@ -107,5 +95,4 @@ DEFECTS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     no_numbers_known_again,
     no_readings_known_again,
     no_frames_of_actors_known_again,
-    published_before_committed,
 )

@@ -15,7 +15,7 @@ from tests.simulation.network import Network, Weather
 from tests.simulation.processes import Process
 
 SHORTEST_S, LONGEST_S = 0.05, 20.0
-STEPS_APART = 600
+STEPS_APART = 250
 SKEW_US = 5_000_000
 
 
@@ -29,9 +29,13 @@ class Climate(msgspec.Struct, frozen=True):
     @classmethod
     def drawn(cls, chance: random.Random) -> Climate:
         """Some kinds only: so each has histories in which nothing else hides what it does."""
-        weather = Weather(lost=chance.choice([0.0, 0.0, 0.01, 0.05]), late=chance.choice([0.0, 0.0, 0.01, 0.03]))
+        weather = Weather(
+            hop_s=chance.choice([0.004, 0.05, 0.3]),
+            lost=chance.choice([0.0, 0.0, 0.01, 0.05]),
+            late=chance.choice([0.0, 0.0, 0.01, 0.03]),
+        )
         kinds = [kind for kind in KINDS if chance.random() < 0.4]
-        return cls(weather, tuple(kinds), chance.randint(1, 8) if kinds else 0)
+        return cls(weather, tuple(kinds), chance.randint(1, 12) if kinds else 0)
 
 
 class Nemesis:

@@ -16,8 +16,6 @@ from iot_system.errors import IotError, Unavailable
 from tests.simulation.history import History
 from tests.simulation.processes import PROCESS, Process
 
-HOP_S = 0.004
-"""What a message takes at most in fair weather."""
 LEAST_LATE_S, MOST_LATE_S = 0.1, 10.0
 RESET_S = 0.05
 """So soon one may learn that a connection is gone, instead of waiting for an answer."""
@@ -25,8 +23,9 @@ T = TypeVar("T")
 
 
 class Weather(msgspec.Struct, frozen=True):
-    """The chances of a message to be ``lost``, or ``late`` by up to `MOST_LATE_S`."""
+    """The chances of a message to be ``lost``, or ``late`` by up to `MOST_LATE_S`; others take up to ``hop_s``."""
 
+    hop_s: float = 0.004
     lost: float = 0.0
     late: float = 0.0
 
@@ -43,7 +42,7 @@ class Network:
 
     def carry(self, wire: Wire, to: Process, context: Context, what: str, deliver: Callable[[], object]) -> bool:
         """Call ``deliver`` in ``to``, some time later; False where the message is lost."""
-        luck, delay_s = self.chance.random(), HOP_S * self.chance.random()
+        luck, delay_s = self.chance.random(), self.weather.hop_s * self.chance.random()
         if luck < self.weather.lost or to in self.cut_off:
             self.history.note("network", "loses {}", what)
             return False
