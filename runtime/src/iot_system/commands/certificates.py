@@ -65,8 +65,8 @@ class Certificates:
 
     def make(self) -> None:
         """Raises `InvalidInput` for a CA that cannot be used, after all else is made, and as `Kubernetes`."""
-        separate = (partial(self._make_separate, name) for name in self._wanted.separate)
-        do_all(partial(until_agreed, work) for work in (*separate, self._make_signed))
+        works: list[Callable[[], None]] = [partial(self._make_separate, name) for name in self._wanted.separate]
+        do_all(partial(until_agreed, work) for work in [*works, self._make_signed])
 
     def _make_signed(self) -> None:
         """Raises `Conflict` where another is at it."""
