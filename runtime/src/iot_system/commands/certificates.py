@@ -66,7 +66,7 @@ class Certificates:
     def make(self) -> None:
         """Raises `InvalidInput` for a CA that cannot be used, after all else is made, and as `Kubernetes`."""
         works: list[Callable[[], None]] = [partial(self._make_separate, name) for name in self._wanted.separate]
-        do_all(partial(until_agreed, work) for work in (*works, self._make_signed))
+        do_all(partial(until_agreed, work) for work in [*works, self._make_signed])
 
     def _make_signed(self) -> None:
         """Raises `Conflict` where another is at it."""
