@@ -34,7 +34,6 @@ ORDER = (
     "test_development",
     "test_backup",
     "test_upgrade",
-    "test_switching",
     "test_testing",
     "test_encryption",
     "test_rotation",

@@ -10,6 +10,7 @@ from pathlib import Path
 import nats
 import nats.errors
 import pytest
+from nats.aio.client import Client
 
 from tests.harness.certificates import Authority, Signed
 from tests.harness.waiting import until, wait_until
@@ -69,7 +70,7 @@ async def test_a_server_knows_new_passwords_without_a_restart_and_sends_away_who
     context = ours.context(ours.client("api"))
     old, new = SECRETS["NATS_API_PASSWORD"], "another"
 
-    async def connect(user: str, password: str) -> nats.NATS | None:
+    async def connect(user: str, password: str) -> Client | None:
         try:
             return await nats.connect(
                 f"tls://localhost:{pod.port}", user=user, password=password, tls=context, allow_reconnect=False
@@ -78,6 +79,7 @@ async def test_a_server_knows_new_passwords_without_a_restart_and_sends_away_who
             return None
 
     client = await until(lambda: connect("api", old), within_s=DEADLINE_S, why="the server does not take the first")
+    assert client is not None
     pod.give({"NATS_API_PASSWORD": new})
     await until(lambda: client.is_closed, within_s=DEADLINE_S, why="who came with the old one is still connected")
     assert await connect("api", old) is None

@@ -10,6 +10,7 @@ from iot_system.adapters.nats.connection import Client, connect, disconnect
 from iot_system.adapters.nats.permissions import API
 from iot_system.errors import InvalidSetting, Unavailable
 from iot_system.settings import BrokerSettings
+from nats.aio.msg import Msg
 
 from tests.harness.nats import PASSWORD, running_nats
 from tests.harness.waiting import until
@@ -33,7 +34,7 @@ async def test_who_is_sent_away_comes_back_with_the_password_that_its_file_has_t
         client = await connect(settings, name="test")
         heard: list[bytes] = []
 
-        async def hear(message: nats.aio.msg.Msg) -> None:
+        async def hear(message: Msg) -> None:
             heard.append(message.data)
 
         await client.subscribe("iot.changed", cb=hear)
