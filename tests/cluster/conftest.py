@@ -35,7 +35,6 @@ ORDER = (
     "test_backup",
     "test_kuberay",
     "test_upgrade",
-    "test_switching",
     "test_testing",
     "test_encryption",
     "test_rotation",
