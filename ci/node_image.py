@@ -60,7 +60,8 @@ def ensure(engine: Engine) -> str:
                 _copy(programs["kubernetes"] / program, work / "bin")
             for plugin in programs["cni-plugins"].iterdir():
                 _copy(plugin, work / "cni")
-            engine.build(RECIPES / "node.Containerfile", work, name(), stamp=wanted, step=current)
+            build_arguments = ("--build-arg", f"STAMP={wanted}")
+            engine.build(RECIPES / "node.Containerfile", work, name(), *build_arguments, stamp=wanted, step=current)
     return name()
 
 

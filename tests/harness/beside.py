@@ -31,7 +31,8 @@ def python_image(namespace: Namespace) -> str:
     return str(namespace.pods("api")[0]["spec"]["containers"][0]["image"])
 
 
-def _end(pod: dict[str, Any], container: str) -> dict[str, Any] | None:
+def _end(pod: dict[str, Any], container: str) -> dict[str, Any]:
+    """How the container ended; empty while it has not."""
     states = {one["name"]: one["state"] for one in pod["status"].get("ephemeralContainerStatuses", [])}
-    ended: dict[str, Any] | None = states.get(container, {}).get("terminated")
+    ended: dict[str, Any] = states.get(container, {}).get("terminated", {})
     return ended
