@@ -30,6 +30,7 @@ CHANGEABLE = {
     "Issuer",
     "NetworkPolicy",
     "PodDisruptionBudget",
+    "RayCluster",
     "Role",
     "ScaledObject",
     "ServiceAccount",

@@ -93,8 +93,8 @@ def test_only_the_servers_and_who_makes_streams_have_the_administrator_of_nats(v
     holders = {
         container.spec["name"]
         for container in Installation("own", (values,)).containers
-        for variable in container.env.values()
-        if variable.get("valueFrom", {}).get("secretKeyRef", {}).get("name") == "nats-credentials"
+        for name, _, _ in container.secret_keys
+        if name == "nats-credentials"
     }
     assert holders == {"nats", "streams"}
 
