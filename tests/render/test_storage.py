@@ -24,12 +24,9 @@ def test_state_lies_on_claims_and_nowhere_else(installation: Installation) -> No
 def test_what_a_server_keeps_lies_on_its_claim(installation: Installation) -> None:
     for workload in installation.services:
         for container in workload.running:
-            named = {name for name, volume in workload.volumes.items() if "persistentVolumeClaim" in volume}
-            mounts = [
-                one["mountPath"]
-                for one in container.spec["volumeMounts"]
-                if one["name"] in named | set(workload.claims)
-            ]
+            claims = {name for name, volume in workload.volumes.items() if "persistentVolumeClaim" in volume}
+            claims |= set(workload.claims)
+            mounts = [one["mountPath"] for one in container.spec["volumeMounts"] if one["name"] in claims]
             kept = [folder for folder in kept_in(installation, container) if folder not in mounts]
             assert all(folder.startswith(tuple(f"{mount}/" for mount in mounts)) for folder in kept), container
 
