@@ -9,7 +9,7 @@ import pytest
 from tests.simulation.defects import DEFECTS
 from tests.simulation.simulation import simulate
 
-FOUND_WITHIN = 400
+FOUND_WITHIN = 200
 """Histories."""
 
 
