@@ -38,7 +38,7 @@ def streams(namespace: Namespace) -> Streams:
 
 
 def _said(namespace: Namespace) -> dict[str, Any]:
-    # Not through the API server, which is a stranger to the pods' policies: what kubectl forwards begins within the pod.
+    # Not through the API server, a stranger to the policies: what kubectl forwards begins within the pod.
     way = PortForward(namespace, "nats", (MONITOR,))
     way.start()
     try:
