@@ -169,6 +169,7 @@ def _settle(answered: asyncio.Future[Any], result: Any, error: Exception | None)
         answered.set_result(result)
     else:
         answered.set_exception(error)
+        answered.exception()  # heard already: whoever waited may have been killed, and nobody needs to be told of that
 
 
 def _at_once(work: Awaitable[T]) -> T:
