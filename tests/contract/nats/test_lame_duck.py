@@ -11,8 +11,10 @@ from typing import Any
 import httpx
 import pytest
 from iot_system.adapters.nats.connection import Client, connect, disconnect
+from iot_system.adapters.nats.events import READINGS
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM
 from iot_system.adapters.nats.stream import STREAM, NatsStream
+from iot_system.adapters.nats.usage import STREAMS as STREAM_NAMES
 from iot_system.errors import Unavailable
 from iot_system.services.streams import make_streams
 from iot_system.settings import StreamSettings
@@ -42,14 +44,30 @@ async def cluster(tmp_path: Path) -> AsyncIterator[NatsCluster]:
             server.stop()
 
 
-async def leaders(server: NatsServer) -> dict[str, str]:
-    """Who leads the servers (`meta`) and each stream, as one of them knows; empty entries where nobody does."""
+async def groups(server: NatsServer) -> dict[str, dict[str, Any]]:
+    """The servers (`meta`) and each stream, as one of them knows them: `leader`, and what that says of `replicas`."""
     url = f"http://127.0.0.1:{server.monitoring}/jsz"
     async with httpx.AsyncClient(trust_env=False) as client:
         said: dict[str, Any] = (await client.get(url, params={"accounts": "true", "streams": "true"})).json()
     streams = [stream for account in said.get("account_details", []) for stream in account.get("stream_detail", [])]
-    led = {stream["name"]: stream.get("cluster", {}).get("leader", "") for stream in streams}
-    return {"meta": said.get("meta_cluster", {}).get("leader", ""), **led}
+    return {"meta": said.get("meta_cluster", {}), **{stream["name"]: stream.get("cluster", {}) for stream in streams}}
+
+
+async def leaders(server: NatsServer) -> dict[str, str]:
+    """Who leads each of them; empty entries where nobody does."""
+    return {name: group.get("leader", "") for name, group in (await groups(server)).items()}
+
+
+async def is_whole(cluster: NatsCluster) -> bool:
+    """Whether each group has all its servers, up to date, as its leader knows: to others it could hand over nothing."""
+    led: dict[str, bool] = {}
+    for number, server in enumerate(cluster.servers):
+        for name, group in (await groups(server)).items():
+            known = [replica for replica in group.get("replicas", []) if replica["current"]]
+            whole = len(known) == (0 if name == READINGS else len(cluster.servers) - 1)
+            if group.get("leader") == f"server-{number}":
+                led[name] = whole
+    return led.keys() == {"meta", *STREAM_NAMES} and all(led.values())
 
 
 async def hand_over(cluster: NatsCluster, stream: NatsStream, what: str) -> float:
@@ -59,7 +77,8 @@ async def hand_over(cluster: NatsCluster, stream: NatsStream, what: str) -> floa
     async def leader() -> str:
         return (await leaders(cluster.servers[0])).get(what, "")
 
-    name = await until(leader, within_s=WITHIN_S)  # who has just come back knows nobody yet
+    await until(lambda: is_whole(cluster), within_s=WITHIN_S, why="who has just come back is not up to date")
+    name = await until(leader, within_s=WITHIN_S)
     leaving = cluster.servers[int(name.rpartition("-")[2])]
     witness = next(server for server in cluster.servers if server is not leaving)
     leaving.retire()
