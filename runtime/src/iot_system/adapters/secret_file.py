@@ -1,52 +1,22 @@
-"""A password or token in a file, read again as it changes: Kubernetes replaces mounted secrets under a running pod."""
+"""A password or token in a file."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
-import structlog
-
-from iot_system.adapters.tls.contexts import LOOK_EVERY_S, NamedFile
+from iot_system.adapters.tls.contexts import NamedFile
+from iot_system.adapters.watched_file import WatchedFile
 from iot_system.errors import InvalidSetting
 
-log = structlog.get_logger()
 
+class SecretFile(WatchedFile[str]):
+    """Called, it is the text of the file; line ends around it do not count, and nothing is none."""
 
-class SecretFile:
-    """Called, it is the text of the file, looked at `LOOK_EVERY_S` apart at most; line ends around it do not count.
-
-    Raises `InvalidSetting` where it cannot be read at first, or says nothing. Later the last good text stays, and one
-    line tells why.
-    """
-
-    def __init__(self, file: NamedFile, monotonic_s: Callable[[], float] = time.monotonic) -> None:
-        self._file = file
-        self._monotonic_s = monotonic_s
-        self._looked_s = monotonic_s()
-        self._complained = ""
-        self._text = self._read()
+    what = "secret"
 
     def __call__(self) -> str:
-        now_s = self._monotonic_s()
-        if now_s - self._looked_s >= LOOK_EVERY_S:
-            self._looked_s = now_s
-            self._look()
-        return self._text
-
-    def _look(self) -> None:
-        try:
-            text = self._read()
-        except InvalidSetting as error:
-            if (why := str(error)) != self._complained:
-                log.error("secret not read, the last good one stays", why=why)
-            self._complained = why
-            return
-        self._complained = ""
-        if text != self._text:
-            self._text = text
-            log.info("secret read again", file=str(self._file))
+        return self.current
 
     def _read(self) -> str:
         try:
@@ -58,6 +28,12 @@ class SecretFile:
         if not text:
             raise InvalidSetting(f"{self._file} is empty")
         return text
+
+    def _make(self, text: str) -> str:
+        return text
+
+    def _told(self, made: str) -> Mapping[str, object]:
+        return {"file": str(self._file)}
 
 
 def secret(text: str | None, setting: str, path: str | None) -> str | SecretFile | None:
