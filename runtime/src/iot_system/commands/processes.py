@@ -90,9 +90,7 @@ class Children:
     async def run(self, name: str, command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
         """Run a program to its end. Raises `Unavailable` with the end of its log where it fails."""
         child = Child(name, command, environment, self._folder / f"{name}.log")
-        while True:
-            if child.has_ended:
-                break
+        while not child.has_ended:  # noqa: ASYNC110 - a process sets no event
             await asyncio.sleep(POLL_S)
         if child.exit_code:
             child.check()

@@ -51,13 +51,12 @@ class Asking:
         raise error_of(answer)
 
     async def _answer(self, partition: int | None, question: Question) -> bytes:
-        data = _encode(question)
-        if isinstance(question, LOOKS):
-            for timeout_s in LOST_AFTER_S:
-                with contextlib.suppress(Unavailable):
-                    return await self._requests.ask(partition, data, timeout_s=timeout_s)
-            return await self._requests.ask(partition, data, timeout_s=ASK_TIMEOUT_S - sum(LOST_AFTER_S))
-        return await self._requests.ask(partition, data, timeout_s=ASK_TIMEOUT_S)
+        data, left_s = _encode(question), ASK_TIMEOUT_S
+        for timeout_s in LOST_AFTER_S if isinstance(question, LOOKS) else ():
+            with contextlib.suppress(Unavailable):
+                return await self._requests.ask(partition, data, timeout_s=timeout_s)
+            left_s -= timeout_s
+        return await self._requests.ask(partition, data, timeout_s=left_s)
 
     async def ask_page(self, partition: int | None, question: Question, item: type) -> Page:
         """As `ask`, for a page of ``item``."""
