@@ -64,3 +64,8 @@ class Fenced(IotError):
 
 class InvalidSetting(IotError):
     """A setting that the system cannot start with: mend it and start again."""
+
+
+def reason_of(error: BaseException) -> str:
+    """What it says, or where it says nothing, as a time-out does, the name of its kind."""
+    return str(error) or type(error).__name__

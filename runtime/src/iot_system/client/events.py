@@ -14,7 +14,7 @@ from iot_system.client.problems import SystemFault, error_of
 from iot_system.client.records import Event
 from iot_system.client.rest import Rest
 from iot_system.client.sse import Message, SseParser
-from iot_system.errors import Retry, Unavailable
+from iot_system.errors import Retry, Unavailable, reason_of
 
 SILENCE_S = 45.0
 """The system says something every 15 s; after this the connection is taken for broken."""
@@ -96,7 +96,7 @@ class EventStream:
             try:
                 await self._connect()
             except httpx.TransportError as error:
-                problem = str(error) or type(error).__name__
+                problem = reason_of(error)
             except Retry as error:
                 problem, advised_s = str(error), error.after_s
             else:

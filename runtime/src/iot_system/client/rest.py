@@ -14,7 +14,7 @@ import httpx
 import msgspec
 
 from iot_system.client.problems import SystemFault, error_of, retry_after_s
-from iot_system.errors import Unavailable
+from iot_system.errors import Unavailable, reason_of
 
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 5.0
@@ -132,7 +132,7 @@ class Rest:
                     timeout=TIMEOUT_S + wait_s,
                 )
             except httpx.TransportError as error:
-                problem, may_be_done = str(error) or type(error).__name__, not isinstance(error, _NEVER_SENT)
+                problem, may_be_done = reason_of(error), not isinstance(error, _NEVER_SENT)
             else:
                 if response.status_code not in _NOT_SERVED + _LOST:
                     return response

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 from msgspec import Meta
 
-from iot_system.errors import Conflict, Forbidden, InvalidInput, InvalidSetting, IotError, Unavailable
+from iot_system.errors import Conflict, Forbidden, InvalidInput, InvalidSetting, IotError, Unavailable, reason_of
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 API_URL = "https://kubernetes.default.svc"
@@ -127,7 +127,7 @@ class Kubernetes:
             try:
                 response = self._client.request(method, path, content=content, headers=self._headers(method))
             except httpx.TransportError as error:
-                problem = str(error) or type(error).__name__
+                problem = reason_of(error)
             else:
                 if response.is_success or response.status_code in (404, 409):
                     return response

@@ -7,7 +7,7 @@ import nats.js.errors
 from nats.js import JetStreamContext
 from nats.js.api import StreamInfo
 
-from iot_system.errors import Unavailable
+from iot_system.errors import Unavailable, reason_of
 
 
 async def look(jetstream: JetStreamContext, stream: str) -> StreamInfo:
@@ -17,4 +17,4 @@ async def look(jetstream: JetStreamContext, stream: str) -> StreamInfo:
     except nats.js.errors.NotFoundError as error:
         raise Unavailable(f"stream {stream} does not exist; `iot-system streams` makes it") from error
     except (nats.errors.Error, TimeoutError) as error:
-        raise Unavailable(f"JetStream does not answer: {error or type(error).__name__}") from error
+        raise Unavailable(f"JetStream does not answer: {reason_of(error)}") from error

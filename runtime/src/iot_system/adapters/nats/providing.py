@@ -18,7 +18,7 @@ from nats.js.api import StreamConfig, StreamInfo
 from iot_system.adapters.nats.broker.streams import broker_streams
 from iot_system.adapters.nats.logs import log_streams
 from iot_system.adapters.nats.stream import check_frames, frame_stream
-from iot_system.errors import Unavailable
+from iot_system.errors import Unavailable, reason_of
 from iot_system.settings import StreamSettings
 
 TIMEOUT_S = 5.0
@@ -53,7 +53,7 @@ async def _provide(jetstream: JetStreamContext, wanted: StreamConfig, *, first_s
             return await jetstream.add_stream(wanted, first_seq=first_seq)
         return await _limit(jetstream, found, wanted)
     except (nats.errors.Error, TimeoutError) as error:
-        raise Unavailable(f"JetStream cannot provide stream {name}: {error or type(error).__name__}") from error
+        raise Unavailable(f"JetStream cannot provide stream {name}: {reason_of(error)}") from error
 
 
 async def _find(jetstream: JetStreamContext, stream: str) -> StreamInfo | None:

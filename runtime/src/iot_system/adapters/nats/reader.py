@@ -16,7 +16,7 @@ from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from iot_system.domain.bundles import bundle_of, decode_bundle, sharing
-from iot_system.errors import Unavailable
+from iot_system.errors import Unavailable, reason_of
 from iot_system.ports.stream import StreamMessage
 
 PULL_EXPIRES_S = 20.0
@@ -87,7 +87,7 @@ class NatsReader:
         except (nats.errors.Error, TimeoutError, OSError) as error:
             await self._close()
             if not messages:
-                raise Unavailable(f"the stream cannot be read: {error or type(error).__name__}") from error
+                raise Unavailable(f"the stream cannot be read: {reason_of(error)}") from error
         return messages
 
     async def _next(self, inbox: Subscription, deadline: float) -> Msg | None:

@@ -14,7 +14,7 @@ from nats.aio.subscription import Subscription
 
 from iot_system.adapters.nats.hearing import was_said
 from iot_system.domain.questions import Refusal
-from iot_system.errors import TooLarge, Unavailable
+from iot_system.errors import TooLarge, Unavailable, reason_of
 from iot_system.ports.requests import Handler
 
 ASK = "iot.ask"
@@ -139,7 +139,7 @@ class NatsRequests:
                 await subscription.unsubscribe()
                 raise
         except (nats.errors.Error, TimeoutError) as error:
-            raise Unavailable(f"the broker confirmed no subscription: {error or type(error).__name__}") from error
+            raise Unavailable(f"the broker confirmed no subscription: {reason_of(error)}") from error
         return subscription
 
     async def _answer(self, message: Msg, handler: Handler) -> None:

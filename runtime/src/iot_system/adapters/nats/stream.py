@@ -17,7 +17,7 @@ from iot_system.adapters.nats.looking import look
 from iot_system.adapters.nats.reader import BUNDLE, NatsReader, partitions_of
 from iot_system.domain.bundles import bundle_of, encode_bundle
 from iot_system.domain.ids import HASH_VERSION
-from iot_system.errors import InvalidSetting, Overloaded, TooLarge, Unavailable
+from iot_system.errors import InvalidSetting, Overloaded, TooLarge, Unavailable, reason_of
 from iot_system.ports.stream import ANSWER_S, StreamLost
 from iot_system.settings import StreamSettings
 
@@ -55,7 +55,7 @@ class NatsStream:
         try:
             await note_losses(self._jetstream, STREAM, losses + 1)
         except (nats.errors.Error, TimeoutError) as error:
-            raise Unavailable(f"a loss of stream {STREAM} cannot be noted: {error or type(error).__name__}") from error
+            raise Unavailable(f"a loss of stream {STREAM} cannot be noted: {reason_of(error)}") from error
         return identity_of(info, losses + 1)
 
     async def verify(self, stream_id: str, *, reached: int) -> None:
@@ -96,7 +96,7 @@ class NatsStream:
         except nats.errors.MaxPayloadError as error:
             raise TooLarge(f"a frame has {len(data)} bytes; the broker's limit is {self.frame_limit}") from error
         except (nats.errors.Error, TimeoutError) as error:
-            raise Unavailable(f"the broker did not confirm a frame: {error or type(error).__name__}") from error
+            raise Unavailable(f"the broker did not confirm a frame: {reason_of(error)}") from error
         answer = decode_answer(reply.data)
         if answer.error is None:
             return answer.seq
@@ -148,7 +148,7 @@ class NatsStream:
         try:
             return await noted_losses(self._jetstream, STREAM)
         except (nats.errors.Error, TimeoutError) as error:
-            raise Unavailable(f"JetStream does not answer: {error or type(error).__name__}") from error
+            raise Unavailable(f"JetStream does not answer: {reason_of(error)}") from error
 
     async def _compare(self, info: StreamInfo, stream_id: str, reached: int) -> None:
         """Raises `StreamLost` where ``info`` is not of ``stream_id``, or of what is left of it."""

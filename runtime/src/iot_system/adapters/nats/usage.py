@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from iot_system.adapters.nats.broker.streams import MESSAGES, RETAINED, SESSIONS
 from iot_system.adapters.nats.events import EVENTS, READINGS
 from iot_system.adapters.nats.stream import STREAM as FRAMES
-from iot_system.errors import Unavailable
+from iot_system.errors import Unavailable, reason_of
 from iot_system.ports.usage import Usage
 
 STREAMS = (FRAMES, EVENTS, READINGS, MESSAGES, RETAINED, SESSIONS)
@@ -62,7 +62,7 @@ class NatsStreams:
             )
             found = [_decode(answer.data) for answer in answers]
         except (nats.errors.Error, TimeoutError, msgspec.DecodeError) as error:
-            raise Unavailable(f"JetStream does not say how full it is: {error or type(error).__name__}") from error
+            raise Unavailable(f"JetStream does not say how full it is: {reason_of(error)}") from error
         return [used for info in found if (used := _usage(info)) is not None]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ssl
 
+from iot_system.errors import reason_of
+
 _SENTENCES = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the client shows no certificate, and this port requires one",
     "WRONG_VERSION_NUMBER": "the client does not speak TLS, and this port speaks nothing else",
@@ -43,4 +45,4 @@ def sentence_of(error: Exception) -> str:
             return known
         alert = next((told for word, told in _ALERTS.items() if "ALERT" in reason and reason.endswith(word)), None)
         return alert or f"the TLS handshake failed: {reason.lower().replace('_', ' ') or type(error).__name__}"
-    return f"the TLS handshake was not finished: {error or type(error).__name__}"
+    return f"the TLS handshake was not finished: {reason_of(error)}"

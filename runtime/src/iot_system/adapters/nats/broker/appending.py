@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 
 from iot_system.adapters.nats.answers import IS_FULL, TOO_LARGE, decode_answer
 from iot_system.adapters.nats.broker.streams import TIMEOUT_S
-from iot_system.errors import IotError, Overloaded, TooLarge, Unavailable
+from iot_system.errors import IotError, Overloaded, TooLarge, Unavailable, reason_of
 
 _WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
 
@@ -81,7 +81,7 @@ class Appender:
             return TooLarge(f"a message has {len(addition.data)} bytes; the limit is {self._client.max_payload}")
         except (nats.errors.Error, OSError) as error:
             future.cancel()
-            return Unavailable(f"the broker did not take a message: {error or type(error).__name__}")
+            return Unavailable(f"the broker did not take a message: {reason_of(error)}")
         return future
 
     async def _on_answer(self, message: Msg) -> None:

@@ -15,7 +15,7 @@ from iot_system.adapters.nats.broker.log import parse_reply
 from iot_system.adapters.nats.broker.pull import Pull
 from iot_system.adapters.nats.broker.streams import MESSAGES, MESSAGES_AGE_S, MESSAGES_SUBJECT, TIMEOUT_S
 from iot_system.adapters.nats.broker.subjects import subjects_of
-from iot_system.errors import Unavailable
+from iot_system.errors import Unavailable, reason_of
 from iot_system.ports.broker import GROUP_LIMIT, HOLD_EVERY_S, Message, Shared, Stored, group_key
 
 _decode = msgspec.msgpack.Decoder(Message).decode
@@ -53,7 +53,7 @@ class NatsGroup:
                 await self._make()
             await self._pull.open(name)
         except (nats.errors.Error, TimeoutError, OSError) as error:
-            raise Unavailable(f"a shared subscription cannot be made: {error or type(error).__name__}") from error
+            raise Unavailable(f"a shared subscription cannot be made: {reason_of(error)}") from error
 
     async def fetch(self, limit: int, *, wait_s: float) -> list[Shared]:
         """See `iot_system.ports.broker.Group.fetch`."""
@@ -64,7 +64,7 @@ class NatsGroup:
             messages = await self._pull.take(limit, ahead=limit, until_s=until_s)
         except (nats.errors.Error, TimeoutError, OSError) as error:
             await self.close()
-            raise Unavailable(f"a shared subscription cannot be read: {error or type(error).__name__}") from error
+            raise Unavailable(f"a shared subscription cannot be read: {reason_of(error)}") from error
         return [Shared(Stored(parse_reply(one.reply).sequence, _decode(one.data)), one.reply) for one in messages]
 
     async def done(self, token: str) -> None:
@@ -106,4 +106,4 @@ async def delete_group(jetstream: JetStreamContext, key: str) -> None:
     except nats.js.errors.NotFoundError:
         return
     except (nats.errors.Error, TimeoutError) as error:
-        raise Unavailable(f"a shared subscription cannot be removed: {error or type(error).__name__}") from error
+        raise Unavailable(f"a shared subscription cannot be removed: {reason_of(error)}") from error

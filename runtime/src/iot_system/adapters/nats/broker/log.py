@@ -15,7 +15,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from iot_system.adapters.nats.broker.pull import Pull
 from iot_system.adapters.nats.broker.streams import TIMEOUT_S
-from iot_system.errors import Unavailable
+from iot_system.errors import Unavailable, reason_of
 from iot_system.ports.stream import StreamLost
 
 BATCH = 512
@@ -101,7 +101,7 @@ class LogReader:
                 is_last = await self._has_nothing_left()
         except (nats.errors.Error, TimeoutError, OSError) as error:
             await self._close()
-            raise Unavailable(f"stream {self._stream} cannot be read: {error or type(error).__name__}") from error
+            raise Unavailable(f"stream {self._stream} cannot be read: {reason_of(error)}") from error
         if entries:
             self._after = entries[-1].sequence
         self.is_at_end = self.is_at_end or is_last

@@ -7,7 +7,7 @@ import nats.js.errors
 from nats.js import JetStreamContext
 from nats.js.api import RawStreamMsg
 
-from iot_system.errors import Unavailable
+from iot_system.errors import Unavailable, reason_of
 
 
 async def by_sequence(jetstream: JetStreamContext, stream: str, sequence: int) -> RawStreamMsg | None:
@@ -17,7 +17,7 @@ async def by_sequence(jetstream: JetStreamContext, stream: str, sequence: int) -
     except nats.js.errors.NotFoundError:
         return None
     except (nats.errors.Error, TimeoutError) as error:
-        raise Unavailable(f"stream {stream} does not answer: {error or type(error).__name__}") from error
+        raise Unavailable(f"stream {stream} does not answer: {reason_of(error)}") from error
 
 
 async def newest(jetstream: JetStreamContext, stream: str, subject: str) -> RawStreamMsg | None:
@@ -27,4 +27,4 @@ async def newest(jetstream: JetStreamContext, stream: str, subject: str) -> RawS
     except nats.js.errors.NotFoundError:
         return None
     except (nats.errors.Error, TimeoutError) as error:
-        raise Unavailable(f"stream {stream} does not answer: {error or type(error).__name__}") from error
+        raise Unavailable(f"stream {stream} does not answer: {reason_of(error)}") from error

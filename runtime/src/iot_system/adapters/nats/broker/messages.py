@@ -18,7 +18,7 @@ from iot_system.adapters.nats.broker.groups import NatsGroup, delete_group
 from iot_system.adapters.nats.broker.log import Entry, LogReader
 from iot_system.adapters.nats.broker.streams import MESSAGES, MESSAGES_SUBJECT, TIMEOUT_S
 from iot_system.adapters.nats.broker.subjects import cover, is_covered, subject_of, subjects_of
-from iot_system.errors import IotError, Unavailable
+from iot_system.errors import IotError, Unavailable, reason_of
 from iot_system.ports.broker import Group, Message, Stored
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -51,7 +51,7 @@ class NatsMessages:
         try:
             return int((await self._jetstream.stream_info(MESSAGES)).state.last_seq)
         except (nats.errors.Error, TimeoutError) as error:
-            raise Unavailable(f"stream {MESSAGES} does not answer: {error or type(error).__name__}") from error
+            raise Unavailable(f"stream {MESSAGES} does not answer: {reason_of(error)}") from error
 
     async def get(self, sequences: Sequence[int]) -> list[Stored | None]:
         """See `iot_system.ports.broker.Messages.get`."""

@@ -14,7 +14,7 @@ from iot_system.adapters.nats.broker import lookup
 from iot_system.adapters.nats.broker.appending import Addition, Appender, WrongLastSequence
 from iot_system.adapters.nats.broker.log import Entry, read_to_end
 from iot_system.adapters.nats.broker.streams import SESSIONS, SESSIONS_SUBJECT, TIMEOUT_S
-from iot_system.errors import Unavailable
+from iot_system.errors import Unavailable, reason_of
 from iot_system.ports.broker import Found, SessionRecord, SessionTaken, group_key, owner_key
 
 ASK_AT_ONCE = 64
@@ -58,7 +58,7 @@ class NatsSessions:
         except nats.js.errors.APIError as error:
             raise SessionTaken(f"session {key} is somewhere else now: {error.description}") from error
         except (nats.errors.Error, TimeoutError) as error:
-            raise Unavailable(f"stream {SESSIONS} does not answer: {error or type(error).__name__}") from error
+            raise Unavailable(f"stream {SESSIONS} does not answer: {reason_of(error)}") from error
 
     async def scan(self) -> list[Found]:
         """See `iot_system.ports.broker.Sessions.scan`."""
