@@ -15,7 +15,7 @@ from iot_system.commands.renewal import COMING_CERTIFICATE, COMING_KEY, OVERLAP
 from tests.harness.applied import history, settle
 from tests.harness.cluster import NAME, Namespace
 from tests.harness.doors import Answers, Doors
-from tests.harness.installation import DATABASE_ROLE, Installation
+from tests.harness.installation import Installation
 from tests.harness.rest import Rest
 from tests.harness.rotating import Ask, Data, Key, Rotation, identity, wait_for
 from tests.harness.traffic import Traffic
@@ -156,12 +156,10 @@ def test_what_is_read_at_the_start_is_exchanged_by_the_migration_and_restarts(
 
 def tell_database(testing: Installation, data: Data) -> None:
     """The passwords of its administrator and of replication, on its own socket."""
-    pods = testing.namespace.pods("postgres")
-    [primary] = [pod["metadata"]["name"] for pod in pods if pod["metadata"]["labels"].get(DATABASE_ROLE) == "primary"]
     for role, key in ((data["username"], "password"), ("replication", "replication-password")):
         psql = ("psql", "--username=iot", "--dbname=iot", f"--command=\\password {role}")
         said = f"{data[key]}\n{data[key]}\n"
-        testing.namespace.kubectl("exec", "--stdin", primary, "--container=postgres", "--", *psql, stdin=said)
+        testing.namespace.kubectl("exec", "--stdin", testing.database, "--container=postgres", "--", *psql, stdin=said)
 
 
 def test_a_ca_is_exchanged_with_an_overlap_in_which_both_are_good(

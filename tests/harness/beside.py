@@ -20,7 +20,6 @@ def run(namespace: Namespace, pod: str, image: str, program: str, *arguments: st
     command = ("debug", pod, f"--image={image}", f"--container={name}", "--profile=restricted", "--quiet")
     namespace.kubectl(*command, "--image-pull-policy=IfNotPresent", "--", "python", "-c", program, *arguments)
     ended = wait_until(lambda: _end(namespace.read("pod", pod), name), within_s=WITHIN_S, every_s=0.5, why=name)
-    assert ended is not None
     printed = namespace.kubectl("logs", pod, f"--container={name}")
     assert ended["exitCode"] == 0, printed
     return printed

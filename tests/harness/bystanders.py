@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from tests.harness import programs
 from tests.harness.cluster import Namespace
 
 PORT = 8000
@@ -36,15 +37,11 @@ def _spec(image: str) -> dict[str, Any]:
         "command": ["python", "-m", "http.server", str(PORT)],
         "workingDir": "/",
         "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": programs.CONTAINER_SECURITY,
     }
     return {
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 0,
         "containers": [container],
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": programs.POD_SECURITY,
     }

@@ -15,6 +15,8 @@ from tests.harness.waiting import wait_until
 ANSWER_S = 120.0
 POLL_S = 1.0
 NAME = "app.kubernetes.io/name"
+DATABASE_ROLE = "iot-system/database-role"
+"""Label of a database server: whether it is the primary."""
 MARK = "iot-system/test"
 """Label of every namespace that tests make."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
-from tests.harness.cluster import Namespace
+from tests.harness.cluster import DATABASE_ROLE, Namespace
 from tests.harness.installation import Installation
 from tests.harness.jetstream import stream_leader
 from tests.harness.nodes import NotFreezableError, freezable, frozen
@@ -19,7 +19,7 @@ IN_TURN = (
     *("deployment/actor-system", "deployment/api"),
 )
 ROLLED_S = 240.0
-PRIMARY = "iot-system/database-role=primary"
+PRIMARY = f"{DATABASE_ROLE}=primary"
 
 
 class Scene(NamedTuple):
@@ -106,7 +106,7 @@ def _lose_node(scene: Scene) -> Iterator[Collection[str]]:
 @contextmanager
 def _upgrade(scene: Scene) -> Iterator[Collection[str]]:
     """Every pod anew, in the order and at the pace of its workload."""
-    uids = [pod["metadata"]["uid"] for pod in scene.namespace.running_pods()]
+    uids = _uids(scene)
     label = f"{scene.random.getrandbits(32):08x}"
     scene.installation.upgrade({"global.commonLabels": {"example.org/upgrade": label}})
     yield uids
@@ -115,7 +115,7 @@ def _upgrade(scene: Scene) -> Iterator[Collection[str]]:
 @contextmanager
 def _roll_in_turn(scene: Scene) -> Iterator[Collection[str]]:
     """Every pod anew as well, but one workload after the other: who waits here does not wait for a processor alone."""
-    uids = [pod["metadata"]["uid"] for pod in scene.namespace.running_pods()]
+    uids = _uids(scene)
     for workload in IN_TURN:
         scene.namespace.kubectl("rollout", "restart", workload)
         scene.namespace.kubectl("rollout", "status", workload, f"--timeout={ROLLED_S:.0f}s", timeout_s=2 * ROLLED_S)
@@ -134,6 +134,11 @@ FAULTS = (
     Fault("rolled-in-turn", {"mqtt_s": 1, "rest_s": 1}, _roll_in_turn),
     Fault("upgrade", {"mqtt_s": 1, "rest_s": 1}, _upgrade),
 )
+
+
+def _uids(scene: Scene) -> Collection[str]:
+    """Of all pods that run."""
+    return [pod["metadata"]["uid"] for pod in scene.namespace.running_pods()]
 
 
 def _kill(scene: Scene, pod: str) -> Collection[str]:

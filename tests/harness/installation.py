@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness import diagnostics
-from tests.harness.cluster import Kubernetes, KubernetesError, Namespace
+from tests.harness.cluster import DATABASE_ROLE, Kubernetes, KubernetesError, Namespace
 from tests.harness.entry import Entry
 from tests.harness.helm import CHART, RELEASE
 from tests.harness.port_forward import PortForward
@@ -22,8 +22,6 @@ HTTP, MQTT, MQTTS = 8000, 1883, 8883
 READY_WITHIN_S = 300.0
 WAITING = ("--wait", f"--timeout={READY_WITHIN_S:.0f}s")
 HOST = "127.0.0.1"
-DATABASE_ROLE = "iot-system/database-role"
-"""Label of a database server: whether it is the primary."""
 
 
 class Installation:
@@ -75,12 +73,16 @@ class Installation:
 
     def sql(self, text: str, *, user: str = "iot") -> str:
         """What the database answers, asked beside its server: the one that others follow, where there are several."""
+        command = ("psql", f"--username={user}", "--dbname=iot", "--no-align", "--tuples-only", f"--command={text}")
+        return self.namespace.kubectl("exec", self.database, "--container=postgres", "--", *command).strip()
+
+    @property
+    def database(self) -> str:
+        """The pod of the database server: of several the one that others follow."""
         pods = self.namespace.pods("postgres")
         primaries = [pod for pod in pods if pod["metadata"]["labels"].get(DATABASE_ROLE) == "primary"]
-        (asked,) = pods if len(pods) == 1 else primaries
-        command = ("psql", f"--username={user}", "--dbname=iot", "--no-align", "--tuples-only", f"--command={text}")
-        name = asked["metadata"]["name"]
-        return self.namespace.kubectl("exec", name, "--container=postgres", "--", *command).strip()
+        (found,) = pods if len(pods) == 1 else primaries
+        return str(found["metadata"]["name"])
 
     def uninstall(self) -> None:
         """Return when Helm has deleted everything that is its own."""

@@ -15,8 +15,10 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Self
 
+import nats.errors
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API, permissions_file, variable_of
 from iot_system.settings import BrokerSettings
+from nats.aio.client import Client
 
 START_TIMEOUT_S = 60.0
 PORTS = range(20_000, 32_768)
@@ -149,6 +151,15 @@ class NatsCluster:
         """As `NatsServer.settings`: any of them will do."""
         urls = ",".join(server.url for server in self.servers)
         return BrokerSettings(urls=urls, user=user, password=PASSWORD)
+
+
+async def answers(client: Client) -> bool:
+    """Whether a server that this client is connected to answers it."""
+    try:
+        await client.flush(timeout=2)
+    except nats.errors.Error:
+        return False
+    return client.is_connected
 
 
 @contextlib.asynccontextmanager

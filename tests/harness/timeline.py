@@ -12,12 +12,11 @@ from typing import Any
 
 import msgspec
 
-from tests.harness.cluster import Namespace, is_ready
+from tests.harness.cluster import DATABASE_ROLE, Namespace, is_ready
 
 LONG_S = 0.5
 """What is shorter, nobody asks about."""
 BEAT_S = 0.05
-ROLE = "iot-system/database-role"
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -112,7 +111,7 @@ def state_of(pod: Mapping[str, Any]) -> str:
     """In one word or two: how far it has come, and which role it has where it has one."""
     metadata, phase = pod["metadata"], str(pod["status"].get("phase", "Unknown")).lower()
     state = "ending" if "deletionTimestamp" in metadata else "ready" if is_ready(dict(pod)) else phase
-    role = metadata.get("labels", {}).get(ROLE)
+    role = metadata.get("labels", {}).get(DATABASE_ROLE)
     return f"{state}, {role}" if role else state
 
 

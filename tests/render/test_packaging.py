@@ -7,9 +7,8 @@ import os
 import shutil
 import subprocess
 import tarfile
-import threading
 from collections.abc import Iterator, Mapping
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ import pytest
 from ci import git, release, tools
 from ci.folders import ROOT
 from tests.harness import helm
+from tests.harness.http_server import serving
 from tests.harness.registry import running_registry
 from tests.render.rendered import TESTING
 
@@ -70,14 +70,9 @@ def repository(package: Path, tmp_path: Path) -> Iterator[str]:
     folder.mkdir()
     shutil.copy(package, folder)
     handler = functools.partial(SimpleHTTPRequestHandler, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        url = f"http://127.0.0.1:{server.server_port}"
+    with serving(handler) as url:
         Helm(tmp_path / "publisher")("repo", "index", folder, "--url", url)
-        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        serving.start()
         yield url
-        server.shutdown()
-        serving.join()
 
 
 @pytest.fixture(scope="module")

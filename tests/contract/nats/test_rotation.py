@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nats.errors
 import pytest
-from iot_system.adapters.nats.connection import Client, connect, disconnect
+from iot_system.adapters.nats.connection import connect, disconnect
 from iot_system.adapters.nats.permissions import API
 from iot_system.errors import InvalidSetting, Unavailable
 from iot_system.settings import BrokerSettings
 from nats.aio.msg import Msg
 
-from tests.harness.nats import PASSWORD, running_nats
+from tests.harness.nats import PASSWORD, answers, running_nats
 from tests.harness.waiting import until
 
 DEADLINE_S = 20.0
-
-
-async def answers(client: Client) -> bool:
-    try:
-        await client.flush(timeout=2)
-    except nats.errors.Error:
-        return False
-    return client.is_connected
 
 
 async def test_who_is_sent_away_comes_back_with_the_password_that_its_file_has_then(tmp_path: Path) -> None:

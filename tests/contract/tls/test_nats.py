@@ -7,15 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
-import nats.errors
 import pytest
-from iot_system.adapters.nats.connection import Client, connect, disconnect
+from iot_system.adapters.nats.connection import connect, disconnect
 from iot_system.adapters.nats.permissions import API
 from iot_system.errors import InvalidSetting, Unavailable
 from iot_system.settings import BrokerSettings, BrokerTlsSettings
 
 from tests.harness.certificates import Authority, Signed, replace
-from tests.harness.nats import PASSWORD, NatsServer
+from tests.harness.nats import PASSWORD, NatsServer, answers
 from tests.harness.waiting import until
 
 DEADLINE_S = 20.0
@@ -38,14 +37,6 @@ def settings(server: NatsServer, ca: str, shown: Signed | None, host: str = "127
     files = (shown.certificate, shown.key) if shown else (None, None)
     tls = BrokerTlsSettings(ca=ca, certificate=files[0], key=files[1])
     return BrokerSettings(urls=f"tls://{host}:{server.port}", user=API, password=PASSWORD, tls=tls)
-
-
-async def answers(client: Client) -> bool:
-    try:
-        await client.flush(timeout=2)
-    except nats.errors.Error:
-        return False
-    return client.is_connected
 
 
 async def test_both_sides_show_what_the_other_trusts(ours: Authority, tmp_path: Path) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from iot_system.adapters.jwt.verifier import JwtRules
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from tests.harness.http_server import serving
 
 RULES = JwtRules(
     issuer="https://id.example.org", audience="iot-system", role_claim="iot_role", scope_claim="iot_scopes"
@@ -64,8 +65,8 @@ def document(*keys: Key) -> bytes:
 class KeyServer:
     """Serves ``answer`` (status, body) at ``url``, and counts how often it was asked."""
 
-    def __init__(self, server: ThreadingHTTPServer) -> None:
-        self.url = f"http://127.0.0.1:{server.server_port}/jwks"
+    def __init__(self, url: str) -> None:
+        self.url = url
         self.answer: tuple[int, bytes] = (200, b"")
         self.asked = 0
 
@@ -86,13 +87,6 @@ def key_server() -> Iterator[KeyServer]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served = KeyServer(server)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(Handler) as url:
+        served = KeyServer(f"{url}/jwks")
         yield served
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
