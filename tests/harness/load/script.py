@@ -11,6 +11,8 @@ from iot_system.commands.occupancy import read_sample, shipped_sample
 from tests.harness.ledger import Value
 
 BOOT = "first"
+METRICS = 6
+"""Of a message: all that the sample has."""
 
 
 class Script(msgspec.Struct, frozen=True):
