@@ -19,7 +19,7 @@ from bench.context import Context, Ground, ground
 from bench.servers import System
 from bench.sides.ours import issue_tokens, register_devices
 from bench.workload import DEVICES, device, room
-from tests.harness.applied import history, twin
+from tests.harness.applied import check_applied
 from tests.harness.checker import Checker
 from tests.harness.load.order import Cost, Device, Order
 from tests.harness.load.process import LoadProcess
@@ -127,16 +127,8 @@ async def _wait_until_applied(system: System, messages: int) -> None:
 def _check(system: System, load: LoadProcess, round_: _Round) -> int:
     """Returns how many rows there were. Raises `Unavailable` with what is found."""
     rest, checker = Rest(system.url, system.admin_token), Checker(load.ledger, acknowledged_within_s=LATE_S)
-    names = [one.id for one in round_.devices]
-    rooms: dict[str, list[str]] = {}
-    for place, name in enumerate(names, round_.number * DEVICES):
-        rooms.setdefault(room(place), []).append(name)
-    checker.history(history(rest, names))
-    checker.waits()
-    for name in names:
-        checker.device(name, twin(rest, f"devices/{name}")["latest"])
-    for name, members in rooms.items():
-        checker.room(name, members, twin(rest, f"rooms/{name}")["metrics"])
+    places = enumerate(round_.devices, round_.number * DEVICES)
+    check_applied(checker, rest, {one.id: room(place) for place, one in places})
     rest.close()
     if not checker.findings.clean:
         raise Unavailable(f"the checker found {checker.findings}")

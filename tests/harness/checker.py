@@ -33,7 +33,7 @@ class Ownership(NamedTuple):
 
 
 class Given(NamedTuple):
-    """A command that is durable. ``done`` are the results that the device gave, each of which was acknowledged."""
+    """A command that is durable. ``done`` are the results that its device gives, or is about to."""
 
     id: str
     device: str
@@ -168,9 +168,9 @@ class Checker:
         which = f"command {given.id} to {given.device}"
         if status not in ENDS:
             self.findings.late.note(f"{which} is {status}")
+        elif status == DONE and result not in given.done:
+            self.findings.wrong.note(f"{which} ended with {result}, done was {list(given.done)}")
+        elif given.done and status != DONE:
+            self.findings.lost.note(f"what {which} ended with: it was done, and is {status}")
         if len(given.done) > 1:
             self.findings.doubled.note(f"{which} was done {len(given.done)} times")
-        if status == DONE and result not in given.done:
-            self.findings.wrong.note(f"{which} ended with {result}, done was {list(given.done)}")
-        if given.done and status != DONE:
-            self.findings.lost.note(f"what {which} ended with: it was done, and is {status}")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.contract.client.cutting import CUTS, cutting
 from tests.contract.client.shared import Shared
-from tests.harness.applied import history, settle, twin
+from tests.harness.applied import check_applied, history, settle
 from tests.harness.checker import Checker
 from tests.harness.load.order import MOST_READINGS_A_SECOND, MOST_SECONDS, Device, Order
 from tests.harness.load.process import LoadProcess
@@ -61,14 +61,10 @@ def has_enough(load: LoadProcess) -> bool:
 
 def checked(rest: Rest, load: LoadProcess, devices: Sequence[Device], room: str) -> Checker:
     """All that can be looked at afterwards."""
-    settle(rest, {device.id: room for device in devices})
+    rooms = dict.fromkeys((device.id for device in devices), room)
+    settle(rest, rooms)
     checker = Checker(load.ledger, acknowledged_within_s=LATE_S)
-    names = [device.id for device in devices]
-    checker.history(history(rest, names))
-    checker.waits()
-    for name in names:
-        checker.device(name, twin(rest, f"devices/{name}")["latest"])
-    checker.room(room, names, twin(rest, f"rooms/{room}")["metrics"])
+    check_applied(checker, rest, rooms)
     return checker
 
 
