@@ -10,17 +10,18 @@ import asyncio
 import time
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 from iot_system.errors import Unavailable
 
 from bench.context import Context, Ground, ground
+from bench.http_client import HOST
 from bench.servers import System
 from bench.sides.ours import issue_tokens, register_devices
 from bench.workload import DEVICES, device, room
 from tests.harness.applied import check_applied
 from tests.harness.checker import Checker
+from tests.harness.load.log import LoadLedger
 from tests.harness.load.order import Cost, Device, Order
 from tests.harness.load.process import LoadProcess
 from tests.harness.load.script import METRICS, Script
@@ -85,7 +86,7 @@ async def _run(on: Ground, system: System, round_: _Round) -> LedgerRun:
     order = _order(system, round_, on.folder / f"ledger-{round_.number}")
     before, began_s = await system.applied(), time.monotonic()
     follow_cpu_s = 0.0
-    with LoadProcess(order) as load:
+    with LoadProcess(order, LoadLedger(order.script, [one.id for one in round_.devices])) as load:
         while time.monotonic() - began_s < round_.seconds:
             await asyncio.sleep(FOLLOW_S)
             used_s = time.process_time()
@@ -104,9 +105,8 @@ def _order(system: System, round_: _Round, log: Path) -> Order:
     step_ms = round(1000 / a_second)
     begin_ms = time.time_ns() // 1_000_000 - round(2000 * round_.seconds)
     return Order(
-        host=urlsplit(system.url).hostname or "",
-        mqtt_port=system.mqtt_port,
-        http_port=system.http_port,
+        url=system.url,
+        mqtt=(HOST, system.mqtt_port),
         token=system.admin_token,
         devices=round_.devices,
         script=Script(round_.number, begin_ms, step_ms),

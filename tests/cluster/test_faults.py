@@ -99,6 +99,7 @@ def test_after_all_this_nothing_is_lost_doubled_reordered_or_wrong(
     commanding: Commanding,
     owners: Owners,
     fault_figures: Figures,
+    figures: list[str],
     number: int,
 ) -> None:
     for one in (traffic, commanding, owners):
@@ -108,11 +109,13 @@ def test_after_all_this_nothing_is_lost_doubled_reordered_or_wrong(
     checker = Checker(traffic.ledger)
     check_applied(checker, rest, traffic.rooms)
     findings = checker.findings
-    acknowledged = len(traffic.ledger.acknowledged)
+    acknowledged = traffic.ledger.count_acknowledged()
     fault_figures.add(Kept(number, acknowledged, len(findings.lost), len(findings.doubled)))
     for (partition, _), said in owners.said.items():
         checker.owners(partition, said)
     checker.commands(commanding.given, commanding.found(rest))
+    assert traffic.cost is not None
+    figures.append(f"round {number}: the load itself took {traffic.cost.cores:.2f} of a core")
     assert findings.clean, findings
     assert set(traffic.ledger.devices()) == set(traffic.devices)
     assert {one.device for one in commanding.given} == set(commanding.devices)

@@ -105,5 +105,5 @@ def test_no_acknowledged_reading_is_lost_doubled_or_out_of_order_after_both(
     assert checker.findings.clean, checker.findings
     assert set(traffic.ledger.devices()) == traffic.rooms.keys()
     figures.append(
-        f"{len(traffic.ledger.acknowledged):,} readings acknowledged, from before the upgrade until after the rollback"
+        f"{traffic.ledger.count_acknowledged():,} readings acknowledged, from before the upgrade to after the rollback"
     )

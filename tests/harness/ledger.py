@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple, TypeAlias
@@ -53,6 +53,10 @@ class Accounts(ABC):
     def account(self, device: str) -> Account:
         """All of a device; empty where it is not known."""
 
+    @abstractmethod
+    def count_acknowledged(self) -> int:
+        """Readings of all devices."""
+
     def compare(self, history: Iterable[Entry], findings: Findings | None = None) -> Findings:
         """Hold ``history`` against the ledger: all rows of all devices, those of one device together.
 
@@ -98,16 +102,10 @@ class Ledger(Accounts):
         with self._lock:
             return Account(dict(self._sent.get(device, {})), set(self._acknowledged.get(device, ())))
 
-    @property
-    def acknowledged(self) -> list[Entry]:
-        """All of them, by device."""
-        return list(self._acknowledged_entries())
-
-    def _acknowledged_entries(self) -> Iterator[Entry]:
+    def count_acknowledged(self) -> int:
+        """See `Accounts.count_acknowledged`."""
         with self._lock:
-            for device, keys in self._acknowledged.items():
-                sent = self._sent[device]
-                yield from (Entry(device, metric, ts, sent[metric, ts]) for metric, ts in keys)
+            return sum(map(len, self._acknowledged.values()))
 
 
 def _compare(device: str, account: Account, rows: Iterable[Entry], findings: Findings) -> None:

@@ -15,30 +15,27 @@ from tests.contract.client.cutting import CUTS, cutting
 from tests.contract.client.shared import Shared
 from tests.harness.applied import check_applied, history, settle
 from tests.harness.checker import Checker
+from tests.harness.load.log import LoadLedger
 from tests.harness.load.order import MOST_READINGS_A_SECOND, MOST_SECONDS, Device, Order
 from tests.harness.load.process import LoadProcess
 from tests.harness.load.script import Script
 from tests.harness.rest import Rest
 from tests.harness.waiting import until, wait_until
 
-HOST = "127.0.0.1"
 A_SECOND = 40
 ENOUGH = 3_000
 WITHIN_S = 60.0
 LATE_S = 30.0
 
 
-def order_of(
-    system: Shared, log: Path, devices: Sequence[Device], *, mqtt_port: int = 0, a_second: float = A_SECOND
-) -> Order:
+def order_of(system: Shared, log: Path, devices: Sequence[Device], *, mqtt: tuple[str, int] | None = None) -> Order:
     return Order(
-        host=HOST,
-        mqtt_port=mqtt_port or system.mqtt[1],
-        http_port=int(system.url.rpartition(":")[2]),
+        url=system.url,
+        mqtt=mqtt or system.mqtt,
         token=system.admin_token,
         devices=list(devices),
         script=Script(seed=1, begin_ms=time.time_ns() // 1_000_000 - 3_600_000, step_ms=20),
-        messages_a_second=a_second,
+        messages_a_second=A_SECOND,
         seconds=WITHIN_S,
         log=str(log),
         connections=1,
@@ -52,6 +49,10 @@ def registered(rest: Rest, room: str) -> list[Device]:
     for device in by_rest:
         rest.register(device.id, room=room)
     return [*by_mqtt, *by_rest]
+
+
+def load_of(order: Order) -> LoadProcess:
+    return LoadProcess(order, LoadLedger(order.script, [device.id for device in order.devices]))
 
 
 def has_enough(load: LoadProcess) -> bool:
@@ -72,7 +73,7 @@ def test_what_a_load_was_acknowledged_for_is_in_history_twins_and_room(
     system: Shared, rest: Rest, tmp_path: Path
 ) -> None:
     devices = registered(rest, "quiet")
-    with LoadProcess(order_of(system, tmp_path / "log", devices)) as load:
+    with load_of(order_of(system, tmp_path / "log", devices)) as load:
         wait_until(partial(has_enough, load), within_s=WITHIN_S)
         cost = load.stop()
     assert cost.readings == load.ledger.count_acknowledged() >= ENOUGH
@@ -88,7 +89,7 @@ async def test_a_load_whose_connections_break_sends_again_and_nothing_is_lost_or
 ) -> None:
     devices = registered(rest, "broken")[:2]
     async with cutting(*system.mqtt, after_bytes=200) as proxy:
-        with LoadProcess(order_of(system, tmp_path / "log", devices, mqtt_port=proxy.address[1])) as load:
+        with load_of(order_of(system, tmp_path / "log", devices, mqtt=proxy.address)) as load:
             await until(lambda: has_enough(load) and proxy.cuts == CUTS, within_s=WITHIN_S)
             cost = await asyncio.to_thread(load.stop)
     assert cost.reconnections == CUTS
@@ -98,7 +99,7 @@ async def test_a_load_whose_connections_break_sends_again_and_nothing_is_lost_or
 
 def test_what_the_system_has_no_more_is_found_as_lost(system: Shared, rest: Rest, tmp_path: Path) -> None:
     devices = registered(rest, "other")
-    with LoadProcess(order_of(system, tmp_path / "log", devices)) as load:
+    with load_of(order_of(system, tmp_path / "log", devices)) as load:
         wait_until(partial(has_enough, load), within_s=WITHIN_S)
         load.stop()
     rest.request("DELETE", f"/v1/devices/{devices[0].id}")
@@ -111,7 +112,11 @@ def test_what_the_system_has_no_more_is_found_as_lost(system: Shared, rest: Rest
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"host": "8.8.8.8"}, "host is 8.8.8.8; a load goes to loopback or to a cluster's private address alone"),
+        (
+            {"mqtt": ["8.8.8.8", 1883]},
+            "mqtt is of 8.8.8.8; a load goes to loopback or to a cluster's private address alone",
+        ),
+        ({"url": "http://8.8.4.4:80"}, "url is of 8.8.4.4; a load goes to loopback or to a cluster's private address"),
         ({"messages_a_second": 1e6}, f"12,000,000 readings a second; the limit is {MOST_READINGS_A_SECOND:,}"),
         ({"seconds": 1e6}, f"seconds is 1e.06; the limit is {MOST_SECONDS:,}"),
     ],

@@ -1,11 +1,13 @@
 """`python -m tests.harness.load`: carries out one order, and tells what that has cost.
 
-It ends once its standard input does and all that was sent is acknowledged; with a sentence where that cannot be.
+Lines after the order are further certificates to trust. It ends once its standard input does and all that was sent is
+acknowledged; with a sentence where that cannot be.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 import ssl
 import sys
@@ -42,15 +44,19 @@ class Load:
         ]
         self._by_mqtt = [MqttDevice(one) for one in self.sendings if one.device.token is not None]
         by_rest = [one for one in self.sendings if one.device.token is None]
-        url = f"{'https' if self._tls else 'http'}://{order.host}:{order.http_port}"
         shares = [by_rest[first :: order.connections] for first in range(order.connections)]
-        self._by_rest = [RestDevices(url, order.token, share, self._tls) for share in shares if share]
+        self._by_rest = [RestDevices(order.url, order.token, share, self._tls) for share in shares if share]
 
     @property
     def reconnections(self) -> int:
         """MQTT connections beyond the first ones, and requests that were made again."""
         again = sum(max(0, device.connections - 1) for device in self._by_mqtt)
         return again + sum(connection.repeated for connection in self._by_rest)
+
+    def trust(self, authorities: str) -> None:
+        """Connections from now on may come to servers of these too."""
+        assert self._tls is not None
+        self._tls.load_verify_locations(cadata=authorities)
 
     def stop(self) -> None:
         """Send nothing new."""
@@ -59,8 +65,7 @@ class Load:
     async def run(self) -> None:
         """Return once stopped and all is acknowledged. Raises AssertionError where that takes too long."""
         connections = [
-            asyncio.create_task(device.keep_connected(self._order.host, self._order.mqtt_port, self._tls))
-            for device in self._by_mqtt
+            asyncio.create_task(device.keep_connected(*self._order.mqtt, self._tls)) for device in self._by_mqtt
         ]
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -113,19 +118,18 @@ async def carry_out(order: Order) -> Cost:
     with LogWriter(Path(order.log)) as log:
         load = Load(order, log)
 
-        async def wait_for_the_end() -> None:
-            try:
+        async def hear() -> None:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(order.seconds):
-                    await reader.read()
-            except TimeoutError:
-                pass
+                    async for line in reader:
+                        load.trust(msgspec.json.decode(line, type=str))
             load.stop()
 
-        waiting = asyncio.create_task(wait_for_the_end())
+        hearing = asyncio.create_task(hear())
         try:
             await load.run()
         finally:
-            waiting.cancel()
+            hearing.cancel()
     used = resource.getrusage(resource.RUSAGE_SELF)
     readings = METRICS * sum(one.acknowledged for one in load.sendings)
     seconds = time.monotonic() - began_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -22,13 +23,12 @@ class Device(msgspec.Struct, frozen=True):
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """``messages_a_second`` of each device, for ``seconds`` at most.
 
-    ``token`` is for REST, where ``connections`` share the devices. ``trusted`` are certificates as PEM; without any
-    nothing is encrypted. The ledger goes to the file ``log``.
+    They go to ``mqtt`` (host and port), or to REST at ``url`` with ``token``, where ``connections`` share the devices.
+    ``trusted`` are certificates as PEM; without any nothing is encrypted. The ledger goes to the file ``log``.
     """
 
-    host: str
-    mqtt_port: int
-    http_port: int
+    url: str
+    mqtt: tuple[str, int]
     token: str
     devices: list[Device]
     script: Script
@@ -40,9 +40,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raises `ValueError` with a sentence, which is what an order with mistakes is answered by."""
-        address = ipaddress.ip_address(self.host)
-        if not address.is_private:
-            raise ValueError(f"host is {self.host}; a load goes to loopback or to a cluster's private address alone")
+        for name, host in (("url", urlsplit(self.url).hostname), ("mqtt", self.mqtt[0])):
+            if not _is_near(host or ""):
+                raise ValueError(
+                    f"{name} is of {host}; a load goes to loopback or to a cluster's private address alone"
+                )
         if not 0 < self.readings_a_second <= MOST_READINGS_A_SECOND:
             raise ValueError(
                 f"{len(self.devices)} devices with {self.messages_a_second:g} messages_a_second are "
@@ -64,3 +66,15 @@ class Cost(msgspec.Struct, frozen=True):
     cpu_s: float
     readings: int
     reconnections: int
+
+    @property
+    def cores(self) -> float:
+        """How much of a processor it took."""
+        return self.cpu_s / self.seconds
+
+
+def _is_near(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return host == "localhost"

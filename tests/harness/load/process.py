@@ -18,29 +18,35 @@ STOP_WITHIN_S = 150.0
 
 
 class LoadProcess:
-    """For a ``with``, after which it is gone; `stop` comes before. `ledger` knows what `follow` has read so far."""
+    """`start`, then `stop`; ``ledger`` knows what `follow` has read so far."""
 
-    def __init__(self, order: Order) -> None:
-        self.ledger = LoadLedger(order.script, [device.id for device in order.devices])
+    def __init__(self, order: Order, ledger: LoadLedger) -> None:
+        self.ledger = ledger
         self._order = order
         self._log = LogReader(Path(order.log))
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        """Begin."""
-        Path(self._order.log).touch()
-        command = [sys.executable, "-m", "tests.harness.load"]
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe)
-        assert self._process.stdin is not None
-        self._process.stdin.write(msgspec.json.encode(self._order) + b"\n")
-        self._process.stdin.flush()
+        """For a ``with``, after which it is gone."""
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         assert self._process is not None
         self._process.kill()
         self._process.communicate()
+
+    def start(self) -> None:
+        """Begin."""
+        Path(self._order.log).touch()
+        command = [sys.executable, "-m", "tests.harness.load"]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe)
+        self._tell(self._order)
+
+    def trust(self, authorities: str) -> None:
+        """Certificates (PEM) of further servers that it may come to."""
+        self._tell(authorities)
 
     def follow(self) -> None:
         """Read what has come since the last time. Raises AssertionError where the load has ended by itself."""
@@ -61,6 +67,12 @@ class LoadProcess:
         self._read()
         assert self._process.returncode == 0, f"the load ended with {self._process.returncode}: {said.decode()}"
         return msgspec.json.decode(told, type=Cost)
+
+    def _tell(self, what: object) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(msgspec.json.encode(what) + b"\n")
+        self._process.stdin.flush()
 
     def _read(self) -> None:
         for stretch in self._log.read():
