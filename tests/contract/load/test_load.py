@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+from iot_system.client import IotClient
+from iot_system.client.events import EventStream
 
 from tests.contract.client.cutting import CUTS, cutting
 from tests.contract.client.shared import Shared
@@ -60,6 +63,26 @@ def has_enough(load: LoadProcess) -> bool:
     return load.ledger.count_acknowledged() >= ENOUGH
 
 
+@asynccontextmanager
+async def telling(system: Shared, devices: Sequence[str]) -> AsyncIterator[Mapping[str, list[int]]]:
+    """Device → times of its messages in the order in which they are applied, as they are."""
+    told: dict[str, list[int]] = {device: [0] for device in devices}
+
+    async def listen(events: EventStream) -> None:
+        async for event in events:
+            told[str(event.device)].append(int(event.ts or 0))
+
+    async with (
+        IotClient(system.url, system.admin_token) as iot,
+        iot.events.listen(devices=devices, kinds=["reading"]) as stream,
+    ):
+        listening = asyncio.create_task(listen(stream))
+        try:
+            yield told
+        finally:
+            listening.cancel()
+
+
 def checked(rest: Rest, load: LoadProcess, devices: Sequence[Device], room: str) -> Checker:
     """All that can be looked at afterwards."""
     rooms = dict.fromkeys((device.id for device in devices), room)
@@ -90,10 +113,16 @@ async def test_a_load_whose_connections_break_sends_again_and_nothing_is_lost_or
     devices = registered(rest, "broken")[:2]
     async with cutting(*system.mqtt, after_bytes=200) as proxy:
         with load_of(order_of(system, tmp_path / "log", devices, mqtt=proxy.address)) as load:
-            await until(lambda: has_enough(load) and proxy.cuts == CUTS, within_s=WITHIN_S)
-            cost = await asyncio.to_thread(load.stop)
+            async with telling(system, [device.id for device in devices]) as applied:
+                await until(lambda: has_enough(load) and proxy.cuts == CUTS, within_s=WITHIN_S)
+                cost = await asyncio.to_thread(load.stop)
+                newest = {device.id: load.ledger.account(device.id).messages[-1].ts for device in devices}
+                await until(lambda: newest == {one: max(applied[one]) for one in newest}, within_s=WITHIN_S)
     assert cost.reconnections == CUTS
-    findings = checked(rest, load, devices, "broken").findings
+    checker = checked(rest, load, devices, "broken")
+    for name, told in applied.items():
+        checker.order(name, told)
+    findings = checker.findings
     assert findings.clean, findings
 
 
