@@ -30,7 +30,6 @@ from tests.harness.rest import Rest
 
 READINGS_A_SECOND = 20_000
 FOLLOW_S = 0.1
-LATE_S = 10.0
 
 
 class LedgerRun(msgspec.Struct, frozen=True):
@@ -49,7 +48,7 @@ class LedgerRun(msgspec.Struct, frozen=True):
 
 
 class Ledgers(msgspec.Struct, frozen=True):
-    """All rounds, in each of which nothing was lost, doubled, wrong or late."""
+    """All rounds, in each of which nothing was lost, doubled or wrong."""
 
     readings_a_second: int
     runs: list[LedgerRun]
@@ -116,7 +115,7 @@ async def _followed(load: LoadProcess, seconds: float) -> tuple[Cost, float]:
 def _check(rest: Rest, ledger: LoadLedger, rooms: Mapping[str, str]) -> None:
     """Raises `Unavailable` with what is found."""
     settle(rest, rooms)
-    checker = Checker(ledger, acknowledged_within_s=LATE_S)
+    checker = Checker(ledger)
     check_applied(checker, rest, rooms)
     if not checker.findings.clean:
         raise Unavailable(f"the checker found {checker.findings}")
