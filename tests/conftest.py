@@ -1,5 +1,6 @@
 """For all tests. Property tests are judged by what they find, not by how long a busy machine takes for it."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
     group.addoption("--rounds", type=int, default=1, help="how often each fault is struck")
     group.addoption("--faults", default="", help="names of faults by commas; all by default")
-    group.addoption("--figures", default=None, type=Path, help="a file for all figures, written after each fault")
+    group.addoption("--figures", default=None, type=Path, help="a file for all figures, from which a run goes on")
+    group.addoption("--budget-min", default=math.inf, type=float, help="minutes after which no more faults are struck")
 
 
 def pytest_configure(config: pytest.Config) -> None:

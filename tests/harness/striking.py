@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from tests.harness.cluster import KubernetesError
-from tests.harness.faults import Fault, Scene
-from tests.harness.figures import Row
+from tests.harness.faults.scene import Fault, Scene
+from tests.harness.figures import Moment, Row
 from tests.harness.installation import Installation
 from tests.harness.sight import Sight
 from tests.harness.traffic import Traffic
@@ -35,13 +35,23 @@ class Striking:
         """Return once all pods are ready, and readings of every device are acknowledged and seen again."""
         namespace, ledger = self._installation.namespace, self._traffic.ledger
         began, began_s = datetime.now(UTC), time.monotonic()
+        moments: list[Moment] = []
+
+        def note(what: str) -> None:
+            moments.append(Moment(round(time.monotonic() - began_s, 1), what))
+
         ledger.watch()
         self._sight.watch()
-        with fault.strike(Scene(self._installation, random.Random(f"{self._seed} {fault.name}"))) as gone:
+        chosen = random.Random(f"{self._seed} {fault.name}")
+        with fault.strike(Scene(self._installation, chosen, note)) as gone:
+            self._hold(fault)
             self._wait_until_over(fault)
+            note("every device is acknowledged and seen")
         namespace.wait_until_ready(within_s=READY_WITHIN_S, without=gone)
         ready_s = time.monotonic() - began_s
+        note("all pods are ready")
         self._wait_until_over(fault)
+        note("every device is acknowledged and seen")
         return Row(
             fault=fault.name,
             round=number,
@@ -51,7 +61,19 @@ class Striking:
             ready_s=ready_s,
             refused=sum(1 for line in self._log(began) if line.get("event") == "fenced"),
             load=os.getloadavg()[0],
+            began_s=began.timestamp(),
+            moments=tuple(moments),
         )
+
+    def _hold(self, fault: Fault) -> None:
+        until_s = time.monotonic() + fault.lasts_s
+
+        def is_time() -> bool:
+            self._traffic.check()
+            self._sight.check()
+            return time.monotonic() >= until_s
+
+        wait_until(is_time, within_s=fault.lasts_s + OVER_WITHIN_S)
 
     def _wait_until_over(self, fault: Fault) -> None:
         """Each device has had an acknowledgement since now, and its twin shows at least that."""
