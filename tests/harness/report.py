@@ -1,6 +1,6 @@
 """One page about a run of faults: what flowed, what was done when, and the figures against their limits.
 
-    python -m tests.harness.report soak.json > soak.html
+python -m tests.harness.report soak.json > soak.html
 """
 
 from __future__ import annotations
@@ -79,4 +79,4 @@ def _clock(at_s: float) -> str:
 if __name__ == "__main__":
     if len(sys.argv) != 2 or not (file := Path(sys.argv[1])).is_file():
         sys.exit("python -m tests.harness.report FILE: a file of figures that `make soak` has written")
-    print(page(read(file)))
+    sys.stdout.write(page(read(file)) + "\n")

@@ -17,7 +17,18 @@ LIMITS = {"pod": {"mqtt_s": 2.0}}
 
 
 def row(number: int, mqtt_s: float) -> Row:
-    return Row(fault="pod", round=number, mqtt_s=mqtt_s, rest_s=0.5, visible_s=9.0, ready_s=4.0, refused=1, load=1.5, began_s=0.0, moments=())
+    return Row(
+        fault="pod",
+        round=number,
+        mqtt_s=mqtt_s,
+        rest_s=0.5,
+        visible_s=9.0,
+        ready_s=4.0,
+        refused=1,
+        load=1.5,
+        began_s=0.0,
+        moments=(),
+    )
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(50, 5.0), (95, 10.0), (100, 10.0), (10, 1.0)])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 from tests.harness.cluster import Namespace
@@ -45,3 +45,15 @@ class Fault(NamedTuple):
     limits: Mapping[str, float]
     strike: Strike
     lasts_s: float = 0.0
+
+
+def combined(first: Fault, second: Fault) -> Strike:
+    """The second one strikes while the first one lasts."""
+
+    @contextmanager
+    def strike(scene: Scene) -> Iterator[Collection[str]]:
+        scene.note(f"{first.name}, then {second.name}")
+        with first.strike(scene) as gone, second.strike(scene) as also_gone:
+            yield [*gone, *also_gone]
+
+    return strike
