@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 from tests.harness import nodes
 from tests.harness.faults import changes, links, pods
-from tests.harness.faults.nodes import lost
+from tests.harness.faults.machines import lost
 from tests.harness.faults.scene import Fault, Scene, combined
 
 HOLDS_S = 20.0
