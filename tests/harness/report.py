@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.dates import DateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from tests.harness.figures import MEASURES, Document, Kept, Row, percentile, read
 
@@ -39,16 +39,16 @@ def plot(kept: Kept, rows: Iterable[Row]) -> str:
     figure = Figure(figsize=INCHES, layout="tight")
     axes = figure.subplots()
     seconds = range(min(kept.seconds, default=0), max(kept.seconds, default=0) + 1)
-    times = [datetime.fromtimestamp(second, UTC) for second in seconds]
     for way in dict.fromkeys(way for ways in kept.seconds.values() for way in ways):
-        axes.plot(times, [kept.seconds.get(second, {}).get(way, 0) for second in seconds], label=way, linewidth=0.9)
+        axes.plot(seconds, [kept.seconds.get(second, {}).get(way, 0) for second in seconds], label=way, linewidth=0.9)
     for number, row in enumerate(rows):
-        began, ended = (datetime.fromtimestamp(at_s, UTC) for at_s in (row.began_s, row.began_s + row.ready_s))
-        axes.axvspan(began, ended, color=COLOURS[number % len(COLOURS)], alpha=0.35, linewidth=0)
-        axes.annotate(row.fault, (began, 1), xycoords=("data", "axes fraction"), rotation=35, fontsize=7)
+        axes.axvspan(
+            row.began_s, row.began_s + row.ready_s, color=COLOURS[number % len(COLOURS)], alpha=0.35, linewidth=0
+        )
+        axes.annotate(row.fault, (row.began_s, 1), xycoords=("data", "axes fraction"), rotation=35, fontsize=7)
     axes.set_ylabel("readings/s acknowledged")
     axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=UTC))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda at_s, _: _clock(at_s)))
     axes.legend(loc="lower right", fontsize=7)
     written = io.StringIO()
     figure.savefig(written, format="svg", metadata={"Date": None})
