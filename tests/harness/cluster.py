@@ -43,8 +43,11 @@ class Kubernetes:
 
     def helm(self, *arguments: str, timeout_s: float = ANSWER_S) -> str:
         """What helm prints, warnings of the cluster included. Raises KubernetesError."""
-        command = [self.helm_program, "--kubeconfig", str(self.kubeconfig), *arguments]
-        return "".join(_run(command, "", timeout_s))
+        return "".join(_run(self.helm_command(*arguments), "", timeout_s))
+
+    def helm_command(self, *arguments: str) -> list[str]:
+        """The command line of helm, for what runs on."""
+        return [self.helm_program, "--kubeconfig", str(self.kubeconfig), *arguments]
 
     def read(self, *arguments: str) -> Any:
         """The JSON that `kubectl get ARGUMENTS` answers."""
@@ -104,6 +107,10 @@ class Namespace:
     def helm(self, *arguments: str, timeout_s: float = ANSWER_S) -> str:
         """As `Kubernetes.helm`, here."""
         return self.cluster.helm("--namespace", self.name, *arguments, timeout_s=timeout_s)
+
+    def helm_command(self, *arguments: str) -> list[str]:
+        """As `Kubernetes.helm_command`, here."""
+        return self.cluster.helm_command("--namespace", self.name, *arguments)
 
     def read(self, *arguments: str) -> Any:
         """As `Kubernetes.read`, here."""

@@ -6,7 +6,8 @@ import contextlib
 import json
 import secrets
 import ssl
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,17 @@ class Installation:
     def upgrade(self, sets: Mapping[str, Any], *, wait: bool = True) -> None:
         """`helm upgrade` to the same values and ``sets``. Raises as `install`."""
         self.upgrade_to(self._chart, self._values, {**self._sets, **sets}, wait=wait)
+
+    @contextlib.contextmanager
+    def begun_upgrade(self, sets: Mapping[str, Any]) -> Iterator[None]:
+        """As `upgrade`, but Helm is killed at the end of the context, whatever it has done until then."""
+        given = ("--values", str(self._values), *_single_values({**self._sets, **sets}))
+        command = self.namespace.helm_command("upgrade", RELEASE, str(self._chart), *given, *WAITING)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as helm:
+            try:
+                yield
+            finally:
+                helm.kill()
 
     def upgrade_to(self, chart: Path, values: Path, sets: Mapping[str, Any], *, wait: bool = True) -> None:
         """`helm upgrade` to another chart with values of its own; with ``wait`` return when everything is ready."""

@@ -1,10 +1,11 @@
-"""Nodes of a kind cluster, which are containers: they can stand still, as one does that nobody reaches any more."""
+"""Nodes of a kind cluster, which are containers: they can stand still, stop, or be where nobody reaches them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import ci.cluster
 from ci import engine
 from ci.errors import NoClusterError
 from tests.harness.cluster import Kubernetes
@@ -13,16 +14,18 @@ from tests.harness.waiting import wait_until
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 NOTICED_WITHIN_S = 90.0
 BACK_WITHIN_S = 60.0
+CUT = 10
+"""Priority of the routing rules that cut a node off: after its own addresses, before all routes."""
 
 
-class NotFreezableError(Exception):
-    """Why no node can be frozen."""
+class NotBreakableError(Exception):
+    """Why nothing of a node can be broken."""
 
 
-def freezable(cluster: Kubernetes) -> list[str]:
-    """Names of the nodes that may be frozen: all but the one with the Kubernetes API.
+def breakable(cluster: Kubernetes) -> list[str]:
+    """Names of the nodes that may be broken: all but the one with the Kubernetes API.
 
-    Raises NotFreezableError where they are no containers of this machine.
+    Raises NotBreakableError where they are no containers of this machine.
     """
     names = [
         node["metadata"]["name"]
@@ -32,10 +35,21 @@ def freezable(cluster: Kubernetes) -> list[str]:
     try:
         containers = engine.find()
     except NoClusterError as lacking:
-        raise NotFreezableError(str(lacking)) from lacking
+        raise NotBreakableError(str(lacking)) from lacking
     if others := [name for name in names if not containers.is_running(name)]:
-        raise NotFreezableError(f"{others[0]} is no container of {containers.name}")
+        raise NotBreakableError(f"{others[0]} is no container of {containers.name}")
     return sorted(names)
+
+
+def on_node(name: str, script: str) -> str:
+    """What a shell script prints that runs on a node. Raises NotBreakableError where that is no container of here."""
+    try:
+        containers = engine.find()
+    except NoClusterError as lacking:
+        raise NotBreakableError(str(lacking)) from lacking
+    if not containers.is_running(name):
+        raise NotBreakableError(f"{name} is no container of {containers.name}")
+    return containers.run("exec", "--interactive", name, "sh", "-s", stdin=script)
 
 
 @contextmanager
@@ -45,9 +59,52 @@ def frozen(cluster: Kubernetes, name: str) -> Iterator[None]:
     containers.run("pause", name)
     try:
         yield
-        wait_until(lambda: not _is_ready(cluster, name), within_s=NOTICED_WITHIN_S, every_s=1, why=f"{name} is ready")
+        _wait_until_noticed(cluster, name)
     finally:
         containers.run("unpause", name)
+    _wait_until_back(cluster, name)
+
+
+@contextmanager
+def stopped(cluster: Kubernetes, name: str) -> Iterator[None]:
+    """The node's processes are killed, and all its memory is gone; it starts again once Kubernetes has noticed it."""
+    containers = engine.find()
+    containers.run("kill", name)
+    try:
+        yield
+        _wait_until_noticed(cluster, name)
+    finally:
+        containers.run("start", name)
+        ci.cluster.ensure()  # addresses and routes do not survive
+    _wait_until_back(cluster, name)
+
+
+@contextmanager
+def cut_off(cluster: Kubernetes, name: str) -> Iterator[None]:
+    """The node reaches no other one and no pod elsewhere; everything on it runs on, and believes what it believed."""
+    rules = [f"to {one} blackhole priority {CUT}" for one in _beyond(cluster, name)]
+    on_node(name, "\n".join(f"ip rule add {rule}" for rule in rules))
+    try:
+        yield
+        _wait_until_noticed(cluster, name)
+    finally:
+        on_node(name, "\n".join(f"ip rule del {rule}" for rule in rules))
+    _wait_until_back(cluster, name)
+
+
+def _beyond(cluster: Kubernetes, name: str) -> Iterator[str]:
+    """Addresses of the other nodes, and ranges of the pods there."""
+    for node in cluster.read("nodes")["items"]:
+        if node["metadata"]["name"] != name:
+            yield from (one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
+            yield node["spec"]["podCIDR"]
+
+
+def _wait_until_noticed(cluster: Kubernetes, name: str) -> None:
+    wait_until(lambda: not _is_ready(cluster, name), within_s=NOTICED_WITHIN_S, every_s=1, why=f"{name} is ready")
+
+
+def _wait_until_back(cluster: Kubernetes, name: str) -> None:
     wait_until(lambda: _is_ready(cluster, name), within_s=BACK_WITHIN_S, every_s=1, why=f"{name} is not ready")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import ssl
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tests.harness.clients import Clients
 from tests.harness.ledger import Entry, Ledger
@@ -37,6 +38,7 @@ class TimedLedger(Ledger):
         self._newest: dict[str, int] = {}
         self.waits: list[Wait] = []
         """The long ones since `watch`."""
+        self._seconds: dict[int, Counter[str]] = defaultdict(Counter)
 
     def acknowledge(self, entries: Iterable[Entry]) -> None:
         """As the base, with the time; the entries are one device's."""
@@ -48,6 +50,8 @@ class TimedLedger(Ledger):
             self.waits.append(wait_until_now(device, "acknowledgement", gap_s))
         self._gaps_s[device] = max(self._gaps_s.get(device, 0.0), gap_s)
         self._last_s[device] = now_s
+        with self._lock:
+            self._seconds[int(time.time())][device] += len(readings)
         self._newest[device] = max(self._newest.get(device, 0), *(entry.ts for entry in readings))
 
     def watch(self) -> None:
@@ -61,6 +65,13 @@ class TimedLedger(Ledger):
     def newest(self) -> dict[str, int]:
         """Device → timestamp of its newest acknowledged reading."""
         return dict(self._newest)
+
+    def seconds(self, ways: Mapping[str, Collection[str]]) -> dict[int, dict[str, int]]:
+        """Second since 1970 → way in (→ its devices, as given) → how many readings were acknowledged in it."""
+        return {
+            second: {way: sum(counted[device] for device in devices) for way, devices in ways.items()}
+            for second, counted in sorted(self._seconds.items())
+        }
 
     def heard_since(self, moment_s: float, devices: Sequence[str]) -> bool:
         """Whether each of the devices had an acknowledgement after that moment of the monotonic clock."""
