@@ -11,11 +11,20 @@ from tests.harness.nodes import on_node
 FREEZE = """
 set -e
 process=$(crictl inspect --output go-template --template '{{.info.pid}}' ID)
-group=/sys/fs/cgroup$(cut -d: -f3 /proc/$process/cgroup)
-echo 1 > $group/cgroup.freeze
-echo $group
+if path=$(grep ':freezer:' /proc/$process/cgroup); then
+    switch=/sys/fs/cgroup/freezer${path#*:*:}/freezer.state
+    echo FROZEN > $switch
+else
+    switch=/sys/fs/cgroup$(cut -d: -f3 /proc/$process/cgroup)/cgroup.freeze
+    echo 1 > $switch
+fi
+echo $switch
 """
-THAW = "[ ! -e GROUP/cgroup.freeze ] || echo 0 > GROUP/cgroup.freeze"
+"""The first is how version 1 of control groups does it."""
+THAW = """
+case SWITCH in *.state) run=THAWED ;; *) run=0 ;; esac
+[ ! -e SWITCH ] || echo $run > SWITCH
+"""
 """Kubernetes may have ended the container meanwhile, and its group with it."""
 
 
@@ -32,6 +41,6 @@ def frozen_pods(pods: Iterable[Mapping[str, Any]]) -> Iterator[None]:
     ]
     with ExitStack() as thawing:
         for node, container in containers:
-            group = on_node(node, FREEZE.replace("ID", container)).strip()
-            thawing.callback(on_node, node, THAW.replace("GROUP", group))
+            switch = on_node(node, FREEZE.replace("ID", container)).strip()
+            thawing.callback(on_node, node, THAW.replace("SWITCH", switch))
         yield
