@@ -62,7 +62,10 @@ def interrupted(scene: Scene) -> Iterator[Collection[str]]:
 @contextmanager
 def scaled(scene: Scene) -> Iterator[Collection[str]]:
     """One API pod and one actor-system pod more, and back again."""
-    more = {f"{component}.replicas": len(scene.namespace.pods(component)) + 1 for component in ("api", "actor-system")}
+    more = {}
+    for component in ("api", "actor-system"):
+        number = len(scene.namespace.pods(component)) + 1
+        more |= {f"{component}.replicas": number, f"{component}.autoscaling.maxReplicas": number}
     scene.note(f"helm upgrade: {more}")
     scene.installation.upgrade(more)
     scene.note("helm rollback")
