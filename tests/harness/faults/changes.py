@@ -62,7 +62,7 @@ def interrupted(scene: Scene) -> Iterator[Collection[str]]:
 @contextmanager
 def scaled(scene: Scene) -> Iterator[Collection[str]]:
     """One API pod and one actor-system pod more, and back again."""
-    more = {}
+    more: dict[str, int] = {}
     for component in ("api", "actor-system"):
         number = len(scene.namespace.pods(component)) + 1
         more |= {f"{component}.replicas": number, f"{component}.autoscaling.maxReplicas": number}
