@@ -1,7 +1,7 @@
 """While readings flow, each part is broken in turn: nothing acknowledged is lost or doubled, and order holds.
 
-By default most of them once; `--rounds` repeats all of it, with other victims and other readings, and `--figures FILE` goes on where
-that file ends (see docs/reliability.md).
+By default most of them once; `--rounds` repeats all of it, with other victims and other readings, and `--figures FILE`
+goes on where that file ends (see docs/reliability.md).
 """
 
 from __future__ import annotations
