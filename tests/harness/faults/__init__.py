@@ -53,6 +53,7 @@ FAULTS = (
     Fault("node", _all(60), lost(nodes.frozen)),
     Fault("node-stopped", _all(60), lost(nodes.stopped)),
     Fault("node-cut-off", _all(60), lost(nodes.cut_off)),
+    Fault("secrets-rotated", _all(5), changes.rotated, HOLDS_S, of_many=True),
     Fault("scale", {"mqtt_s": 1, "rest_s": 1}, changes.scaled),
     Fault("rolled-in-turn", {"mqtt_s": 1, "rest_s": 1}, changes.rolled_in_turn, of_many=True),
     Fault("upgrade", {"mqtt_s": 1, "rest_s": 1}, changes.upgraded),

@@ -1,4 +1,4 @@
-"""What people do to an installation that runs: upgrades, one that is cut off, the way back, other numbers of pods."""
+"""What people do to an installation that runs: upgrades, the way back, other numbers of pods, other secrets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from tests.harness.faults.scene import Scene
+from tests.harness.renewal import Renewal
 from tests.harness.waiting import wait_until
 
 BEGUN_WITHIN_S = 60.0
@@ -15,6 +16,11 @@ IN_TURN = (
     *("deployment/actor-system", "deployment/api"),
 )
 ROLLED_S = 240.0
+SECRETS = (
+    *((f"nats-{service}-credentials", "password") for service in ("api", "actor-system")),
+    *((f"{component}-tls", "tls.crt") for component in ("api", "actor-system", "nats", "postgres")),
+)
+"""What everybody reads again as it changes."""
 
 
 @contextmanager
@@ -70,6 +76,17 @@ def scaled(scene: Scene) -> Iterator[Collection[str]]:
     scene.installation.upgrade(more)
     scene.note("helm rollback")
     scene.installation.roll_back()
+    yield ()
+
+
+@contextmanager
+def rotated(scene: Scene) -> Iterator[Collection[str]]:
+    """Passwords of NATS and certificates of all servers are made anew; what is open with the old ones is ended."""
+    renewal = Renewal(scene.namespace)
+    renewal.ask(SECRETS)
+    renewal.run_job()
+    scene.note("new passwords and certificates are there")
+    renewal.bring()
     yield ()
 
 
