@@ -11,13 +11,13 @@ import re
 from collections.abc import Callable
 
 import pytest
+from chart_harness.admission import complaints
+from chart_harness.errors import HelmError
+from chart_harness.fixed import refused
 from hypothesis import HealthCheck, Phase, given, note, settings
 
 from ci import schemas
 from tests.harness import helm
-from tests.harness.admission import complaints
-from tests.harness.fixed import refused
-from tests.harness.helm import HelmError
 from tests.render import (
     test_availability,
     test_config,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from chart_harness.manifests import Workload
 
 from tests.harness.helm import CHART, ROOT
-from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, WITH_NATS, Installation, Workload
+from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, WITH_NATS, Installation
 
 DESIGN: dict[str, tuple[tuple[float, float], tuple[float, float], float, int]] = {
     # CPUs and GiB of memory, each as request and limit; GiB of disk; pods, at least

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from chart_harness.manifests import Workload
+from chart_harness.rendering import Manifest
 
-from tests.harness.helm import Manifest
-from tests.render.rendered import TESTING, Installation, Workload
+from tests.render.rendered import TESTING, Installation
 
 # https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 ALLOWED_VOLUMES = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from chart_harness.manifests import Container
 from iot_system.adapters.nats.broker.streams import MESSAGES_BYTES, RETAINED_BYTES, SESSIONS_BYTES
 
-from tests.render.rendered import TESTING, WITH_NATS, Container, Installation
+from tests.render.rendered import TESTING, WITH_NATS, Installation
 from tests.render.test_resources import amount
 
 
