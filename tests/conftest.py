@@ -8,6 +8,9 @@ from hypothesis import Phase, settings
 
 from ci import previous, tools
 
+collect_ignore = ["data"]
+"""Charts with tests of their own."""
+
 settings.register_profile("patient", deadline=None)
 settings.register_profile("thorough", deadline=None, max_examples=1000, phases=[Phase.generate, Phase.shrink])
 settings.load_profile("patient")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chart_harness.errors import MissingError
+from chart_harness.errors import SettingError
 from chart_harness.installation import READY_WITHIN_S
 from chart_harness.rules import RULES, Rule
 
@@ -30,22 +30,22 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def chart_folder(config: pytest.Config) -> Path:
-    """Where the chart is. Raises MissingError."""
+    """Where the chart is. Raises SettingError."""
     folder = _named_chart(config)
     if folder is None:
-        raise MissingError(NO_CHART)
+        raise SettingError(NO_CHART)
     return existing_chart(folder)
 
 
 def existing_chart(folder: Path) -> Path:
-    """The folder itself. Raises MissingError where it has no chart."""
+    """The folder itself. Raises SettingError where it has no chart."""
     if not (folder / "Chart.yaml").is_file():
-        raise MissingError(f"there is no chart in {folder}: it has no Chart.yaml")
+        raise SettingError(f"there is no chart in {folder}: it has no Chart.yaml")
     return folder
 
 
 def values_files(config: pytest.Config) -> list[Path]:
-    """All that tests are run for, none where no chart is named. Raises MissingError for one that is not there."""
+    """All that tests are run for, none where no chart is named. Raises SettingError for one that is not there."""
     patterns: list[str] = config.getini("chart_values")
     chart = _named_chart(config)
     if chart is not None and not patterns:
@@ -54,35 +54,44 @@ def values_files(config: pytest.Config) -> list[Path]:
     for pattern in patterns:
         matching = sorted(_beside_ini(config).glob(pattern))
         if not matching:
-            raise MissingError(f"chart_values names {pattern}, and there is no such file")
+            raise SettingError(f"chart_values names {pattern}, and there is no such file")
         found += matching
     return found
 
 
 def rules(config: pytest.Config) -> dict[str, Rule]:
-    """All but those that are left out. Raises MissingError for a name that is none."""
+    """All but those that are left out. Raises SettingError for a name that is none."""
     left_out: list[str] = config.getini("chart_rules_left_out")
     if unknown := set(left_out) - RULES.keys():
-        raise MissingError(f"there is no rule {', '.join(sorted(unknown))} to leave out, only {', '.join(RULES)}")
+        raise SettingError(f"there is no rule {', '.join(sorted(unknown))} to leave out, only {', '.join(RULES)}")
     return {name: rule for name, rule in RULES.items() if name not in left_out}
 
 
+def ready_within_s(config: pytest.Config) -> float:
+    """How long a release may take. Raises SettingError."""
+    given: str = config.getini("chart_ready_s")
+    try:
+        return float(given)
+    except ValueError:
+        raise SettingError(f"chart_ready_s is {given!r}: it is a number of seconds") from None
+
+
 def program(config: pytest.Config, name: str) -> str:
-    """The path of helm or kubectl. Raises MissingError."""
+    """The path of helm or kubectl. Raises SettingError."""
     given: str = config.getoption(name)
     found = shutil.which(given)
     if found is None:
-        raise MissingError(f"there is no program {given}: install it, or say by --{name} where it is")
+        raise SettingError(f"there is no program {given}: install it, or say by --{name} where it is")
     return found
 
 
 def kubeconfig(config: pytest.Config) -> Path:
-    """The file that leads to the cluster. Raises MissingError."""
+    """The file that leads to the cluster. Raises SettingError."""
     given = config.getoption("kubeconfig") or os.environ.get("KUBECONFIG")
     if not given:
-        raise MissingError("no cluster is named: give --kubeconfig, or KUBECONFIG in the environment")
+        raise SettingError("no cluster is named: give --kubeconfig, or KUBECONFIG in the environment")
     if not Path(given).is_file():
-        raise MissingError(f"there is no kubeconfig {given}")
+        raise SettingError(f"there is no kubeconfig {given}")
     return Path(given)
 
 

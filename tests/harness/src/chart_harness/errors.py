@@ -7,8 +7,8 @@ class HarnessError(Exception):
     """All of these."""
 
 
-class MissingError(HarnessError):
-    """A chart, a values file or a program that is not there."""
+class SettingError(HarnessError):
+    """What the tests are told leads nowhere: a chart, a values file or a program that is not there, no number."""
 
 
 class HelmError(HarnessError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from chart_harness import configuration, diagnostics
 from chart_harness.cluster import Kubernetes
 from chart_harness.configuration import NO_CHART
-from chart_harness.errors import HarnessError, MissingError
+from chart_harness.errors import HarnessError, SettingError
 from chart_harness.faults import Faults, Ledger, NoLedger
 from chart_harness.installation import Installation, Installations
 from chart_harness.manifests import Rendered
@@ -28,32 +29,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Offer the fixtures whose cases the configuration names."""
+    """Offer the fixtures whose cases the configuration names; what is wrong with it is told before any test."""
     try:
+        configuration.ready_within_s(config)
         config.pluginmanager.register(cases(configuration.values_files(config), configuration.rules(config)))
-    except MissingError as missing:
+    except SettingError as missing:
         raise pytest.UsageError(str(missing)) from missing
 
 
-def cases(files: Sequence[Path], rules: Mapping[str, Rule]) -> object:
+def cases(files: Sequence[Path], rules: Mapping[str, Rule]) -> ModuleType:
     """A plugin with two fixtures: a test that uses them, directly or not, runs for each file and each rule."""
 
-    class Cases:
-        @pytest.fixture(scope="session", params=files or (None,), ids=lambda path: path.stem if path else "none")
-        def values_file(self, request: pytest.FixtureRequest) -> Path:
-            """One values file."""
-            if request.param is None:
-                raise MissingError(NO_CHART)
-            path: Path = request.param
-            return path
+    @pytest.fixture(scope="session", params=files or (None,), ids=lambda path: path.stem if path else "none")
+    def values_file(request: pytest.FixtureRequest) -> Path:
+        """One values file."""
+        if request.param is None:
+            raise SettingError(NO_CHART)
+        path: Path = request.param
+        return path
 
-        @pytest.fixture(params=rules.values(), ids=list(rules))
-        def rule(self, request: pytest.FixtureRequest) -> Rule:
-            """One of the rules."""
-            rule: Rule = request.param
-            return rule
+    @pytest.fixture(params=rules.values(), ids=list(rules))
+    def rule(request: pytest.FixtureRequest) -> Rule:
+        """One of the rules."""
+        rule: Rule = request.param
+        return rule
 
-    return Cases()
+    made = ModuleType(f"{__name__}.cases")
+    made.__dict__.update(values_file=values_file, rule=rule)
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +101,7 @@ def kubernetes(kubeconfig: Path, kubectl_program: str, helm_program: str) -> Kub
 def installations(kubernetes: Kubernetes, pytestconfig: pytest.Config) -> Iterator[Installations[Installation]]:
     """Where installations come from; all are gone at the end, also after Ctrl-C."""
     folder = configuration.chart_folder(pytestconfig)
-    within_s = float(pytestconfig.getini("chart_ready_s"))
+    within_s = configuration.ready_within_s(pytestconfig)
     made = Installations(Installation, kubernetes, folder, ready_within_s=within_s)
     pytestconfig.stash[INSTALLATIONS] = made
     yield made

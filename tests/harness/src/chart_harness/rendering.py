@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from chart_harness.errors import HelmError, MissingError
+from chart_harness.errors import HelmError, SettingError
 
 Manifest = dict[str, Any]
 RELEASE = "release"
@@ -37,7 +37,7 @@ class Chart:
         """The manifests of a first installation, hooks and tests included; the caller may change them.
 
         ``values`` are files, the last one wins; ``sets`` are single values by dotted path (`{"web.replicas": 2}`).
-        Raises HelmError where the chart refuses the values, MissingError for a file that is not there.
+        Raises HelmError where the chart refuses the values, SettingError for a file that is not there.
         """
         documents = yaml.load_all(self.render_text(*values, sets=sets), Loader=yaml.CSafeLoader)
         return [document for document in documents if document]
@@ -60,9 +60,9 @@ class Chart:
 
 
 def content(values: Path) -> bytes:
-    """Of a values file. Raises MissingError."""
+    """Of a values file. Raises SettingError."""
     if not values.is_file():
-        raise MissingError(f"there is no values file {values}")
+        raise SettingError(f"there is no values file {values}")
     return values.read_bytes()
 
 
