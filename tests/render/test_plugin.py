@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ PLUGIN = ROOT / "tests" / "harness"
 NOTES = ROOT / "tests" / "data" / "notes"
 README = (PLUGIN / "README.md").read_text()
 TESTS_S = 240
+SILENT = "--kubeconfig=silent"
 
 
 class Mistake(NamedTuple):
@@ -65,7 +67,7 @@ def notes(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment that has the plugin, installed from this repository, and nothing else."""
-    uv = (sys.executable, "-m", "uv", "--quiet")
+    uv: tuple[str | Path, ...] = (sys.executable, "-m", "uv", "--quiet")
     python = tmp_path_factory.mktemp("alone") / "environment" / "bin" / "python"
     subprocess.run([*uv, "venv", "--python", sys.executable, python.parents[1]], check=True)
     install = [*uv, "pip", "install", "--python", python, PLUGIN]
@@ -163,4 +165,34 @@ def test_a_setting_that_leads_nowhere_is_told_by_one_sentence(
     code, said = run_tests(alone, notes, helm_program, *given)
     assert code != 0
     assert re.search(rf"^(?:ERROR: )?{sentence}$", said, re.MULTILINE), said
-    assert "Traceback" not in said, said
+    assert not re.search("^E  |Traceback", said, re.MULTILINE), said
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ([SILENT, "--helm=/nowhere/it"], "there is no program /nowhere/it: install it, or say by --helm where it is"),
+        (
+            [SILENT, "--kubectl=/nowhere/it"],
+            "there is no program /nowhere/it: install it, or say .*",
+        ),
+        ([], "no cluster is named: give --kubeconfig, or KUBECONFIG in the environment"),
+        (["--kubeconfig=none"], "there is no kubeconfig none"),
+        (["--kubeconfig=pytest.ini"], "no cluster answers where pytest.ini leads: .*"),
+        ([SILENT], "no cluster answers where silent leads: .*127.0.0.1:1 was refused.*"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else " ".join(value) or "nothing",
+)
+def test_a_program_or_a_cluster_that_is_not_there_is_told_by_one_sentence(
+    alone: Path, notes: Path, helm_program: str, kubectl_program: str, options: list[str], sentence: str
+) -> None:
+    cluster = {"cluster": {"server": "https://127.0.0.1:1"}, "name": "silent"}
+    user = {"user": {"token": "x"}, "name": "silent"}
+    context = {"context": {"cluster": "silent", "user": "silent"}, "name": "silent"}
+    silent = {"clusters": [cluster], "users": [user], "contexts": [context], "current-context": "silent"}
+    (notes / "silent").write_text(json.dumps({"apiVersion": "v1", "kind": "Config"} | silent))
+    test = "tests/test_cluster.py::test_its_own_test_passes[default-values]"
+    code, said = run_tests(alone, notes, helm_program, f"--kubectl={kubectl_program}", *options, test)
+    assert code == 1
+    assert re.search(rf"^{sentence}$", said, re.MULTILINE), said
+    assert not re.search("^E  |Traceback", said, re.MULTILINE), said
