@@ -29,6 +29,7 @@ from tests.harness.installation import Installation, Installations
 
 ORDER = (
     "test_secrets",
+    "test_plugin",
     "test_bad_input",
     "test_development",
     "test_backup",

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -17,12 +13,9 @@ from chart_harness.manifests import Rendered
 from chart_harness.rendering import Chart
 from chart_harness.rules import RULES
 
-from tests.harness.helm import ROOT
+from tests.harness.alone import NOTES, PLUGIN, copy, environment, run_tests
 
-PLUGIN = ROOT / "tests" / "harness"
-NOTES = ROOT / "tests" / "data" / "notes"
 README = (PLUGIN / "README.md").read_text()
-TESTS_S = 240
 SILENT = "--kubeconfig=silent"
 
 
@@ -60,31 +53,14 @@ MISTAKES = (
 
 @pytest.fixture
 def notes(tmp_path: Path) -> Path:
-    """A copy of the small chart and its tests, outside of this repository."""
-    return Path(shutil.copytree(NOTES, tmp_path / "notes"))
+    """The small chart, which may be changed."""
+    return copy(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that has the plugin, installed from this repository, and nothing else."""
-    uv: tuple[str | Path, ...] = (sys.executable, "-m", "uv", "--quiet")
-    python = tmp_path_factory.mktemp("alone") / "environment" / "bin" / "python"
-    subprocess.run([*uv, "venv", "--python", sys.executable, python.parents[1]], check=True)
-    install = [*uv, "pip", "install", "--python", python, PLUGIN]
-    done = subprocess.run(install, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"what the plugin needs cannot be had: {done.stderr.strip().splitlines()[-1]}")
-    return python
-
-
-def run_tests(python: Path, folder: Path, helm: str, *arguments: str) -> tuple[int, str]:
-    """Of the chart in ``folder``: pytest's exit code, and what it prints."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "KUBECONFIG")}
-    command = [python, "-m", "pytest", f"--helm={helm}", *arguments]
-    run = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TESTS_S, check=False
-    )
-    return run.returncode, run.stdout + run.stderr
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that has the plugin and nothing else."""
+    return environment(tmp_path_factory.mktemp("alone"))
 
 
 def broken(folder: Path, file: str, old: str, new: str) -> None:
@@ -121,9 +97,9 @@ def test_the_documentation_names_every_rule_option_and_setting() -> None:
 
 
 def test_a_chart_is_tested_with_the_plugin_alone_outside_of_this_repository(
-    alone: Path, notes: Path, helm_program: str
+    python: Path, notes: Path, helm_program: str
 ) -> None:
-    code, said = run_tests(alone, notes, helm_program, "tests/test_rules.py")
+    code, said = run_tests(python, notes, helm_program, "tests/test_rules.py")
     assert code == 0, said
     assert f"{2 * len(RULES) + 2} passed" in said, said
 
@@ -139,9 +115,9 @@ def test_every_rule_has_its_mistake() -> None:
     assert {mistake.rule for mistake in MISTAKES} == RULES.keys()
 
 
-def test_what_breaks_a_rule_is_told_in_the_failure(alone: Path, notes: Path, helm_program: str) -> None:
+def test_what_breaks_a_rule_is_told_in_the_failure(python: Path, notes: Path, helm_program: str) -> None:
     broken(notes, "templates/service.yaml", "targetPort: http", "targetPort: web")
-    code, said = run_tests(alone, notes, helm_program, "tests/test_rules.py")
+    code, said = run_tests(python, notes, helm_program, "tests/test_rules.py")
     assert code == 1
     assert "Service/release leads to port web, which StatefulSet/release has not" in said
     assert set(re.findall(r"^FAILED .*\[(.*?)\]", said, re.MULTILINE)) == {"default-values-ports", "open-values-ports"}
@@ -159,10 +135,10 @@ def test_what_breaks_a_rule_is_told_in_the_failure(alone: Path, notes: Path, hel
     ids=lambda value: None if isinstance(value, str) else next(iter(value)),
 )
 def test_a_setting_that_leads_nowhere_is_told_by_one_sentence(
-    alone: Path, notes: Path, helm_program: str, settings: Mapping[str, str], sentence: str
+    python: Path, notes: Path, helm_program: str, settings: Mapping[str, str], sentence: str
 ) -> None:
     given = [part for name, value in settings.items() for part in ("-o", f"{name}={value}")]
-    code, said = run_tests(alone, notes, helm_program, *given)
+    code, said = run_tests(python, notes, helm_program, *given)
     assert code != 0
     assert re.search(rf"^(?:ERROR: )?{sentence}$", said, re.MULTILINE), said
     assert not re.search("^E  |Traceback", said, re.MULTILINE), said
@@ -184,7 +160,7 @@ def test_a_setting_that_leads_nowhere_is_told_by_one_sentence(
     ids=lambda value: None if isinstance(value, str) else " ".join(value) or "nothing",
 )
 def test_a_program_or_a_cluster_that_is_not_there_is_told_by_one_sentence(
-    alone: Path, notes: Path, helm_program: str, kubectl_program: str, options: list[str], sentence: str
+    python: Path, notes: Path, helm_program: str, kubectl_program: str, options: list[str], sentence: str
 ) -> None:
     cluster = {"cluster": {"server": "https://127.0.0.1:1"}, "name": "silent"}
     user = {"user": {"token": "x"}, "name": "silent"}
@@ -192,7 +168,7 @@ def test_a_program_or_a_cluster_that_is_not_there_is_told_by_one_sentence(
     silent = {"clusters": [cluster], "users": [user], "contexts": [context], "current-context": "silent"}
     (notes / "silent").write_text(json.dumps({"apiVersion": "v1", "kind": "Config"} | silent))
     test = "tests/test_cluster.py::test_its_own_test_passes[default-values]"
-    code, said = run_tests(alone, notes, helm_program, f"--kubectl={kubectl_program}", *options, test)
+    code, said = run_tests(python, notes, helm_program, f"--kubectl={kubectl_program}", *options, test)
     assert code == 1
     assert re.search(rf"^{sentence}$", said, re.MULTILINE), said
     assert not re.search("^E  |Traceback", said, re.MULTILINE), said
