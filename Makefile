@@ -67,5 +67,5 @@ locks: $(ENVIRONMENT) ## resolve Python's dependencies again (ARGS: --upgrade, -
 locks-debian: $(ENVIRONMENT) ## resolve the images' Debian packages again, to the newest versions (ARGS: --check)
 	@$(RUN) ci.debian $(ARGS)
 
-$(ENVIRONMENT): runtime/requirements/development.txt runtime/pyproject.toml ci/environment.py
+$(ENVIRONMENT): runtime/requirements/development.txt runtime/pyproject.toml ci/environment.py tests/harness/pyproject.toml
 	@$(PYTHON) ci/environment.py >&2

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
-from ci import previous
+from ci import previous, tools
+
+collect_ignore = ["data"]
+"""Charts with tests of their own."""
 
 settings.register_profile("patient", deadline=None)
 settings.register_profile("thorough", deadline=None, max_examples=1000, phases=[Phase.generate, Phase.shrink])
@@ -29,6 +32,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """Here, not in pyproject.toml, of which images are made."""
     text = "rounds(least): says something of at least so many rounds of faults, and is not chosen for fewer"
     config.addinivalue_line("markers", text)
+
+
+@pytest.fixture(scope="session")
+def helm_program() -> str:
+    """The plugin's fixture of this name: Helm as tools.lock has it."""
+    return str(tools.path("helm"))
+
+
+@pytest.fixture(scope="session")
+def kubectl_program() -> str:
+    """The same of kubectl."""
+    return str(tools.path("kubectl"))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from itertools import groupby
 
+from chart_harness.waiting import wait_until
 from iot_system.client import IotClient
 from iot_system.commands.behaviours import read_outcome
 
@@ -16,7 +17,6 @@ from tests.harness.applied import history, settle, twin
 from tests.harness.installation import Installation
 from tests.harness.ledger import Entry, Ledger
 from tests.harness.rest import Rest
-from tests.harness.waiting import wait_until
 
 REPLAY_WITHIN_S = 300
 APPLIED_WITHIN_S = 120

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from chart_harness.cluster import Kubernetes
+from chart_harness.waiting import wait_until
 
 from tests.harness.applied import history, settle, twin
-from tests.harness.cluster import Kubernetes
 from tests.harness.helm import values_file
 from tests.harness.installation import Installation, Installations
 from tests.harness.ledger import Entry, Ledger
 from tests.harness.store import ObjectStore
-from tests.harness.waiting import wait_until
 
 DEVICES = {f"device-{number}": "room" for number in range(4)}
 EACH = 250

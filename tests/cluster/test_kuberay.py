@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 
 import pytest
+from chart_harness.cluster import Kubernetes, Namespace
+from chart_harness.waiting import wait_until
 
 from tests.harness.applied import history, settle
-from tests.harness.cluster import Kubernetes, Namespace
 from tests.harness.entry import open_to
 from tests.harness.helm import values_file
 from tests.harness.installation import Installation, Installations
 from tests.harness.kuberay import KubeRay
 from tests.harness.traffic import Traffic
-from tests.harness.waiting import wait_until
 
 PODS = {"actor-system": 3, "ray-head": 1}
 READY_WITHIN_S = 180.0

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from chart_harness.cluster import Namespace
 
 from ci import previous
 from tests.harness.applied import history, settle, twin
-from tests.harness.cluster import Namespace
 from tests.harness.helm import values_file
 from tests.harness.installation import Installation, Installations
 from tests.harness.ledger import Entry

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import shutil
 import signal
 import socket
@@ -16,24 +15,12 @@ from pathlib import Path
 from typing import Self
 
 import nats.errors
+from chart_harness.loopback import free_port
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API, permissions_file, variable_of
 from iot_system.settings import BrokerSettings
 from nats.aio.client import Client
 
 START_TIMEOUT_S = 60.0
-PORTS = range(20_000, 32_768)
-"""Below those that Linux gives to outgoing connections, of which one could take a port before its server does, or while
-that is killed; above those of Ray's workers."""
-
-
-def free_port() -> int:
-    """A TCP port that was free a moment ago."""
-    while True:
-        port = secrets.choice(PORTS)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-
-
 ADMINISTRATOR = "administrator"
 PASSWORD = "of-these-tests"
 _USERS = f"""include ./permissions.conf

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from chart_harness.cluster import Kubernetes
+from chart_harness.waiting import wait_until
+
 import ci.cluster
 from ci import engine
 from ci.errors import NoClusterError
-from tests.harness.cluster import Kubernetes
-from tests.harness.waiting import wait_until
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 NOTICED_WITHIN_S = 90.0

@@ -17,14 +17,15 @@ from pathlib import Path
 
 import httpx
 import msgspec
+from chart_harness.loopback import free_port
+from chart_harness.waiting import wait_until
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from iot_system.commands.installation import OURS, make_folder
 from iot_system.commands.processes import descendants
 from iot_system.settings import DatabaseRoleSettings
 
-from tests.harness.nats import ADMINISTRATOR, PASSWORD, NatsServer, free_port
+from tests.harness.nats import ADMINISTRATOR, PASSWORD, NatsServer
 from tests.harness.postgres import RUNTIME, PostgresServer, running_postgres
-from tests.harness.waiting import wait_until
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[2]

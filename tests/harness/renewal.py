@@ -6,9 +6,8 @@ import secrets
 import time
 from collections.abc import Collection
 
+from chart_harness.cluster import Namespace
 from iot_system.commands.kubernetes import RENEW
-
-from tests.harness.cluster import Namespace
 
 ACCOUNT = "secrets-renewal"
 JOB_WITHIN_S = 90

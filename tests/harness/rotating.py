@@ -8,14 +8,14 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from chart_harness.cluster import Namespace
+from chart_harness.waiting import wait_until
 from iot_system.adapters.tls.authority import Identity
 from iot_system.commands.certificates import Certificates, read_wanted_certificates
 
 from tests.harness.account import as_account
-from tests.harness.cluster import Namespace
 from tests.harness.doors import Answers, Doors
 from tests.harness.renewal import ACCOUNT, Key, Renewal
-from tests.harness.waiting import wait_until
 
 REFUSED_WITHIN_S = 60.0
 FILES_WITHIN_S = 60.0

@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from tests.harness.cluster import KubernetesError
+from chart_harness.errors import KubernetesError
+from chart_harness.waiting import wait_until
+
 from tests.harness.faults.scene import Fault, Scene
 from tests.harness.figures import Moment, Row
 from tests.harness.installation import Installation
 from tests.harness.sight import Sight
 from tests.harness.timeline import Pods, Pulse
 from tests.harness.traffic import Traffic
-from tests.harness.waiting import wait_until
 
 OVER_WITHIN_S = 240.0
 READY_WITHIN_S = 300.0

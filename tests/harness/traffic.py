@@ -8,12 +8,13 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from chart_harness.waiting import wait_until
+
 from tests.harness.clients import Clients
 from tests.harness.ledger import Entry, Ledger
 from tests.harness.mqtt import MqttSender
 from tests.harness.rest import Rest
 from tests.harness.timeline import LONG_S, Wait, wait_until_now
-from tests.harness.waiting import wait_until
 
 ROOMS = ("hall", "lab")
 BY_MQTT = ("m1", "m2")

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from chart_harness.loopback import free_port
+
 from tests.harness.certificates import Signed, mount
-from tests.harness.nats import free_port
 from tests.render.rendered import Installation
 
 MOUNTED = ("/etc/iot-system", "/etc/nats", "/run/nats", "/data")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from chart_harness.errors import HelmError
 
 from ci import previous, release, tools
 from ci.folders import ROOT
@@ -53,7 +54,7 @@ def test_the_version_is_above_the_release_before() -> None:
 
 
 def test_a_kubernetes_that_is_too_old_is_refused() -> None:
-    with pytest.raises(helm.HelmError, match=r"requires kubeVersion: >=1\.32\.0-0 .* v1\.31\.9"):
+    with pytest.raises(HelmError, match=r"requires kubeVersion: >=1\.32\.0-0 .* v1\.31\.9"):
         helm.template("--kube-version", "1.31.9")
     assert helm.template("--kube-version", "1.32.0-gke.1")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from chart_harness.errors import HelmError
 
-from tests.harness.helm import HelmError
 from tests.render.existing import rendered_beside
 
 

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 import pytest
+from chart_harness.errors import HelmError
 
-from tests.harness.helm import HelmError
 from tests.render.existing import rendered_beside
 
 EXTERNAL_NATS = (

@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 import pytest
+from chart_harness.manifests import Container
+from chart_harness.rendering import Manifest
 
-from tests.harness.helm import Manifest
-from tests.render.rendered import DEVELOPMENT, EXTERNAL, HOOK, PLAIN, PRODUCTION, TESTING, Container, Installation
+from tests.render.rendered import DEVELOPMENT, EXTERNAL, HOOK, PLAIN, PRODUCTION, TESTING, Installation
 
 
 def notes(manifest: Manifest) -> dict[str, str]:

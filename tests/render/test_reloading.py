@@ -10,10 +10,10 @@ from pathlib import Path
 import nats
 import nats.errors
 import pytest
+from chart_harness.waiting import until, wait_until
 from nats.aio.client import Client
 
 from tests.harness.certificates import Authority, Signed
-from tests.harness.waiting import until, wait_until
 from tests.render.nats_pod import SECRETS, NatsPod
 from tests.render.rendered import TESTING, Installation
 

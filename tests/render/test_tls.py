@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from chart_harness.manifests import Container
 from iot_system.settings import ActorSystemSettings, ApiSettings, read_settings
 
 from tests.render.rendered import (
@@ -17,7 +18,6 @@ from tests.render.rendered import (
     PLAIN,
     PRODUCTION,
     TESTING,
-    Container,
     Installation,
 )
 from tests.render.test_settings import environment

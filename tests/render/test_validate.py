@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chart_harness.errors import HelmError
 
 from tests.harness import helm
-from tests.harness.helm import CHART, HelmError
+from tests.harness.helm import CHART
 from tests.render import test_existing_database, test_existing_nats, test_existing_volumes
 from tests.render.rendered import DEVELOPMENT, KUBERAY, PRODUCTION, RESTORED, STORE, TESTING
 

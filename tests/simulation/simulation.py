@@ -12,12 +12,12 @@ from contextlib import contextmanager
 
 import msgspec
 import structlog
+from chart_harness.waiting import until
 from iot_system.domain.ids import partition_of
 from iot_system.domain.registry import Device as Registered
 from iot_system.services import reading
 
 from tests.harness.ledger import Ledger
-from tests.harness.waiting import until
 from tests.simulation.broker import Broker
 from tests.simulation.cluster import Cluster
 from tests.simulation.commanding import Commanded

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.nats.connection import Client, connect, disconnect
 from iot_system.adapters.nats.events import EVENTS, NatsLog
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
@@ -18,7 +19,6 @@ from iot_system.settings import StreamSettings
 from nats.js.api import StreamConfig
 
 from tests.harness.nats import ADMINISTRATOR, NatsServer, running_nats
-from tests.harness.waiting import until
 
 DEADLINE_S = 20.0
 PARTITIONS = 4

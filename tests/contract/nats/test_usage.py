@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.nats.connection import Client, connect, disconnect
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from iot_system.adapters.nats.stream import STREAM, NatsStream
@@ -19,7 +20,6 @@ from iot_system.settings import StreamSettings
 from msgspec.structs import replace
 
 from tests.harness.nats import NatsCluster, NatsServer, running_nats
-from tests.harness.waiting import until
 
 SETTINGS = StreamSettings(partitions=4, max_bytes=4 << 20, events_max_bytes=2 << 20)
 

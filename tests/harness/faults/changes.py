@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
+from chart_harness.waiting import wait_until
+
 from tests.harness.faults.scene import Scene
 from tests.harness.renewal import Renewal
-from tests.harness.waiting import wait_until
 
 BEGUN_WITHIN_S = 60.0
 LABEL = "example.org/upgrade"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from tests.harness.cluster import Kubernetes
+from chart_harness.cluster import Kubernetes
+
 from tests.harness.faults.scene import NoSuchPartError, Scene, Strike
 from tests.harness.nodes import NotBreakableError, breakable
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-from tests.harness.cluster import DATABASE_ROLE
 from tests.harness.faults.scene import NoSuchPartError, Scene, Strike
 from tests.harness.freezing import frozen_pods
+from tests.harness.installation import DATABASE_ROLE
 from tests.harness.jetstream import stream_leader
 from tests.harness.nodes import NotBreakableError
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
-from tests.harness.cluster import Namespace
+from chart_harness.cluster import Namespace
+
 from tests.harness.installation import Installation
 
 

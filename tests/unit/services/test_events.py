@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from chart_harness.waiting import until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from iot_system.domain.access import Principal, Scope
@@ -25,7 +26,6 @@ from iot_system.services.listening import QUEUE_BYTES_LIMIT, QUEUE_LIMIT, TOO_SL
 from iot_system.services.rooms import ActorRooms
 from iot_system.services.tail import DROPPED, LOST, UNREADABLE
 
-from tests.harness.waiting import until
 from tests.unit.services.answering import PARTITIONS
 from tests.unit.services.memory_log import MemoryLog
 from tests.unit.services.memory_requests import MemoryRequests, Switchboard

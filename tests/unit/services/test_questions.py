@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from chart_harness.waiting import until
 from iot_system.domain import questions as q
 from iot_system.domain.access import Scope
 from iot_system.domain.addresses import Address
@@ -18,7 +19,6 @@ from iot_system.services import questions
 from iot_system.services.questions import CREDENTIALS_LIMIT
 from iot_system.services.shard import CHANGE_ATTEMPTS
 
-from tests.harness.waiting import until
 from tests.unit.services.lifeline import Halt, Times
 from tests.unit.services.simulated_loop import SimulatedClock
 from tests.unit.services.system import ADMIN, ALL, DEADLINE_S, Process, System, ids_of, running, said

@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
+from chart_harness.waiting import until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from iot_system.actors.time_limit import HANDLERS
@@ -18,7 +19,6 @@ from iot_system.errors import NotFound, Unavailable
 from iot_system.ports.stream import StreamMessage
 from iot_system.services.shard import STUCK_S
 
-from tests.harness.waiting import until
 from tests.unit.services.lifeline import Halt, Times
 from tests.unit.services.memory_stream import MemoryReader
 from tests.unit.services.simulated_loop import simulate

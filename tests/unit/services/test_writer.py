@@ -6,6 +6,7 @@ import asyncio
 import random
 
 import pytest
+from chart_harness.waiting import until
 from hypothesis import given
 from hypothesis import strategies as st
 from iot_system.domain.bundles import BUNDLE_PARTITIONS
@@ -18,7 +19,6 @@ from iot_system.services.bundling import PUBLISH_FOR_S, RETRY_S, Bundling
 from iot_system.services.framing import DEVICE, SIGNAL, chunks_of, frame_of
 from iot_system.services.writer import PATIENCE_S, QUEUE_MESSAGES_LIMIT, PartitionWriter, Room
 
-from tests.harness.waiting import until
 from tests.unit.services.memory_stream import Failing, MemoryStream, no_trouble
 from tests.unit.services.simulated_loop import simulate
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tests.harness.helm import Manifest
+from chart_harness.rendering import Manifest
 
 _PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"

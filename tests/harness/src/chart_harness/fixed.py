@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tests.harness.helm import Manifest
+from chart_harness.rendering import Manifest
 
 CHANGEABLE_OF_STATEFUL_SETS = {
     "replicas",
@@ -23,14 +23,18 @@ CHANGEABLE_OF_STATEFUL_SETS = {
 CHANGEABLE = {
     "Certificate",
     "ConfigMap",
+    "ClusterRole",
     "CronJob",
     "HTTPRoute",
     "HorizontalPodAutoscaler",
     "Ingress",
     "Issuer",
+    "LimitRange",
+    "Namespace",
     "NetworkPolicy",
     "PodDisruptionBudget",
     "RayCluster",
+    "ResourceQuota",
     "Role",
     "ScaledObject",
     "ServiceAccount",
@@ -45,8 +49,12 @@ def fixed(manifest: Manifest) -> dict[str, Any]:
     match kind:
         case "StatefulSet":
             return {key: value for key, value in spec.items() if key not in CHANGEABLE_OF_STATEFUL_SETS}
-        case "Deployment":
+        case "Deployment" | "DaemonSet":
             return {"selector": spec["selector"]}
+        case "Secret" if not manifest.get("immutable"):
+            return {"type": manifest.get("type", "Opaque")}
+        case "Pod":
+            return dict(spec)
         case "Job":
             return {key: spec.get(key) for key in ("selector", "template", "completions", "completionMode")}
         case "PersistentVolumeClaim":
@@ -54,7 +62,7 @@ def fixed(manifest: Manifest) -> dict[str, Any]:
         case "Service":
             # To and from an address of its own; a class is given once.
             return {"clusterIP": spec.get("clusterIP"), "loadBalancerClass": spec.get("loadBalancerClass")}
-        case "RoleBinding":
+        case "RoleBinding" | "ClusterRoleBinding":
             return {"roleRef": manifest["roleRef"]}
         case _ if kind in CHANGEABLE and not manifest.get("immutable"):
             return {}

@@ -7,8 +7,9 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 
-from tests.harness.cluster import KubernetesError, Namespace
-from tests.harness.nats import free_port
+from chart_harness.cluster import Namespace
+from chart_harness.errors import KubernetesError
+from chart_harness.loopback import free_port
 
 RETRY_S = 0.3
 START_TIMEOUT_S = 60.0

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.harness.cluster import KubernetesError, Namespace
+from chart_harness.cluster import Namespace
+from chart_harness.errors import KubernetesError
 
 FOLDER = Path("diagnostics")
 LOG_LINES = 20_000

@@ -10,19 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.harness.waiting import wait_until
+from chart_harness.errors import KubernetesError
+from chart_harness.waiting import wait_until
 
 ANSWER_S = 120.0
 POLL_S = 1.0
 NAME = "app.kubernetes.io/name"
-DATABASE_ROLE = "iot-system/database-role"
-"""Label of a database server: whether it is the primary."""
-MARK = "iot-system/test"
+MARK = "chart-harness/test"
 """Label of every namespace that tests make."""
-
-
-class KubernetesError(Exception):
-    """kubectl or helm refused; the text is theirs."""
+REACHED_WITHIN_S = 10
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,14 @@ class Kubernetes:
     def kubectl(self, *arguments: str, stdin: str = "", timeout_s: float = ANSWER_S) -> str:
         """What kubectl prints. Raises KubernetesError."""
         return _run(self.kubectl_command(*arguments), stdin, timeout_s)[0]
+
+    def require(self) -> None:
+        """Return when it answers. Raises KubernetesError with one sentence."""
+        try:
+            self.kubectl("get", "--raw", "/readyz", f"--request-timeout={REACHED_WITHIN_S}s")
+        except KubernetesError as error:
+            why = str(error).splitlines()[-1]
+            raise KubernetesError(f"no cluster answers where {self.kubeconfig} leads: {why}") from error
 
     def kubectl_command(self, *arguments: str) -> list[str]:
         """The command line of kubectl, for what runs on."""
@@ -133,8 +137,9 @@ class Namespace:
                 self.kubectl("delete", "pod", name, *how, "--wait=false")
 
     def pods(self, component: str) -> list[dict[str, Any]]:
-        """The pods of one component that are not about to end."""
-        return [pod for pod in self.read("pods", f"--selector={NAME}={component}")["items"] if not _is_ending(pod)]
+        """The pods of one component that are not about to end: by the label `NAME`, or by a selector (`a=b,c=d`)."""
+        selector = component if "=" in component else f"{NAME}={component}"
+        return [pod for pod in self.read("pods", f"--selector={selector}")["items"] if not _is_ending(pod)]
 
     def running_pods(self) -> list[dict[str, Any]]:
         """All pods whose work is not done."""
