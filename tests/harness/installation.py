@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.harness import diagnostics
 from tests.harness.cluster import DATABASE_ROLE, Kubernetes, KubernetesError, Namespace
-from tests.harness.entry import Entry
+from tests.harness.entry import SERVICE, Entry
 from tests.harness.helm import CHART, RELEASE
 from tests.harness.port_forward import PortForward
 from tests.harness.rest import Rest
@@ -129,7 +129,8 @@ class Installation:
     @cached_property
     def trust(self) -> ssl.SSLContext | None:
         """What clients of the API trust; None where nothing is encrypted."""
-        if not self.namespace.kubectl("get", "secret", "api-tls", "--ignore-not-found", "--output=name"):
+        ports = self.namespace.read("service", SERVICE)["spec"]["ports"]
+        if all(port["name"] != "mqtts" for port in ports):
             return None
         return ssl.create_default_context(cadata=self.namespace.secret("api-tls", "ca.crt"))
 
