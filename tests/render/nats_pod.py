@@ -41,7 +41,7 @@ class NatsPod:
 
     def configure(self, installation: Installation) -> None:
         """Replace its configuration by that of another installation."""
-        config = installation.workload("nats").volumes["config"]["configMap"]["name"]
+        config = installation.container("nats").workload.volumes["config"]["configMap"]["name"]
         for name, text in installation.one("ConfigMap", config)["data"].items():
             new = self._file(f"/etc/nats/.{name}")
             new.write_text(self._below(text))
