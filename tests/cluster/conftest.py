@@ -43,6 +43,7 @@ ORDER = (
     "test_commands",
     "test_faults",
     "test_uninstall",
+    "test_switching",
 )
 """From `test_testing` on they share one installation, which each of them takes as the one before has left it."""
 TIMEOUT_S = 1800

@@ -83,11 +83,12 @@ def test_an_empty_namespace_gets_the_history_of_a_moment_row_for_row_and_goes_on
     values = {**SMALL, **store.values(f"/{mode}"), "global.database.mode": mode}
     first = installations.new(values_file("development"), name=mode, sets=values)
     store.admit(first.namespace, passphrase)
-    first.install()
+    first.install(sets={"postgres.backup.enabled": False})
     for device, room in DEVICES.items():
         first.rest.register(device, room=room)
     ledger = Ledger()
     send(first, ledger, 0)
+    first.upgrade({})
     wait_for_backup(first, "job", "--selector=app.kubernetes.io/name=backup")
     send(first, ledger, 1)
     first.namespace.kubectl("create", "job", "now", "--from=cronjob/backup-diff")

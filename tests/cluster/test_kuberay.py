@@ -69,6 +69,27 @@ def test_pods_of_the_operator_come_back_under_load_and_nothing_is_lost(installat
     assert findings.clean, findings
 
 
+def test_the_pods_of_ray_come_to_the_chart_and_back_to_the_operator_under_load(
+    installation: Installation, figures: list[str]
+) -> None:
+    entry = installation.entry
+    traffic = Traffic(entry.url, installation.token, entry.mqtt, seed=SEED, name="moving", trust=installation.trust)
+    with ExitStack() as started:
+        started.callback(traffic.stop)
+        traffic.start()
+        traffic.wait_until_heard()
+        installation.upgrade({"actor-system.ray.mode": "separate"})
+        traffic.wait_until_heard()
+        installation.roll_back()
+        wait_for_ray(installation.namespace)
+        traffic.wait_until_heard()
+    settle(entry.rest, traffic.rooms)
+    findings = traffic.ledger.compare(history(entry.rest, traffic.rooms))
+    assert findings.clean, findings
+    gap_s = traffic.ledger.gap_s(traffic.devices)
+    figures.append(f"pods of Ray from the operator to the chart and back: the longest wait of a device {gap_s:.1f} s")
+
+
 def test_nodes_can_be_drained_one_pod_at_a_time(installation: Installation) -> None:
     budget = installation.namespace.read("poddisruptionbudget", "actor-system")["status"]
     assert (budget["expectedPods"], budget["disruptionsAllowed"]) == (PODS["actor-system"], 1), budget

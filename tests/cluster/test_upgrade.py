@@ -47,9 +47,9 @@ def traffic(installation: Installation) -> Iterator[Traffic]:
 
 
 def claims(namespace: Namespace) -> dict[str, str]:
-    """Claim → the volume that it is bound to."""
+    """Claim → its identity, which another claim of that name would not have."""
     found = namespace.read("persistentvolumeclaims")["items"]
-    return {one["metadata"]["name"]: one["spec"]["volumeName"] for one in found}
+    return {one["metadata"]["name"]: one["metadata"]["uid"] for one in found}
 
 
 def versions(namespace: Namespace) -> set[str]:

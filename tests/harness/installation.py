@@ -8,7 +8,7 @@ from functools import cached_property
 import chart_harness.installation
 from chart_harness.port_forward import PortForward
 
-from tests.harness.entry import Entry
+from tests.harness.entry import SERVICE, Entry
 from tests.harness.helm import RELEASE
 from tests.harness.rest import Rest
 
@@ -65,7 +65,8 @@ class Installation(chart_harness.installation.Installation):
     @cached_property
     def trust(self) -> ssl.SSLContext | None:
         """What clients of the API trust; None where nothing is encrypted."""
-        if not self.namespace.kubectl("get", "secret", "api-tls", "--ignore-not-found", "--output=name"):
+        ports = self.namespace.read("service", SERVICE)["spec"]["ports"]
+        if all(port["name"] != "mqtts" for port in ports):
             return None
         return ssl.create_default_context(cadata=self.namespace.secret("api-tls", "ca.crt"))
 

@@ -85,7 +85,7 @@ class Traffic(Clients):
     MQTT devices number their messages, so a message out of its order would be lost.
 
     ``name`` goes before every device and room, so that one traffic after the other finds nothing of the one before.
-    With ``trust`` all speak TLS.
+    With ``trust`` all speak TLS; without ``rest`` all send by MQTT.
     """
 
     def __init__(
@@ -97,10 +97,11 @@ class Traffic(Clients):
         seed: int,
         name: str,
         trust: ssl.SSLContext | None = None,
+        rest: bool = True,
     ) -> None:
         self.ledger = TimedLedger()
         self.by_mqtt = _devices(name, BY_MQTT)
-        self.by_rest = _devices(name, BY_REST)
+        self.by_rest = _devices(name, BY_REST) if rest else []
         self._mqtt = mqtt
         self._trust = trust
         self._seed = seed

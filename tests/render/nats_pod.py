@@ -36,11 +36,17 @@ class NatsPod:
         self._command = [*container.spec["command"], server, "--config", f"{folder}/etc/nats/nats.conf"]
         for mounted in (*MOUNTED, "/etc/iot-system/secrets", "/etc/iot-system/tls"):
             (folder / mounted[1:]).mkdir(parents=True, exist_ok=True)
-        config = container.workload.volumes["config"]["configMap"]["name"]
-        for name, text in installation.one("ConfigMap", config)["data"].items():
-            self._file(f"/etc/nats/{name}").write_text(self._below(text))
+        self.configure(installation)
         self.give(SECRETS)
         self.mount(shown, ca)
+
+    def configure(self, installation: Installation) -> None:
+        """Replace its configuration by that of another installation."""
+        config = installation.container("nats").workload.volumes["config"]["configMap"]["name"]
+        for name, text in installation.one("ConfigMap", config)["data"].items():
+            new = self._file(f"/etc/nats/.{name}")
+            new.write_text(self._below(text))
+            new.replace(self._file(f"/etc/nats/{name}"))
 
     def give(self, secrets: Mapping[str, str]) -> None:
         """Replace these keys of its secrets."""

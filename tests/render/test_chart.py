@@ -15,10 +15,9 @@ from ci.folders import ROOT
 from tests.harness import helm
 from tests.render.rendered import PRODUCTION, TESTING
 
-FIELDS = {
-    *("apiVersion", "name", "version", "kubeVersion", "description", "type", "keywords", "home", "sources"),
-    *("dependencies", "maintainers", "icon", "appVersion", "deprecated", "annotations"),
-}
+TEXTS = ("apiVersion", "name", "version", "kubeVersion", "description", "type", "home", "icon", "appVersion")
+LISTS = ("keywords", "sources", "dependencies", "maintainers")
+FIELDS = {**dict.fromkeys(TEXTS, str), **dict.fromkeys(LISTS, list), "deprecated": bool, "annotations": dict}
 """https://helm.sh/docs/topics/charts/#the-chartyaml-file: Helm itself passes over what it does not know."""
 FIELDS_OF_DEPENDENCIES = {"name", "version", "repository", "condition", "tags", "import-values", "alias"}
 
@@ -39,13 +38,19 @@ def test_helm_finds_nothing_to_complain_about_in_any_values_file() -> None:
 @pytest.mark.parametrize("path", sorted(helm.CHART.rglob("Chart.yaml")), ids=lambda path: path.parent.name)
 def test_a_chart_file_has_fields_of_chart_files_only(path: Path) -> None:
     chart = yaml.safe_load(path.read_text())
-    assert {"apiVersion", "name", "version"} <= chart.keys() <= FIELDS
+    assert {"apiVersion", "name", "version"} <= chart.keys()
+    assert {name: type(value) for name, value in chart.items()}.items() <= FIELDS.items()
     assert all(one.keys() <= FIELDS_OF_DEPENDENCIES for one in chart.get("dependencies", []))
 
 
 def test_chart_testing_gets_values_of_the_repository() -> None:
     given = {path.name: path.resolve().relative_to(ROOT.resolve()) for path in (helm.CHART / "ci").iterdir()}
     assert given == {f"{name}-values.yaml": Path(f"values/{name}.yaml") for name in ("development", "testing")}
+
+
+def test_chart_testing_looks_at_maintainers_where_the_chart_names_some() -> None:
+    chart, settings = (yaml.safe_load(path.read_text()) for path in (helm.CHART / "Chart.yaml", ROOT / "ct.yaml"))
+    assert settings["validate-maintainers"] is ("maintainers" in chart)
 
 
 def test_the_version_is_above_the_release_before() -> None:
