@@ -13,6 +13,7 @@ from bench.connections import connections
 from bench.context import Context
 from bench.growth import growth
 from bench.ingest import ingest
+from bench.ledger import ledger
 
 
 class Benchmark(msgspec.Struct, frozen=True):
@@ -28,4 +29,5 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "commands": Benchmark(commands, 2),
     "connections": Benchmark(connections, 6),
     "growth": Benchmark(growth, 15),
+    "ledger": Benchmark(ledger, 4),
 }

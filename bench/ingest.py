@@ -20,7 +20,8 @@ from bench.sides.ours import OurSide, issue_tokens, register_devices
 from bench.sides.plain import NAIVE, RAW, STRONG, plain_side
 from bench.sides.side import Side
 from bench.turns import Turns
-from bench.workload import DEVICES, METRICS
+from bench.workload import DEVICES
+from tests.harness.load.script import METRICS
 
 SIZES = (METRICS, 1)
 """Readings in a message: all that a device measures at once, or one, as many devices send."""

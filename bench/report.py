@@ -16,6 +16,7 @@ from bench.connections import Connections
 from bench.figures import Run, Spread
 from bench.growth import Growth
 from bench.ingest import Ingest, Size
+from bench.ledger import Ledgers
 from bench.results import Results
 
 
@@ -32,6 +33,8 @@ def text(results: Results) -> str:
         parts.append(_connections(results.connections))
     if results.growth:
         parts.append(_growth(results.growth))
+    if results.ledger:
+        parts.append(_ledgers(results.ledger))
     return "\n\n".join("\n".join(part) for part in parts)
 
 
@@ -140,6 +143,20 @@ def _growth(growth: Growth) -> Iterator[str]:
             ", ".join(f"{size / 2**20:.0f}" for size in point.shard_bytes),
             *(f"{point.start_s:.1f}", f"{point.claim_s:.2f}", f"{point.devices / point.register_s:,.0f}"),
         )
+
+
+def _ledgers(ledgers: Ledgers) -> Iterator[str]:
+    runs = ledgers.runs
+    yield "## Ledger"
+    yield ""
+    yield from _head(f"the tests' own load at {ledgers.readings_a_second:,} readings/s ({len(runs)} rounds)", "")
+    for what, values, form in (
+        ("readings/s acknowledged", [one.readings / one.seconds for one in runs], ",.0f"),
+        ("cores taken by the load, its ledger included", [one.load_cpu_s / one.seconds for one in runs], ".3f"),
+        ("cores taken by who follows the ledger", [one.follow_cpu_s / one.seconds for one in runs], ".3f"),
+        ("seconds of the checker per million rows", [one.check_cpu_s * 1e6 / one.readings for one in runs], ".1f"),
+    ):
+        yield _row(what, _spread(figures.spread(values), form))
 
 
 def _load(runs: Sequence[Run]) -> str:

@@ -12,6 +12,7 @@ from bench.connections import Connections
 from bench.context import ground
 from bench.growth import Growth
 from bench.ingest import Ingest
+from bench.ledger import Ledgers
 from bench.machine import Machine, this_machine
 from bench.versions import versions
 
@@ -27,6 +28,7 @@ class Results(msgspec.Struct, kw_only=True, omit_defaults=True):
     commands: Commands | None = None
     connections: Connections | None = None
     growth: Growth | None = None
+    ledger: Ledgers | None = None
 
 
 async def on_this_machine() -> Results:

@@ -8,7 +8,8 @@ from bench.figures import Run
 from bench.measure import measure
 from bench.postgres import Postgres
 from bench.sides.side import Side
-from bench.workload import DEVICES, METRICS, Workload
+from bench.workload import DEVICES, Workload
+from tests.harness.load.script import METRICS
 
 
 class Turns:

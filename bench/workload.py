@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from functools import cache
 
 import msgspec
-from iot_system.commands.occupancy import read_sample, shipped_sample
+
+from tests.harness.load.script import METRICS, rows
 
 STEP_MS = 100
 """Between two messages of a device, by their timestamps; they are sent as fast as they are taken."""
-METRICS = 6
 DEVICES = 100
 DEVICES_PER_ROOM = 5
 _OFFSET = 79
@@ -45,9 +45,9 @@ class Workload(msgspec.Struct, frozen=True):
 
     def payloads(self, number: int) -> Iterator[bytes]:
         """What device ``number`` says, in its order, as JSON."""
-        rows = _rows(self.metrics)
+        encoded = _rows(self.metrics)
         for step in range(self.steps):
-            values = rows[(step + number * _OFFSET) % len(rows)]
+            values = encoded[(step + number * _OFFSET) % len(encoded)]
             yield b'{"ts":%d,"values":%s}' % (self.start_ms + step * STEP_MS, values)
 
 
@@ -64,10 +64,4 @@ def room(number: int) -> str:
 @cache
 def _rows(metrics: int) -> tuple[bytes, ...]:
     """The first metrics of each row of the sample as one JSON object."""
-    rows: list[bytes] = []
-    for row in read_sample(shipped_sample()).rows:
-        values: dict[str, object] = {}
-        for message in row.messages.values():
-            values |= message.values
-        rows.append(msgspec.json.encode(dict(list(values.items())[:metrics])))
-    return tuple(rows)
+    return tuple(msgspec.json.encode(dict(list(values.items())[:metrics])) for values in rows())

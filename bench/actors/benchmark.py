@@ -15,7 +15,7 @@ from bench.actors.updater import Updated
 from bench.context import Context, Ground, ground
 from bench.ingest import SIZES
 from bench.programs import Program, program
-from bench.workload import METRICS
+from tests.harness.load.script import METRICS
 
 FEW, MANY = 16, 10_000
 """As many processes as a machine may well hold actors of Ray; and more devices than that."""

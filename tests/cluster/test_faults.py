@@ -12,15 +12,17 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.harness.applied import history, settle, twin
+from tests.harness.applied import check_applied, settle
+from tests.harness.checker import Checker
+from tests.harness.commanding import Commanding
 from tests.harness.faults import FAULTS
 from tests.harness.faults.scene import Fault, NoSuchPartError
 from tests.harness.figures import LEAST_ROUNDS, Figures, Kept
 from tests.harness.installation import Installation
-from tests.harness.ledger import Entry
+from tests.harness.owners import Owners
 from tests.harness.sight import Sight
 from tests.harness.striking import Striking
-from tests.harness.traffic import METRICS, ROOMS, Traffic, room_of
+from tests.harness.traffic import Traffic
 
 SEED = 20150204
 OVER_BUDGET = "the time is used up; the same command goes on from here"
@@ -70,7 +72,29 @@ def traffic(testing: Installation, fault_figures: Figures, number: int, ends_s: 
 
 
 @pytest.fixture(scope="module")
-def sight(testing: Installation, traffic: Traffic) -> Iterator[Sight]:
+def commanding(testing: Installation, traffic: Traffic, number: int) -> Iterator[Commanding]:
+    """Commands are given, and done."""
+    entry = testing.entry
+    giving = Commanding(entry.url, testing.token, entry.mqtt, name=f"round-{number}-commanded", trust=testing.trust)
+    giving.register(entry.rest)
+    with ExitStack() as started:
+        started.callback(giving.stop)
+        giving.start()
+        yield giving
+
+
+@pytest.fixture(scope="module")
+def owners(testing: Installation, traffic: Traffic) -> Iterator[Owners]:
+    """Owners are asked how far they are."""
+    asking = Owners(testing.entry.url, testing.token, traffic.devices, trust=testing.trust)
+    with ExitStack() as started:
+        started.callback(asking.stop)
+        asking.start()
+        yield asking
+
+
+@pytest.fixture(scope="module")
+def sight(testing: Installation, traffic: Traffic, commanding: Commanding, owners: Owners) -> Iterator[Sight]:
     """Somebody looks at every device."""
     looking = Sight(testing.entry.url, testing.token, traffic.devices, trust=testing.trust)
     with ExitStack() as started:
@@ -99,32 +123,35 @@ def test_the_system_gets_over_it_by_itself(
         pytest.skip(str(lacking))
 
 
-def test_after_all_this_no_acknowledged_reading_is_lost_or_doubled(
-    testing: Installation, traffic: Traffic, fault_figures: Figures, number: int, missed: list[str]
+def test_after_all_this_nothing_is_lost_doubled_reordered_or_wrong(
+    testing: Installation,
+    traffic: Traffic,
+    commanding: Commanding,
+    owners: Owners,
+    fault_figures: Figures,
+    figures: list[str],
+    number: int,
+    missed: list[str],
 ) -> None:
-    traffic.stop()
-    rest, rooms = testing.entry.rest, traffic.rooms
-    settle(rest, rooms)
-    rows = list(history(rest, rooms))
-    findings = traffic.ledger.compare(iter(rows))
-    acknowledged = traffic.ledger.acknowledged
+    for one in (traffic, commanding, owners):
+        one.stop()
+    rest = testing.entry.rest
+    settle(rest, traffic.rooms)
+    checker = Checker(traffic.ledger)
+    check_applied(checker, rest, traffic.rooms)
+    findings = checker.findings
+    acknowledged = traffic.ledger.count_acknowledged()
     seconds = traffic.ledger.seconds({"MQTT": traffic.by_mqtt, "REST": traffic.by_rest})
-    fault_figures.add(Kept(number, not missed, len(acknowledged), len(findings.lost), len(findings.doubled), seconds))
+    fault_figures.add(Kept(number, not missed, acknowledged, len(findings.lost), len(findings.doubled), seconds))
+    for (partition, _), said in owners.said.items():
+        checker.owners(partition, said)
+    checker.commands(commanding.given, commanding.found(rest))
+    assert traffic.cost is not None
+    figures.append(f"round {number}: the load itself took {traffic.cost.cores:.2f} of a core")
     assert findings.clean, findings
-
-    newest: dict[tuple[str, str], Entry] = {}
-    for entry in sorted(acknowledged, key=lambda entry: entry.ts):
-        newest[entry.device, entry.metric] = entry
-    assert len(newest) == len(rooms) * len(METRICS)
-    for (device, metric), entry in newest.items():
-        assert twin(rest, f"devices/{device}")["latest"][metric] == {"ts": entry.ts, "value": entry.value}
-
-    for room in set(rooms.values()):
-        found = twin(rest, f"rooms/{room}")["metrics"]
-        for metric in METRICS:
-            expected = sum(room_of(row.device) == room and row.metric == metric for row in rows)
-            assert found[metric]["count"] == expected, f"{room} {metric}"
-    assert len(set(rooms.values())) == len(ROOMS)
+    assert set(traffic.ledger.devices()) == set(traffic.devices)
+    assert {one.device for one in commanding.given} == set(commanding.devices)
+    assert len(owners.said) == len(traffic.devices)
 
 
 @pytest.mark.rounds(LEAST_ROUNDS)

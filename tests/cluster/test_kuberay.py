@@ -65,7 +65,7 @@ def test_pods_of_the_operator_come_back_under_load_and_nothing_is_lost(installat
             wait_for_ray(namespace, without=[pod])
     settle(entry.rest, traffic.rooms)
     findings = traffic.ledger.compare(history(entry.rest, traffic.rooms))
-    assert traffic.ledger.acknowledged
+    assert traffic.ledger.count_acknowledged()
     assert findings.clean, findings
 
 

@@ -187,6 +187,7 @@ def test_a_ca_is_exchanged_with_an_overlap_in_which_both_are_good(
     held = rotation.secret("tls-ca")
     coming = {"tls.crt": held[COMING_CERTIFICATE], "tls.key": held[COMING_KEY]}
     rotation.trust(coming["tls.crt"])
+    traffic.trust(coming["tls.crt"])
     rotation.bring()
     rotation.wait_until_trusted(former + coming["tls.crt"], ("api", "actor-system"))
     wait_for(signed_by_it, coming, True)
@@ -220,7 +221,7 @@ def test_no_acknowledged_reading_was_lost_or_doubled_meanwhile(
     findings = traffic.ledger.compare(history(rest, traffic.rooms))
     assert findings.clean, findings
     figures.append(
-        f"{len(traffic.ledger.acknowledged):,} readings acknowledged while secrets were exchanged: none lost"
+        f"{traffic.ledger.count_acknowledged():,} readings acknowledged while secrets were exchanged: none lost"
     )
 
 

@@ -10,7 +10,8 @@ import pytest
 from chart_harness.errors import KubernetesError
 
 from tests.cluster.test_upgrade import claims
-from tests.harness.applied import history, settle
+from tests.harness.applied import check_applied, settle
+from tests.harness.checker import Checker
 from tests.harness.installation import Installation
 from tests.harness.traffic import Traffic
 
@@ -97,7 +98,8 @@ def test_nothing_that_was_acknowledged_meanwhile_is_lost_or_doubled(
     traffic.stop()
     rest = installation.entry.rest
     settle(rest, traffic.rooms)
-    findings = traffic.ledger.compare(history(rest, traffic.rooms))
-    assert traffic.ledger.acknowledged
-    assert findings.clean, findings
-    figures.append(f"{len(traffic.ledger.acknowledged):,} readings acknowledged meanwhile: none lost")
+    checker = Checker(traffic.ledger)
+    check_applied(checker, rest, traffic.rooms)
+    assert checker.findings.clean, checker.findings
+    assert set(traffic.ledger.devices()) == traffic.rooms.keys()
+    figures.append(f"{traffic.ledger.count_acknowledged():,} readings acknowledged meanwhile: none lost")

@@ -9,6 +9,7 @@ from typing import Any
 
 from chart_harness.waiting import wait_until
 
+from tests.harness.checker import Checker
 from tests.harness.ledger import Entry
 from tests.harness.rest import Rest
 
@@ -38,6 +39,17 @@ def history(rest: Rest, devices: Iterable[str]) -> Iterator[Entry]:
     """All readings of the devices without marks."""
     for device in devices:
         yield from (entry for entry in rest.history(device) if not entry.metric.startswith(MARK))
+
+
+def check_applied(checker: Checker, rest: Rest, rooms: Mapping[str, str]) -> None:
+    """Look at the history, the twins and the rooms of devices (→ their rooms), which are settled."""
+    checker.history(history(rest, rooms))
+    checker.waits()
+    for device in rooms:
+        checker.device(device, twin(rest, f"devices/{device}").get("latest", {}))
+    for room in set(rooms.values()):
+        members = [device for device, its_room in rooms.items() if its_room == room]
+        checker.room(room, members, twin(rest, f"rooms/{room}").get("metrics", {}))
 
 
 def twin(rest: Rest, path: str) -> dict[str, Any]:

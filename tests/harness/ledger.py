@@ -1,12 +1,20 @@
-"""The ledger: what was sent, what was acknowledged, and what the system says it has."""
+"""The ledger: what was sent and what was acknowledged, by device. `tests.harness.checker` holds all else against it."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple, TypeAlias
+
+from tests.harness.findings import Findings
 
 Value = float | int | bool | str
+Key: TypeAlias = tuple[str, int]
+"""Metric and timestamp: with its device, what makes a reading known again."""
 
 
 class Entry(NamedTuple):
@@ -18,55 +26,98 @@ class Entry(NamedTuple):
     value: Value
 
 
-class Findings(NamedTuple):
-    """How history and ledger differ; all empty when the contracts hold."""
+class Message(NamedTuple):
+    """When readings of one moment were sent, and when that was acknowledged (None: never), by the monotonic clock."""
 
-    lost: set[Entry]
-    doubled: list[Entry]
-    never_sent: set[Entry]
-
-    def __str__(self) -> str:
-        return (
-            f"{len(self.lost)} lost {sorted(self.lost)[:3]}, {len(self.doubled)} doubled {self.doubled[:3]}, "
-            f"{len(self.never_sent)} never sent {sorted(self.never_sent)[:3]}"
-        )
-
-    @property
-    def clean(self) -> bool:
-        """Whether nothing is wrong."""
-        return not (self.lost or self.doubled or self.never_sent)
+    ts: int
+    sent_s: float
+    acknowledged_s: float | None
 
 
-class Ledger:
-    """Thread-safe: senders of several protocols write into one."""
+class Account(NamedTuple):
+    """Of one device. ``messages`` are in the order in which they were sent; there are none where nobody noted times."""
+
+    sent: Mapping[Key, Value]
+    acknowledged: Set[Key]
+    messages: Sequence[Message] = ()
+
+
+class Accounts(ABC):
+    """Whatever keeps a ledger."""
+
+    @abstractmethod
+    def devices(self) -> Sequence[str]:
+        """All that have sent, sorted."""
+
+    @abstractmethod
+    def account(self, device: str) -> Account:
+        """All of a device; empty where it is not known."""
+
+    @abstractmethod
+    def count_acknowledged(self) -> int:
+        """Readings of all devices."""
+
+    def compare(self, history: Iterable[Entry], findings: Findings | None = None) -> Findings:
+        """Hold ``history`` against the ledger: all rows of all devices, those of one device together.
+
+        Adds what is lost, doubled, never sent and wrong to ``findings``. One device at a time is in memory.
+        """
+        findings = Findings() if findings is None else findings
+        without_rows = set(self.devices())
+        for device, rows in groupby(history, attrgetter("device")):
+            without_rows.discard(device)
+            _compare(device, self.account(device), rows, findings)
+        for device in sorted(without_rows):
+            _compare(device, self.account(device), (), findings)
+        return findings
+
+
+class Ledger(Accounts):
+    """In memory. Thread-safe: senders of several protocols write into one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.sent: set[Entry] = set()
-        self.acknowledged: set[Entry] = set()
+        self._sent: dict[str, dict[Key, Value]] = defaultdict(dict)
+        self._acknowledged: dict[str, set[Key]] = defaultdict(set)
 
     def send(self, entries: Iterable[Entry]) -> None:
         """Write down before sending."""
         with self._lock:
-            self.sent.update(entries)
+            for device, metric, ts, value in entries:
+                self._sent[device][metric, ts] = value
 
     def acknowledge(self, entries: Iterable[Entry]) -> None:
         """Write down after the PUBACK or the 2xx."""
         with self._lock:
-            self.acknowledged.update(entries)
+            for device, metric, ts, _ in entries:
+                self._acknowledged[device].add((metric, ts))
 
     def devices(self) -> list[str]:
-        """All devices with entries."""
+        """See `Accounts.devices`."""
         with self._lock:
-            return sorted({entry.device for entry in self.sent})
+            return sorted(self._sent)
 
-    def compare(self, history: Iterator[Entry]) -> Findings:
-        """Hold ``history`` (all rows of all devices) against the ledger."""
-        seen: set[Entry] = set()
-        doubled: list[Entry] = []
-        for entry in history:
-            if entry in seen:
-                doubled.append(entry)
-            seen.add(entry)
+    def account(self, device: str) -> Account:
+        """See `Accounts.account`."""
         with self._lock:
-            return Findings(self.acknowledged - seen, doubled, seen - self.sent)
+            return Account(dict(self._sent.get(device, {})), set(self._acknowledged.get(device, ())))
+
+    def count_acknowledged(self) -> int:
+        """See `Accounts.count_acknowledged`."""
+        with self._lock:
+            return sum(map(len, self._acknowledged.values()))
+
+
+def _compare(device: str, account: Account, rows: Iterable[Entry], findings: Findings) -> None:
+    sent, seen = account.sent, set[Key]()
+    for row in rows:
+        key = row.metric, row.ts
+        if key in seen:
+            findings.doubled.note(row)
+        elif key not in sent:
+            findings.never_sent.note(row)
+        elif sent[key] != row.value:
+            findings.wrong.note(f"{row} was sent as {sent[key]!r}")
+        seen.add(key)
+    for metric, ts in sorted(account.acknowledged - seen):
+        findings.lost.note(Entry(device, metric, ts, sent[metric, ts]))

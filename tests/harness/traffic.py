@@ -1,18 +1,21 @@
-"""Devices that send for as long as a test breaks things: seeded, at a bounded rate, everything in the ledger."""
+"""Devices that send for as long as a test breaks things: a load in a process of its own, followed as it goes on."""
 
 from __future__ import annotations
 
-import random
 import ssl
+import tempfile
+import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 from chart_harness.waiting import wait_until
 
-from tests.harness.clients import Clients
-from tests.harness.ledger import Entry, Ledger
-from tests.harness.mqtt import MqttSender
+from tests.harness.load.log import LoadLedger, Stretch
+from tests.harness.load.order import MOST_SECONDS, Cost, Device, Order
+from tests.harness.load.process import LoadProcess
+from tests.harness.load.script import METRICS, Script
 from tests.harness.rest import Rest
 from tests.harness.timeline import LONG_S, Wait, wait_until_now
 
@@ -21,39 +24,40 @@ BY_MQTT = ("m1", "m2")
 BY_REST = ("r1", "r2")
 """Of each room."""
 MESSAGES_A_SECOND = 20
-"""Of each device; a message bears two readings."""
-BULK = 4
-"""Messages of one device in one request."""
+"""Of each device."""
 ANSWER_S = 3.0
-METRICS = ("level", "open")
+FOLLOW_S = 0.05
 HEARD_WITHIN_S = 240.0
 
 
-class TimedLedger(Ledger):
+class TimedLedger(LoadLedger):
     """Also notes when each device last heard that something is durable, and its longest wait since `watch`."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, script: Script, names: Sequence[str]) -> None:
+        super().__init__(script, names)
+        self._names = names
         self._last_s: dict[str, float] = {}
         self._gaps_s: dict[str, float] = {}
         self._newest: dict[str, int] = {}
+        self._seconds: dict[int, Counter[str]] = defaultdict(Counter)
         self.waits: list[Wait] = []
         """The long ones since `watch`."""
-        self._seconds: dict[int, Counter[str]] = defaultdict(Counter)
 
-    def acknowledge(self, entries: Iterable[Entry]) -> None:
-        """As the base, with the time; the entries are one device's."""
-        readings = list(entries)
-        super().acknowledge(readings)
-        now_s, device = time.monotonic(), readings[0].device
-        gap_s = now_s - self._last_s.get(device, now_s)
+    def note(self, stretch: Stretch) -> None:
+        """See `LoadLedger.note`."""
+        super().note(stretch)
+        if not stretch.is_acknowledged:
+            return
+        at_s, device = stretch.at_ns / 1e9, self._names[stretch.device]
+        gap_s = at_s - self._last_s.get(device, at_s)
         if gap_s > LONG_S:
             self.waits.append(wait_until_now(device, "acknowledgement", gap_s))
         self._gaps_s[device] = max(self._gaps_s.get(device, 0.0), gap_s)
-        self._last_s[device] = now_s
-        with self._lock:
-            self._seconds[int(time.time())][device] += len(readings)
-        self._newest[device] = max(self._newest.get(device, 0), *(entry.ts for entry in readings))
+        self._last_s[device] = max(self._last_s.get(device, 0.0), at_s)
+        newest = self._script.ts(stretch.first + stretch.messages - 1)
+        self._newest[device] = max(self._newest.get(device, 0), newest)
+        second = int(time.time() - time.monotonic() + at_s)
+        self._seconds[second][device] += METRICS * stretch.messages
 
     def watch(self) -> None:
         """Begin to measure anew."""
@@ -79,10 +83,8 @@ class TimedLedger(Ledger):
         return all(self._last_s.get(device, 0.0) > moment_s for device in devices)
 
 
-class Traffic(Clients):
+class Traffic:
     """Sends; `stop` returns when all that was sent is acknowledged.
-
-    MQTT devices number their messages, so a message out of its order would be lost.
 
     ``name`` goes before every device and room, so that one traffic after the other finds nothing of the one before.
     With ``trust`` all speak TLS; without ``rest`` all send by MQTT.
@@ -99,17 +101,21 @@ class Traffic(Clients):
         trust: ssl.SSLContext | None = None,
         rest: bool = True,
     ) -> None:
-        self.ledger = TimedLedger()
         self.by_mqtt = _devices(name, BY_MQTT)
         self.by_rest = _devices(name, BY_REST) if rest else []
+        self.cost: Cost | None = None
+        """What the load itself has taken, once it is over."""
+        self._url = url
+        self._token = token
         self._mqtt = mqtt
         self._trust = trust
-        self._seed = seed
-        self._begin_ms = time.time_ns() // 1_000_000
-        super().__init__(
-            lambda: Rest(url, token, answer_s=ANSWER_S, trust=trust),
-            dict.fromkeys(self.by_mqtt, self._by_mqtt) | dict.fromkeys(self.by_rest, self._by_rest),
-        )
+        self._script = Script(seed, time.time_ns() // 1_000_000, 1000 // MESSAGES_A_SECOND)
+        self.ledger = TimedLedger(self._script, self.devices)
+        self._folder = tempfile.TemporaryDirectory(prefix="iot-traffic-")
+        self._load: LoadProcess | None = None
+        self._is_stopped = threading.Event()
+        self._problem: AssertionError | None = None
+        self._thread = threading.Thread(target=self._follow)
 
     @property
     def devices(self) -> list[str]:
@@ -121,6 +127,33 @@ class Traffic(Clients):
         """Device → the room that it stands in."""
         return {device: room_of(device) for device in self.devices}
 
+    def start(self) -> None:
+        """Register the devices, and begin."""
+        self._load = LoadProcess(self._order(), self.ledger)
+        self._load.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Return when all is acknowledged. Raises what ended it before."""
+        self._is_stopped.set()
+        if self._load is not None and self.cost is None:
+            self._thread.join()
+            self.check()
+            try:
+                self.cost = self._load.stop()
+            finally:
+                self._folder.cleanup()
+
+    def check(self) -> None:
+        """Raises what has ended it before it was stopped."""
+        if self._problem is not None:
+            raise self._problem
+
+    def trust(self, authorities: str) -> None:
+        """Bring CAs to the devices, as people do."""
+        assert self._load is not None
+        self._load.trust(authorities)
+
     def wait_until_heard(self, within_s: float = HEARD_WITHIN_S) -> None:
         """Return when each device has had an acknowledgement since now. Raises what stopped one."""
         since_s = time.monotonic()
@@ -131,36 +164,32 @@ class Traffic(Clients):
 
         wait_until(is_heard, within_s=within_s, why="not every device got an acknowledgement")
 
-    def _by_mqtt(self, rest: Rest, device: str) -> None:
-        token = rest.register(device, room=room_of(device))
-        sender = MqttSender(*self._mqtt, device=device, token=token, ledger=self.ledger, boot="first", tls=self._trust)
-        messages = _Messages(device, self._seed, self._begin_ms)
-        while not self.is_stopped_within(1 / MESSAGES_A_SECOND):
-            sender.send(messages.next())
-        sender.close()
+    def _order(self) -> Order:
+        rest = Rest(self._url, self._token, answer_s=ANSWER_S, trust=self._trust)
+        tokens = {device: rest.register(device, room=room) for device, room in self.rooms.items()}
+        rest.close()
+        authorities = [] if self._trust is None else self._trust.get_ca_certs(binary_form=True)
+        return Order(
+            url=self._url,
+            mqtt=self._mqtt,
+            token=self._token,
+            devices=[Device(one, tokens[one] if one in self.by_mqtt else None) for one in self.devices],
+            script=self._script,
+            messages_a_second=MESSAGES_A_SECOND,
+            seconds=MOST_SECONDS,
+            log=str(Path(self._folder.name) / "ledger"),
+            connections=len(self.by_rest),
+            trusted="".join(map(ssl.DER_cert_to_PEM_cert, authorities)),
+        )
 
-    def _by_rest(self, rest: Rest, device: str) -> None:
-        rest.register(device, room=room_of(device))
-        messages = _Messages(device, self._seed, self._begin_ms)
-        while not self.is_stopped_within(BULK / MESSAGES_A_SECOND):
-            rest.send(self.ledger, [entry for _ in range(BULK) for entry in messages.next()])
-
-
-class _Messages:
-    """The readings of one device: each moment is later than the one before."""
-
-    def __init__(self, device: str, seed: int, begin_ms: int) -> None:
-        self._device = device
-        self._random = random.Random(f"{seed} {device}")
-        self._ts = begin_ms
-
-    def next(self) -> list[Entry]:
-        self._ts += self._random.randint(1, 1000 // MESSAGES_A_SECOND)
-        level, is_open = METRICS
-        return [
-            Entry(self._device, level, self._ts, self._random.uniform(-50, 50)),
-            Entry(self._device, is_open, self._ts, self._random.random() < 0.5),
-        ]
+    def _follow(self) -> None:
+        assert self._load is not None
+        while not self._is_stopped.wait(FOLLOW_S):
+            try:
+                self._load.follow()
+            except AssertionError as problem:
+                self._problem = problem
+                return
 
 
 def room_of(device: str) -> str:

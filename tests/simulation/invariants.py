@@ -66,9 +66,10 @@ def broken(cluster: Cluster, ledger: Ledger, devices: Sequence[Device]) -> list[
 
 def _history(rows: Sequence[Row], ledger: Ledger) -> Iterator[str]:
     findings = ledger.compare(iter(_entries(rows)))
-    for name in ("lost", "doubled", "never_sent"):
-        for entry in sorted(set(getattr(findings, name))):
-            yield f"{name.replace('_', ' ')}: {entry.metric} of message {entry.ts} of {entry.device}"
+    for kind, found in findings.kinds().items():
+        for one in found:
+            told = f"{one.metric} of message {one.ts} of {one.device}" if isinstance(one, Entry) else one
+            yield f"{kind}: {told}"
 
 
 def _entries(rows: Sequence[Row]) -> list[Entry]:

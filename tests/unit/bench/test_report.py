@@ -14,6 +14,7 @@ from bench.connections import Connections, Memory
 from bench.figures import Run
 from bench.growth import Growth, Point
 from bench.ingest import Ingest, Size
+from bench.ledger import LedgerRun, Ledgers
 from bench.machine import Machine
 from bench.results import Results
 
@@ -72,6 +73,15 @@ def test_each_point_of_growth_is_a_row() -> None:
     told = results()
     told.growth = Growth([Point(64, 2, 1000, 20.0, 2.0, 5e4, 6e4, [1 << 20, 2 << 20], 0.25)])
     assert "| 64 | 2 | 1,000 | 50,000 | 60,000 | 1, 2 | 20.0 | 0.25 | 500 |" in report.text(told)
+
+
+def test_the_ledger_is_told_by_what_it_takes() -> None:
+    told = results()
+    told.ledger = Ledgers(20_000, [LedgerRun(0, 200_000, 10.0, 4.0, 0.5, 3.0)])
+    text = report.text(told)
+    assert "load at 20,000 readings/s (1 rounds)" in text
+    assert "cores taken by the load, its ledger included | 0.400 (0.400-0.400) |" in text
+    assert "seconds of the checker per million rows | 15.0 (15.0-15.0) |" in text
 
 
 def test_what_was_not_measured_is_not_told() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 from iot_system.domain.readings import parse_telemetry
 
-from bench.workload import DEVICES, METRICS, STEP_MS, Workload
+from bench.workload import DEVICES, STEP_MS, Workload
+from tests.harness.load.script import METRICS
 
 
 def test_messages_bear_all_metrics_at_rising_times_within_the_workload() -> None:
