@@ -69,6 +69,19 @@ def test_pods_of_the_operator_come_back_under_load_and_nothing_is_lost(installat
     assert findings.clean, findings
 
 
+def test_nodes_can_be_drained_one_pod_at_a_time(installation: Installation) -> None:
+    budget = installation.namespace.read("poddisruptionbudget", "actor-system")["status"]
+    assert (budget["expectedPods"], budget["disruptionsAllowed"]) == (PODS["actor-system"], 1), budget
+
+
+def test_the_operator_starts_the_pods_by_their_own_command_after_its_own_question(installation: Installation) -> None:
+    for pod in installation.namespace.pods("actor-system"):
+        [asked] = pod["spec"]["initContainers"]
+        assert asked["name"] == "wait-gcs-ready"
+        [container] = pod["spec"]["containers"]
+        assert (container.get("command"), container["args"]) == (None, ["actor-system"])
+
+
 def test_the_pods_of_ray_come_to_the_chart_and_back_to_the_operator_under_load(
     installation: Installation, figures: list[str]
 ) -> None:
@@ -88,16 +101,3 @@ def test_the_pods_of_ray_come_to_the_chart_and_back_to_the_operator_under_load(
     assert findings.clean, findings
     gap_s = traffic.ledger.gap_s(traffic.devices)
     figures.append(f"pods of Ray from the operator to the chart and back: the longest wait of a device {gap_s:.1f} s")
-
-
-def test_nodes_can_be_drained_one_pod_at_a_time(installation: Installation) -> None:
-    budget = installation.namespace.read("poddisruptionbudget", "actor-system")["status"]
-    assert (budget["expectedPods"], budget["disruptionsAllowed"]) == (PODS["actor-system"], 1), budget
-
-
-def test_the_operator_starts_the_pods_by_their_own_command_after_its_own_question(installation: Installation) -> None:
-    for pod in installation.namespace.pods("actor-system"):
-        [asked] = pod["spec"]["initContainers"]
-        assert asked["name"] == "wait-gcs-ready"
-        [container] = pod["spec"]["containers"]
-        assert (container.get("command"), container["args"]) == (None, ["actor-system"])

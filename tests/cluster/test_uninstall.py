@@ -5,6 +5,7 @@ from __future__ import annotations
 from chart_harness.waiting import wait_until
 
 from tests.cluster import sample
+from tests.cluster.test_switching import NONE
 from tests.harness.installation import Installation
 
 LEFT = {"persistentvolumeclaim", "secret", "configmap"}
@@ -28,5 +29,5 @@ def test_only_volumes_and_secrets_are_left_and_a_new_installation_finds_its_data
     assert {name.partition("/")[0] for name in left} == LEFT
     assert all(name.startswith(PATRONIS) for name in left if name.startswith("configmap/"))
 
-    testing.install(sets={"sample.enabled": False})
+    testing.install(sets=NONE)  # what test_switching begins with
     sample.assert_held_once(testing.rest)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from chart_harness.errors import HelmError
 from chart_harness.rendering import Manifest
 
-from tests.render.existing import rendered_beside, stateful_set
-from tests.render.rendered import BY_VOLUME, EXPOSED, KUBERAY, TESTING
+from ci import previous
+from tests.harness.helm import values_file
+from tests.render.existing import KINDS, rendered_beside, stateful_set
+from tests.render.rendered import BY_VOLUME, EXPOSED, KUBERAY, TESTING, Installation
+from tests.render.test_upgrade import exceptions, manifests
 from tests.render.test_validate import EXTERNAL_NATS, untested
 
 SCALE = "kubectl --namespace iot scale statefulset"
@@ -231,10 +235,14 @@ STOPPED = {
 """What may be changed once nothing runs any more."""
 
 
+def singly(sets: Mapping[str, Any]) -> list[str]:
+    """Helm's arguments for values by dotted path."""
+    return [part for path, value in sets.items() for part in ("--set-json", f"{path}={json.dumps(value)}")]
+
+
 def render(there: list[Manifest], sets: Mapping[str, Any]) -> str:
     """What Helm makes of values/testing.yaml beside these. Raises HelmError."""
-    given = [part for path, value in sets.items() for part in ("--set-json", f"{path}={json.dumps(value)}")]
-    return rendered_beside(there, "--values", str(TESTING), *given)
+    return rendered_beside(there, "--values", str(TESTING), *singly(sets))
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -247,6 +255,27 @@ def test_what_would_lose_something_is_refused_in_one_sentence_and_what_would_not
 @pytest.mark.parametrize(("there", "sets"), STOPPED.values(), ids=STOPPED)
 def test_what_was_stopped_may_be_left(there: Manifest, sets: Mapping[str, Any]) -> None:
     assert "kind: Deployment" in render([there], sets)
+
+
+def test_the_same_values_again_are_never_refused(installation: Installation) -> None:
+    there = [one for one in installation.manifests if one["kind"] in KINDS]
+    values = [part for path in installation.values for part in ("--values", str(path))]
+    assert rendered_beside(there, *values, *singly(installation.sets))
+
+
+@pytest.mark.parametrize("name", ["testing", "production"])
+def test_beside_the_release_before_is_refused_what_the_upgrade_guide_names_and_done_what_it_says(
+    previous_tree: Path, name: str
+) -> None:
+    old = manifests("--values", f"{previous_tree}/values/{name}.yaml", chart=previous_tree / previous.CHART)
+    there = [one for one in old if one["kind"] in KINDS]
+    values = ("--values", str(values_file(name)))
+    _, kept = exceptions()[name]
+    with pytest.raises(HelmError, match=r"global\.database\.mode is replicated"):
+        rendered_beside(there, *values)
+    with pytest.raises(HelmError, match=r"global\.tls\.mode is generated"):
+        rendered_beside(there, *values, *kept)
+    assert rendered_beside(there, *values, *kept, "--set", "global.tls.mode=off")
 
 
 def test_another_release_of_the_namespace_is_not_looked_at() -> None:
