@@ -13,9 +13,10 @@ from iot_system.client import IotClient
 from iot_system.commands.behaviours import read_outcome
 
 from tests.harness import occupancy
-from tests.harness.applied import history, settle, twin
+from tests.harness.applied import check_applied, settle, twin
+from tests.harness.checker import Checker
 from tests.harness.installation import Installation
-from tests.harness.ledger import Entry, Ledger
+from tests.harness.ledger import Ledger
 from tests.harness.rest import Rest
 
 REPLAY_WITHIN_S = 300
@@ -62,26 +63,10 @@ def wait_until_applied(rest: Rest) -> None:
 def assert_held_once(rest: Rest) -> None:
     """Everything that was acknowledged before is applied; then history and twins are those of the CSV, no more."""
     settle(rest, ROOMS)
-    findings = whole_sample().compare(history(rest, ROOMS))
-    assert findings.clean, findings
-    assert_twins_agree(rest)
+    checker = Checker(whole_sample())
+    check_applied(checker, rest, ROOMS)
+    assert checker.findings.clean, checker.findings
     asyncio.run(assert_behaviours_agree(rest))
-
-
-def assert_twins_agree(rest: Rest) -> None:
-    """Devices know their newest readings, the room knows last, min, max, average and count of all."""
-    newest: dict[tuple[str, str], Entry] = {}
-    for entry in occupancy.entries():
-        newest[entry.device, entry.metric] = max(entry, newest.get((entry.device, entry.metric), entry), key=_moment)
-    twins = {device: twin(rest, f"devices/{device}")["latest"] for device in ROOMS}
-    for (device, metric), entry in newest.items():
-        assert twins[device][metric] == {"ts": entry.ts, "value": entry.value}, f"{device} {metric}"
-    metrics = twin(rest, f"rooms/{occupancy.ROOM}")["metrics"]
-    for metric, expected in occupancy.room().items():
-        found = metrics[metric]
-        assert (found["last"]["value"], found["count"]) == (expected.last, expected.count), metric
-        assert (found["min"], found["max"]) == (expected.min, expected.max), metric
-        assert occupancy.same(found["avg"], expected.avg), metric
 
 
 async def assert_behaviours_agree(rest: Rest) -> None:
@@ -99,7 +84,3 @@ def whole_sample() -> Ledger:
     ledger.send(entries)
     ledger.acknowledge(entries)
     return ledger
-
-
-def _moment(entry: Entry) -> int:
-    return entry.ts

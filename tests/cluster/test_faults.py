@@ -21,8 +21,9 @@ from tests.harness.figures import LEAST_ROUNDS, Figures, Kept
 from tests.harness.installation import Installation
 from tests.harness.owners import Owners
 from tests.harness.sight import Sight
-from tests.harness.striking import Striking
+from tests.harness.striking import OVER_WITHIN_S, Striking
 from tests.harness.traffic import Traffic
+from chart_harness.waiting import wait_until
 
 SEED = 20150204
 OVER_BUDGET = "the time is used up; the same command goes on from here"
@@ -126,6 +127,7 @@ def test_the_system_gets_over_it_by_itself(
 def test_after_all_this_nothing_is_lost_doubled_reordered_or_wrong(
     testing: Installation,
     traffic: Traffic,
+    sight: Sight,
     commanding: Commanding,
     owners: Owners,
     fault_figures: Figures,
@@ -133,16 +135,21 @@ def test_after_all_this_nothing_is_lost_doubled_reordered_or_wrong(
     number: int,
     missed: list[str],
 ) -> None:
-    for one in (traffic, commanding, owners):
+    traffic.stop()
+    newest = traffic.ledger.newest()
+    wait_until(lambda: sight.has_seen(newest), within_s=OVER_WITHIN_S, why="acknowledged, but not to be seen")
+    for one in (sight, commanding, owners):
         one.stop()
     rest = testing.entry.rest
     settle(rest, traffic.rooms)
-    checker = Checker(traffic.ledger)
+    checker = Checker(traffic.ledger, acknowledged_within_s=OVER_WITHIN_S, visible_within_s=OVER_WITHIN_S)
     check_applied(checker, rest, traffic.rooms)
     findings = checker.findings
     acknowledged = traffic.ledger.count_acknowledged()
     seconds = traffic.ledger.seconds({"MQTT": traffic.by_mqtt, "REST": traffic.by_rest})
     fault_figures.add(Kept(number, not missed, acknowledged, len(findings.lost), len(findings.doubled), seconds))
+    for device in traffic.devices:
+        checker.sightings(device, sight.seen[device])
     for (partition, _), said in owners.said.items():
         checker.owners(partition, said)
     checker.commands(commanding.given, commanding.found(rest))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -119,13 +118,6 @@ def alarm_phases() -> list[tuple[str, int, float]]:
         if entered:
             phases.append((entered, entry.ts, value))
     return phases
-
-
-def same(one: float | None, other: float | None) -> bool:
-    """Equal but for the order in which a sum was made."""
-    if one is None or other is None:
-        return one is other
-    return math.isclose(one, other, rel_tol=1e-9)
 
 
 def _fits(set_point: float, temperature: float, heating: bool) -> bool:

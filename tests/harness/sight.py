@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from tests.harness.applied import MARK, twin
+from tests.harness.checker import Sighting
 from tests.harness.clients import Clients
 from tests.harness.rest import Rest
 from tests.harness.timeline import LONG_S, Wait, wait_until_now
@@ -21,6 +23,8 @@ class Sight(Clients):
 
     def __init__(self, url: str, token: str, devices: Sequence[str], *, trust: ssl.SSLContext | None = None) -> None:
         super().__init__(lambda: Rest(url, token, answer_s=ANSWER_S, trust=trust), dict.fromkeys(devices, self._look))
+        self.seen: dict[str, list[Sighting]] = defaultdict(list)
+        """By device, in turn; what stayed the same is there once."""
         self._newest: dict[str, int] = {}
         self._since_s: dict[str, float] = {}
         self._gaps_s: dict[str, float] = {}
@@ -47,6 +51,7 @@ class Sight(Clients):
         if newest == self._newest.get(device, 0):
             return
         now_s = time.monotonic()
+        self.seen[device].append(Sighting(now_s, newest))
         gap_s = now_s - self._since_s.get(device, now_s)
         if gap_s > LONG_S:
             self.waits.append(wait_until_now(device, "sight", gap_s))

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.harness import occupancy
 from tests.harness.checker import Checker, Given, Ownership, Sighting
 from tests.harness.findings import Findings
 from tests.harness.ledger import Entry
 from tests.harness.load.log import LoadLedger, Stretch
 from tests.harness.load.script import Script
+from tests.harness.rows import Rows, same
 
 SECOND_NS = 1_000_000_000
 SCRIPT = Script(seed=7, begin_ms=1_700_000_000_000, step_ms=100)
@@ -258,6 +260,18 @@ def test_owners_that_hand_over_are_believed_and_one_that_goes_on_is_found(
     if epoch - 1 in last:
         assert len(found_of([*said, Ownership(epoch - 1, applied + 1)]).old_owner) == 1
     assert len(found_of([*said, Ownership(epoch + 1, applied - 1)]).old_owner) == 1
+
+
+def test_sums_of_rows_are_those_of_the_samples_own_arithmetic() -> None:
+    rows = Rows()
+    assert len(list(rows.counting(occupancy.entries()))) == 48_858
+    found = rows.of_devices(occupancy.DEVICES)
+    assert found.keys() == occupancy.room().keys()
+    for metric, expected in occupancy.room().items():
+        one = found[metric]
+        assert (one.count, one.min, one.max) == (expected.count, expected.min, expected.max)
+        assert same(one.avg, expected.avg)
+        assert expected.last in one.last
 
 
 def found_of(said: Sequence[Ownership]) -> Findings:

@@ -19,6 +19,7 @@ import pytest
 from chart_harness.loopback import free_port
 
 from tests.harness import occupancy
+from tests.harness.rows import same
 
 pytestmark = pytest.mark.alone
 DEADLINE_S = 280
@@ -87,7 +88,7 @@ def check_hours(hours: list[dict[str, Any]]) -> None:
         assert hour["count"] == {metric: len(found) for metric, found in values.items()}
         assert hour["avg"].keys() == values.keys() - {"occupancy"}
         for metric, average in hour["avg"].items():
-            assert occupancy.same(average, fmean(values[metric])), (hour["ts"], metric)
+            assert same(average, fmean(values[metric])), (hour["ts"], metric)
 
 
 def check_room(room: dict[str, Any]) -> None:
@@ -98,7 +99,7 @@ def check_room(room: dict[str, Any]) -> None:
         one = expected[metric]
         assert (found["last"]["value"], found["count"]) == (one.last, one.count)
         for found_number, number in ((found["min"], one.min), (found["max"], one.max), (found["avg"], one.avg)):
-            assert occupancy.same(found_number, number), metric
+            assert same(found_number, number), metric
 
 
 def check_devices(devices: dict[str, dict[str, Any]]) -> None:

@@ -15,11 +15,14 @@ from tests.harness.commanding import Commanding
 from tests.harness.owners import Owners
 from tests.harness.processes import HOST, Plant, running_plant
 from tests.harness.rest import Rest
+from tests.harness.sight import Sight
 from tests.harness.traffic import Traffic
+from chart_harness.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 FAULTS: tuple[Fault, ...] = (shard, broker, api)
 SEED = 20150204
+SEEN_WITHIN_S = 120.0
 TIMEOUT_S = 480
 
 
@@ -35,11 +38,11 @@ def test_history_twins_rooms_and_commands_are_right_after_kills_and_no_old_owner
     rest, chance = Rest(url, token), random.Random(SEED)
     traffic = Traffic(url, token, mqtt, seed=SEED, name="killed")
     commanding = Commanding(url, token, mqtt, name="killed-commanded")
-    owners = Owners(url, token, traffic.devices)
+    owners, sight = Owners(url, token, traffic.devices), Sight(url, token, traffic.devices)
     commanding.register(rest)
     with ExitStack() as started:
         started.callback(rest.close)
-        for one in (traffic, commanding, owners):
+        for one in (traffic, commanding, owners, sight):
             started.callback(one.stop)
             one.start()
         for fault in FAULTS:
@@ -47,11 +50,16 @@ def test_history_twins_rooms_and_commands_are_right_after_kills_and_no_old_owner
             fault(plant, chance)
             plant.wait_until_whole()
         traffic.wait_until_heard()
-        for one in (traffic, commanding, owners):
+        traffic.stop()
+        newest = traffic.ledger.newest()
+        wait_until(lambda: sight.has_seen(newest), within_s=SEEN_WITHIN_S)
+        for one in (sight, commanding, owners):
             one.stop()
-        checker = Checker(traffic.ledger)
+        checker = Checker(traffic.ledger, acknowledged_within_s=SEEN_WITHIN_S, visible_within_s=SEEN_WITHIN_S)
         settle(rest, traffic.rooms)
         check_applied(checker, rest, traffic.rooms)
+        for device in traffic.devices:
+            checker.sightings(device, sight.seen[device])
         for (partition, _), said in owners.said.items():
             checker.owners(partition, said)
         checker.commands(commanding.given, commanding.found(rest))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-MOST_AT_ONCE_S = 0.5
-"""So much of a pause is made up for: a loop that came late must not slow the devices."""
+MOST_AT_ONCE_S = 2.0
+"""So much of a pause is made up for: a loop or an answer that came late must not slow the devices."""
 
 
 class Pace:

@@ -41,7 +41,10 @@ class LoadProcess:
         Path(self._order.log).touch()
         command = [sys.executable, "-m", "tests.harness.load"]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe)
+        # In a session of its own: Ctrl-C ends the tests, which end it.
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        )
         self._tell(self._order)
 
     def trust(self, authorities: str) -> None:
@@ -63,7 +66,11 @@ class LoadProcess:
     def stop(self) -> Cost:
         """Return when all that was sent is acknowledged. Raises AssertionError with its sentence where it failed."""
         assert self._process is not None
-        told, said = self._process.communicate(timeout=STOP_WITHIN_S)
+        try:
+            told, said = self._process.communicate(timeout=STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            told, said = self._process.communicate()
         self._read()
         assert self._process.returncode == 0, f"the load ended with {self._process.returncode}: {said.decode()}"
         return msgspec.json.decode(told, type=Cost)
