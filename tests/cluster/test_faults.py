@@ -1,7 +1,7 @@
 """While readings flow, each part is broken in turn: nothing acknowledged is lost or doubled, and order holds.
 
-By default once; `--rounds` repeats all of it, with other victims and other readings, and `--figures FILE` goes on where
-that file ends (see docs/reliability.md).
+By default most of them once; `--rounds` repeats all of it, with other victims and other readings, and `--figures FILE`
+goes on where that file ends (see docs/reliability.md).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "number" in metafunc.fixturenames:
         metafunc.parametrize("number", rounds, ids=[f"round-{one}" for one in rounds], scope="module")
     if "fault" in metafunc.fixturenames:
-        chosen = [one for one in FAULTS if not wanted or one.name in wanted]
+        chosen = [one for one in FAULTS if (one.name in wanted if wanted else len(rounds) > 1 or not one.of_many)]
         metafunc.parametrize("fault", chosen, ids=[one.name for one in chosen])
 
 

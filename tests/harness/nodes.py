@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from chart_harness.cluster import Kubernetes
@@ -15,6 +16,8 @@ from ci.errors import NoClusterError
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 NOTICED_WITHIN_S = 90.0
 BACK_WITHIN_S = 60.0
+LINK = "eth0"
+"""To everybody else."""
 CUT = 10
 """Priority of the routing rules that cut a node off: after its own addresses, before all routes."""
 
@@ -83,22 +86,31 @@ def stopped(cluster: Kubernetes, name: str) -> Iterator[None]:
 @contextmanager
 def cut_off(cluster: Kubernetes, name: str) -> Iterator[None]:
     """The node reaches no other one and no pod elsewhere; everything on it runs on, and believes what it believed."""
-    rules = [f"to {one} blackhole priority {CUT}" for one in _beyond(cluster, name)]
-    on_node(name, "\n".join(f"ip rule add {rule}" for rule in rules))
+    beyond = list(_beyond(cluster, name))
+    on_node(name, _rules("add", beyond))
     try:
         yield
         _wait_until_noticed(cluster, name)
     finally:
-        on_node(name, "\n".join(f"ip rule del {rule}" for rule in rules))
+        on_node(name, _rules("del", beyond))
     _wait_until_back(cluster, name)
 
 
 def _beyond(cluster: Kubernetes, name: str) -> Iterator[str]:
-    """Addresses of the other nodes, and ranges of the pods there."""
+    """Addresses of the other nodes, by both protocols, and ranges of the pods there."""
     for node in cluster.read("nodes")["items"]:
-        if node["metadata"]["name"] != name:
-            yield from (one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
+        other = node["metadata"]["name"]
+        if other != name:
+            links = json.loads(on_node(other, f"ip -json address show dev {LINK} scope global"))
+            yield from (address["local"] for link in links for address in link["addr_info"])
             yield node["spec"]["podCIDR"]
+
+
+def _rules(action: str, beyond: Iterable[str]) -> str:
+    """A shell script: IPv6 has rules of its own."""
+    return "\n".join(
+        f"ip {'-6 ' if ':' in one else ''}rule {action} to {one} blackhole priority {CUT} || exit" for one in beyond
+    )
 
 
 def _wait_until_noticed(cluster: Kubernetes, name: str) -> None:

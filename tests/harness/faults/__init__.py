@@ -36,7 +36,6 @@ LASTING = (
     Fault("slow-links", {}, links.slow, HOLDS_S),
     Fault("lossy-links", {}, links.lossy, HOLDS_S),
     Fault("dns", _all(5), links.dns, HOLDS_S),
-    Fault("kubernetes-api", {}, links.kubernetes_api, HOLDS_S),
 )
 FREEZING = (
     Fault("postgres-frozen", {"visible_s": 60}, pods.frozen(pods.primary)),
@@ -49,13 +48,15 @@ FAULTS = (
     *KILLING,
     *FREEZING,
     *LASTING,
+    Fault("kubernetes-api", {}, links.kubernetes_api, HOLDS_S),
     Fault("together", {}, _together, HOLDS_S),
     Fault("node", _all(60), lost(nodes.frozen)),
     Fault("node-stopped", _all(60), lost(nodes.stopped)),
     Fault("node-cut-off", _all(60), lost(nodes.cut_off)),
+    Fault("secrets-rotated", _all(5), changes.rotated, HOLDS_S, of_many=True),
     Fault("scale", {"mqtt_s": 1, "rest_s": 1}, changes.scaled),
-    Fault("rolled-in-turn", {"mqtt_s": 1, "rest_s": 1}, changes.rolled_in_turn),
+    Fault("rolled-in-turn", {"mqtt_s": 1, "rest_s": 1}, changes.rolled_in_turn, of_many=True),
     Fault("upgrade", {"mqtt_s": 1, "rest_s": 1}, changes.upgraded),
-    Fault("rollback", {"mqtt_s": 1, "rest_s": 1}, changes.rolled_back),
+    Fault("rollback", {"mqtt_s": 1, "rest_s": 1}, changes.rolled_back, of_many=True),
     Fault("upgrade-interrupted", {}, changes.interrupted),
 )

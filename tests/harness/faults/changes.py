@@ -1,4 +1,4 @@
-"""What people do to an installation that runs: upgrades, one that is cut off, the way back, other numbers of pods."""
+"""What people do to an installation that runs: upgrades, the way back, other numbers of pods, other secrets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from chart_harness.waiting import wait_until
 
 from tests.harness.faults.scene import Scene
+from tests.harness.renewal import Renewal
 
 BEGUN_WITHIN_S = 60.0
 LABEL = "example.org/upgrade"
@@ -16,6 +17,11 @@ IN_TURN = (
     *("deployment/actor-system", "deployment/api"),
 )
 ROLLED_S = 240.0
+SECRETS = (
+    *((f"nats-{service}-credentials", "password") for service in ("api", "actor-system")),
+    *((f"{component}-tls", "tls.crt") for component in ("api", "actor-system", "nats", "postgres")),
+)
+"""What everybody reads again as it changes."""
 
 
 @contextmanager
@@ -63,11 +69,25 @@ def interrupted(scene: Scene) -> Iterator[Collection[str]]:
 @contextmanager
 def scaled(scene: Scene) -> Iterator[Collection[str]]:
     """One API pod and one actor-system pod more, and back again."""
-    more = {f"{component}.replicas": len(scene.namespace.pods(component)) + 1 for component in ("api", "actor-system")}
+    more: dict[str, int] = {}
+    for component in ("api", "actor-system"):
+        number = len(scene.namespace.pods(component)) + 1
+        more |= {f"{component}.replicas": number, f"{component}.autoscaling.maxReplicas": number}
     scene.note(f"helm upgrade: {more}")
     scene.installation.upgrade(more)
     scene.note("helm rollback")
     scene.installation.roll_back()
+    yield ()
+
+
+@contextmanager
+def rotated(scene: Scene) -> Iterator[Collection[str]]:
+    """Passwords of NATS and certificates of all servers are made anew; what is open with the old ones is ended."""
+    renewal = Renewal(scene.namespace)
+    renewal.ask(SECRETS)
+    renewal.run_job()
+    scene.note("new passwords and certificates are there")
+    renewal.bring()
     yield ()
 
 

@@ -7,14 +7,19 @@ from contextlib import ExitStack, contextmanager
 
 from tests.harness.faults.scene import NoSuchPartError, Scene, Strike
 from tests.harness.freezing import frozen_pods
-from tests.harness.nodes import NotBreakableError, breakable, on_node
+from tests.harness.nodes import LINK, NotBreakableError, breakable, on_node
 
-LINK = "eth0"
 SLOW = f"{LINK} root tbf rate 4mbit burst 16kb latency 400ms"
 """What waits longer is dropped."""
 LOSES = "0.03"
 LOSSY = f"--in-interface {LINK} --match statistic --mode random --probability {LOSES} --jump DROP"
 SYSTEM = "kube-system"
+
+
+def _filter(action: str) -> str:
+    """A shell script that drops packets, or no longer."""
+    chains = [f"{program} {action} {chain}" for program in ("iptables", "ip6tables") for chain in ("INPUT", "FORWARD")]
+    return "\n".join(f"{chain} {LOSSY} || exit" for chain in chains)
 
 
 def impaired(begin: str, end: str) -> Strike:
@@ -30,17 +35,14 @@ def impaired(begin: str, end: str) -> Strike:
                     mending.callback(on_node, node, end)
             except NotBreakableError as lacking:
                 raise NoSuchPartError(str(lacking)) from lacking
-            scene.note(f"{len(nodes)} nodes: {begin}")
+            scene.note(f"{', '.join(nodes)}: {begin.splitlines()[0]}")
             yield ()
 
     return strike
 
 
 slow = impaired(f"tc qdisc add dev {SLOW}", f"tc qdisc del dev {LINK} root")
-lossy = impaired(
-    f"set -e\niptables -I INPUT {LOSSY}\niptables -I FORWARD {LOSSY}",
-    f"set -e\niptables -D INPUT {LOSSY}\niptables -D FORWARD {LOSSY}",
-)
+lossy = impaired(_filter("-I"), _filter("-D"))
 
 
 def silent(selector: str) -> Strike:

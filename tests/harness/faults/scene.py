@@ -39,13 +39,15 @@ Strike = Callable[[Scene], AbstractContextManager[Collection[str]]]
 class Fault(NamedTuple):
     """``limits``: measure (`tests.harness.figures.MEASURES`) → the most seconds that its 95th percentile may be.
 
-    One that lasts does so for ``lasts_s`` at least, and until the system works in spite of it.
+    One that lasts does so for ``lasts_s`` at least, and until the system works in spite of it. Of a single round one
+    ``of_many`` is no part: it takes minutes, and other cluster tests do the like once.
     """
 
     name: str
     limits: Mapping[str, float]
     strike: Strike
     lasts_s: float = 0.0
+    of_many: bool = False
 
 
 def combined(first: Fault, second: Fault) -> Strike:

@@ -1,4 +1,4 @@
-"""Containers whose processes stand still, all at once, as under SIGSTOP: the kernel's freezer of control groups."""
+"""Containers whose processes stand still, all at once, as under SIGSTOP: containerd has the kernel freeze them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,10 @@ OnNode = Callable[[str, str], str]
 """Runs a shell script on the node of this name; what that prints."""
 ENGINES = ("docker", "podman")
 ANSWER_S = 60
-FREEZE = """
-set -e
-process=$(crictl inspect --output go-template --template '{{.info.pid}}' ID)
-if path=$(grep ':freezer:' /proc/$process/cgroup); then
-    switch=/sys/fs/cgroup/freezer${path#*:*:}/freezer.state
-    echo FROZEN > $switch
-else
-    switch=/sys/fs/cgroup$(cut -d: -f3 /proc/$process/cgroup)/cgroup.freeze
-    echo 1 > $switch
-fi
-echo $switch
-"""
-"""The first is how version 1 of control groups does it."""
-THAW = """
-case SWITCH in *.state) run=THAWED ;; *) run=0 ;; esac
-[ ! -e SWITCH ] || echo $run > SWITCH
-"""
-"""Kubernetes may have ended the container meanwhile, and its group with it."""
+CONTAINERD = "ctr --namespace k8s.io task"
+FREEZE = f"{CONTAINERD} pause ID"
+THAW = f"! {CONTAINERD} ls | grep -q '^ID .*PAUSED' || {CONTAINERD} resume ID"
+"""Kubernetes may have ended the container meanwhile."""
 
 
 def on_node(name: str, script: str) -> str:
@@ -59,8 +45,8 @@ def frozen_pods(pods: Iterable[Mapping[str, Any]], on_node: OnNode = on_node) ->
     ]
     with ExitStack() as thawing:
         for node, container in containers:
-            switch = on_node(node, FREEZE.replace("ID", container)).strip()
-            thawing.callback(on_node, node, THAW.replace("SWITCH", switch))
+            on_node(node, FREEZE.replace("ID", container))
+            thawing.callback(on_node, node, THAW.replace("ID", container))
         yield
 
 
