@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from chart_harness.cluster import Kubernetes
+from chart_harness.errors import NotFreezableError, SettingError
+from chart_harness.freezing import on_node
+from chart_harness.installation import Installation, Installations
 from chart_harness.manifests import Rendered
 from chart_harness.rendering import Chart
 from chart_harness.rules import RULES
@@ -172,3 +176,16 @@ def test_a_program_or_a_cluster_that_is_not_there_is_told_by_one_sentence(
     assert code == 1
     assert re.search(rf"^{sentence}$", said, re.MULTILINE), said
     assert not re.search("^E  |Traceback", said, re.MULTILINE), said
+
+
+def test_a_values_file_that_is_not_there_is_named_before_anything_is_rendered_or_installed(helm_program: str) -> None:
+    nowhere, cluster = Path("nowhere.yaml"), Kubernetes(Path("kubeconfig"), "kubectl", helm_program)
+    with pytest.raises(SettingError, match=r"^there is no values file nowhere[.]yaml$"):
+        Chart(NOTES / "chart", helm_program).render(nowhere)
+    with pytest.raises(SettingError, match=r"^there is no values file nowhere[.]yaml$"):
+        Installations(Installation, cluster, NOTES / "chart").new(nowhere)
+
+
+def test_a_node_that_is_no_container_of_this_machine_is_named() -> None:
+    with pytest.raises(NotFreezableError, match=r"^the node nobodys-node is no container of docker or podman on this"):
+        on_node("nobodys-node", "true")

@@ -16,7 +16,7 @@ class HelmError(HarnessError):
 
 
 class KubernetesError(HarnessError):
-    """kubectl or helm refused; the text is theirs."""
+    """kubectl, helm or a node refused; the text is theirs."""
 
 
 class NotReadyError(HarnessError):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from chart_harness.errors import NotFreezableError
+from chart_harness.errors import KubernetesError, NotFreezableError
 
 OnNode = Callable[[str, str], str]
 """Runs a shell script on the node of this name; what that prints."""
@@ -21,13 +21,16 @@ THAW = f"! {CONTAINERD} ls | grep -q '^ID .*PAUSED' || {CONTAINERD} resume ID"
 
 
 def on_node(name: str, script: str) -> str:
-    """As `OnNode`, where nodes are containers of Docker or Podman, as kind's are. Raises NotFreezableError."""
+    """As `OnNode`, where nodes are containers of Docker or Podman, as kind's are.
+
+    Raises NotFreezableError where they are not, KubernetesError where the script fails.
+    """
     for engine in filter(shutil.which, ENGINES):
         command = [engine, "exec", "--interactive", name, "sh", "-s"]
         if _run([engine, "exec", name, "true"]).returncode == 0:
             done = _run(command, script)
             if done.returncode:
-                raise NotFreezableError(f"on the node {name}: {done.stderr.strip()}")
+                raise KubernetesError(f"on the node {name}: {done.stderr.strip()}")
             return done.stdout
     raise NotFreezableError(f"the node {name} is no container of {' or '.join(ENGINES)} on this machine")
 

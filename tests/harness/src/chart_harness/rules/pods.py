@@ -12,8 +12,8 @@ PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 UNITS = {
     "": 1.0,
     "m": 0.001,
-    **{unit: 1000.0 ** (power + 1) for power, unit in enumerate(("k", "M", "G", "T"))},
-    **{f"{unit}i": 1024.0 ** (power + 1) for power, unit in enumerate(("K", "M", "G", "T"))},
+    **{unit: 1000.0 ** (power + 1) for power, unit in enumerate(("k", "M", "G", "T", "P"))},
+    **{f"{unit}i": 1024.0 ** (power + 1) for power, unit in enumerate(("K", "M", "G", "T", "P"))},
 }
 # https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 ALLOWED_VOLUMES = {

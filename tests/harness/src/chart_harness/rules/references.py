@@ -14,7 +14,7 @@ CHANGING = ("app.kubernetes.io/version", "helm.sh/chart")
 def selectors(chart: Objects) -> Iterator[str]:
     """A workload selects its own pods, no others, and by labels that stay; so do claims of volumes bear them."""
     for workload in chart.services:
-        selector = workload.manifest["spec"]["selector"]["matchLabels"]
+        selector = workload.manifest["spec"]["selector"].get("matchLabels", {})
         matched = [str(other) for other in chart.workloads if selector.items() <= other.labels.items()]
         if matched != [str(workload)]:
             yield f"{workload} selects the pods of {', '.join(matched) or 'nobody'}"
@@ -36,7 +36,7 @@ def ports(chart: Objects) -> Iterator[str]:
         if len(selected) != 1:
             yield f"Service/{name} selects the pods of {', '.join(map(str, selected)) or 'nobody'}"
             continue
-        for port in service["spec"]["ports"]:
+        for port in service["spec"].get("ports", []):
             target = port.get("targetPort", port["port"])
             if not any(container.opens(target) for container in selected[0].running):
                 yield f"Service/{name} leads to port {target}, which {selected[0]} has not"
