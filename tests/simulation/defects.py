@@ -16,11 +16,17 @@ from iot_system.actors.stored import Stored
 from iot_system.adapters.sqlite import ownership
 from iot_system.adapters.sqlite.store import SqliteStore
 from iot_system.domain.frames import ActorFrame
+from iot_system.domain.readings import Telemetry
+from iot_system.domain.signals import Signal
 from iot_system.ports.store import PartitionCommit
+from iot_system.ports.stream import Reader
 from iot_system.services.bundling import Bundling
+from iot_system.services.reading import FETCH_FRAMES, FETCH_WAIT_S, Reading
 from iot_system.services.shard import Shard
 from iot_system.services.turn import Share
+from iot_system.services.writer import PartitionWriter
 
+Messages = Sequence[Telemetry] | Sequence[Signal]
 Sealed = Sequence[tuple[Share, PartitionCommit]]
 
 
@@ -53,6 +59,42 @@ def offset_outside_the_transaction(plant: pytest.MonkeyPatch) -> None:
 
     plant.setattr(SqliteStore, "advance", advance, raising=False)
     plant.setattr(Shard, "_commit_sealed", advance_and_commit)
+
+
+def published_before_committed(plant: pytest.MonkeyPatch) -> None:
+    """Messages between actors do not wait for the commit that they come from."""
+    commit = Shard._commit_sealed
+
+    async def publish_and_commit(self: Shard, sealed: Sealed, *, attempts: int | None = None) -> bool:
+        for _, one in sealed:
+            self._outbox.put(one.partition, one.outbox)
+        return await commit(self, sealed, attempts=attempts)
+
+    plant.setattr(Shard, "_commit_sealed", publish_and_commit)
+
+
+def everything_is_taken_in(plant: pytest.MonkeyPatch) -> None:
+    """The gateway refuses nothing, however much waits for the broker."""
+    put = PartitionWriter.put
+
+    def put_anyway(self: PartitionWriter, messages: Messages, *, may_wait: bool = False) -> asyncio.Future[Any]:
+        waiting, self._queued = self._queued, 0
+        stored = put(self, messages, may_wait=may_wait)
+        self._queued += waiting
+        return stored
+
+    plant.setattr(PartitionWriter, "put", put_anyway)
+
+
+def everything_is_read(plant: pytest.MonkeyPatch) -> None:
+    """The shard reads on, however much waits for its turn."""
+
+    async def fetch(self: Reading, reader: Reader) -> None:
+        while True:
+            self._arrived += await reader.fetch(FETCH_FRAMES, wait_s=FETCH_WAIT_S)
+            self._news.set()
+
+    plant.setattr(Reading, "_fetch", fetch)
 
 
 def no_epoch_check(plant: pytest.MonkeyPatch) -> None:
@@ -91,6 +133,9 @@ def no_frames_of_actors_known_again(plant: pytest.MonkeyPatch) -> None:
 DEFECTS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     acknowledged_before_durable,
     offset_outside_the_transaction,
+    published_before_committed,
+    everything_is_taken_in,
+    everything_is_read,
     no_epoch_check,
     no_numbers_known_again,
     no_readings_known_again,

@@ -60,6 +60,7 @@ class Nemesis:
     def stop(self) -> None:
         """Fair weather, and everything runs."""
         self._left = 0
+        self._cluster.store.before_commit = None
         self._network.weather = Weather()
         self._network.cut_off.clear()
         for process in (self._cluster.broker.process, self._cluster.store.process):
@@ -88,6 +89,17 @@ class Nemesis:
         place = self._chance.choice(running)
         if not place.process.is_dead:
             self._cluster.kill(place, for_s=self._duration_s())
+
+    def _kill_before_commit(self) -> None:
+        """Whoever commits next, for what is done at once too early is mostly made good by the commit behind it."""
+        self._cluster.store.before_commit = self._kill_instead
+
+    async def _kill_instead(self, process: Process) -> None:
+        """Everything else that it has to do by now is done before it dies."""
+        loop, for_s = self._cluster.loop, self._duration_s()
+        place = next(one for one in self._cluster.shards if one.process is process)
+        loop.call_later(0, lambda: self._cluster.kill(place, for_s=for_s), context=loop.nobody.context)
+        await loop.create_future()
 
     def _freeze(self, process: Process) -> None:
         if not process.runs:
@@ -137,6 +149,7 @@ async def _ignoring(work: Awaitable[object]) -> None:
 
 KINDS: dict[str, Callable[[Nemesis], None]] = {
     "kill a shard": lambda nemesis: nemesis._kill(["shard"]),
+    "kill a shard before it commits": lambda nemesis: nemesis._kill_before_commit(),
     "kill a gateway": lambda nemesis: nemesis._kill(["gateway"]),
     "kill the coordinator": lambda nemesis: nemesis._kill(["coordinator"]),
     "freeze something": lambda nemesis: nemesis._freeze(nemesis._any()),
