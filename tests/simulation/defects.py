@@ -21,8 +21,8 @@ from iot_system.domain.signals import Signal
 from iot_system.ports.store import PartitionCommit
 from iot_system.ports.stream import Reader
 from iot_system.services.bundling import Bundling
+from iot_system.services.committing import Committing
 from iot_system.services.reading import FETCH_FRAMES, FETCH_WAIT_S, Reading
-from iot_system.services.shard import Shard
 from iot_system.services.turn import Share
 from iot_system.services.writer import PartitionWriter
 
@@ -42,7 +42,7 @@ def acknowledged_before_durable(plant: pytest.MonkeyPatch) -> None:
 
 def offset_outside_the_transaction(plant: pytest.MonkeyPatch) -> None:
     """How far the stream was read is written first, by itself."""
-    commit = Shard._commit_sealed
+    commit = Committing._commit_sealed
 
     def write(connection: Connection, partition: int, epoch: int, applied: int) -> None:
         position = (applied, partition, epoch)
@@ -51,26 +51,26 @@ def offset_outside_the_transaction(plant: pytest.MonkeyPatch) -> None:
     async def advance(self: SqliteStore, partition: int, epoch: int, applied: int) -> None:
         await self._database.write(write, partition, epoch, applied)
 
-    async def advance_and_commit(self: Shard, sealed: Sealed, *, attempts: int | None = None) -> bool:
+    async def advance_and_commit(self: Committing, sealed: Sealed, *, attempts: int | None = None) -> bool:
         store: Any = self._store
         for _, one in sealed:
             await store.advance(one.partition, one.epoch, one.applied)
         return await commit(self, sealed, attempts=attempts)
 
     plant.setattr(SqliteStore, "advance", advance, raising=False)
-    plant.setattr(Shard, "_commit_sealed", advance_and_commit)
+    plant.setattr(Committing, "_commit_sealed", advance_and_commit)
 
 
 def published_before_committed(plant: pytest.MonkeyPatch) -> None:
     """Messages between actors do not wait for the commit that they come from."""
-    commit = Shard._commit_sealed
+    commit = Committing._commit_sealed
 
-    async def publish_and_commit(self: Shard, sealed: Sealed, *, attempts: int | None = None) -> bool:
+    async def publish_and_commit(self: Committing, sealed: Sealed, *, attempts: int | None = None) -> bool:
         for _, one in sealed:
             self._outbox.put(one.partition, one.outbox)
         return await commit(self, sealed, attempts=attempts)
 
-    plant.setattr(Shard, "_commit_sealed", publish_and_commit)
+    plant.setattr(Committing, "_commit_sealed", publish_and_commit)
 
 
 def everything_is_taken_in(plant: pytest.MonkeyPatch) -> None:

@@ -127,7 +127,7 @@ class System:
     def _is_settled(self) -> bool:
         alive = [process.shard for process in self.processes if not process.line.is_cut]
         is_published = not any(lane for shard in alive for lane in shard._outbox._lanes.values())
-        applied = {number: one.applied for shard in alive for number, one in shard._owned.items()}
+        applied = {number: one.applied for shard in alive for number, one in shard.owned.items()}
         newest = {one.partition: one.sequence for one in self.stream.log}
         return is_published and all(applied.get(number, 0) >= last for number, last in newest.items())
 
