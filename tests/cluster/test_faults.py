@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from chart_harness.waiting import wait_until
 
 from tests.harness.applied import check_applied, settle
 from tests.harness.checker import Checker
@@ -23,7 +24,6 @@ from tests.harness.owners import Owners
 from tests.harness.sight import Sight
 from tests.harness.striking import OVER_WITHIN_S, Striking
 from tests.harness.traffic import Traffic
-from chart_harness.waiting import wait_until
 
 SEED = 20150204
 OVER_BUDGET = "the time is used up; the same command goes on from here"

@@ -34,8 +34,8 @@ class WatchedStore(SqliteStore):
         self.applied_messages: dict[str, list[Any]] = {}
         """Values of ``n``, by device, in the order of their commits."""
         self.wrong: list[str] = []
-        self.before_commit: Callable[[Process], Awaitable[None]] | None = None
-        """Done once, in whoever commits next, before it does."""
+        self.before_commit: Callable[[Process, int], Awaitable[None]] | None = None
+        """Done once, in whoever commits next, before it does; of its partitions it is told the first."""
         self._history = history
 
     async def begin(self, devices: Sequence[Device]) -> None:
@@ -100,7 +100,7 @@ class StoreClient:
                 args = (list(map(_as_sent, args[0])),)
                 if (before := self._store.before_commit) is not None:
                     self._store.before_commit = None
-                    await before(self._process)
+                    await before(self._process, args[0][0].partition)
             work = partial(method, *args, **kwargs)
             return await self._connection.call(f"{name} of {self._process.name}", work, timeout_s=ANSWER_TIMEOUT_S)
 

@@ -12,7 +12,7 @@ from iot_system.adapters.postgres.database import Connection
 from iot_system.adapters.postgres.small import SmallCommits
 from iot_system.adapters.postgres.store import PostgresStore
 from iot_system.ports.store import PartitionCommit
-from iot_system.services.shard import Shard
+from iot_system.services.committing import Committing
 
 from tests.simulation.defects import (
     Sealed,
@@ -29,20 +29,20 @@ _ADVANCE = "update partitions set applied = $3 where number = $1 and epoch = $2"
 
 def offset_outside_the_transaction(plant: pytest.MonkeyPatch) -> None:
     """How far the stream was read is written first, by itself."""
-    commit = Shard._commit_sealed
+    commit = Committing._commit_sealed
 
     async def advance(self: PostgresStore, partition: int, epoch: int, applied: int) -> None:
         async with self._database.session() as session:
             await session.execute(_ADVANCE, partition, epoch, applied)
 
-    async def advance_and_commit(self: Shard, sealed: Sealed, *, attempts: int | None = None) -> bool:
+    async def advance_and_commit(self: Committing, sealed: Sealed, *, attempts: int | None = None) -> bool:
         store: Any = self._store
         for _, one in sealed:
             await store.advance(one.partition, one.epoch, one.applied)
         return await commit(self, sealed, attempts=attempts)
 
     plant.setattr(PostgresStore, "advance", advance, raising=False)
-    plant.setattr(Shard, "_commit_sealed", advance_and_commit)
+    plant.setattr(Committing, "_commit_sealed", advance_and_commit)
 
 
 def no_epoch_check(plant: pytest.MonkeyPatch) -> None:

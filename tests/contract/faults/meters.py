@@ -8,12 +8,12 @@ from collections import Counter
 from typing import Any
 
 import httpx
+from chart_harness.waiting import until
 from iot_system.adapters.nats.requests import ASK
 from iot_system.domain.ids import partition_of
 
 from tests.contract.faults.pods import ANSWER_S, Pods
 from tests.harness.processes import HOST, PARTITIONS, SHARDS, Plant
-from tests.harness.waiting import until
 
 METRIC = "n"
 OWNER = f"{ASK}."

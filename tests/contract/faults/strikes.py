@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import httpx
+from chart_harness.waiting import until
 
 from tests.contract.faults.meters import Meter, Meters, serving
 from tests.harness.processes import SHARDS, Plant, freeze, kill, thaw
-from tests.harness.waiting import until
 
 WITHIN_S = 60.0
 ANSWER_S = 20.0
