@@ -64,7 +64,8 @@ def test_the_small_chart_is_installed_upgraded_broken_and_uninstalled_with_the_p
     assert code == 0, said
     assert ("skipped" in said) is not are_containers(kubernetes), said
     assert left(kubernetes) == []
-    figures.append(f"the small chart with the plugin alone: {said.splitlines()[-1].strip('= ')}")
+    [summary] = re.findall(r"^=+ (\d+ passed.*?) =+$", said, re.MULTILINE)
+    figures.append(f"the small chart with the plugin alone: {summary}")
 
 
 def test_a_release_that_never_gets_ready_is_told_by_one_sentence_with_its_diagnostics_and_is_gone(
