@@ -5,6 +5,7 @@ RUN := .venv/bin/python -m
 ROUNDS ?= 10
 FAULTS ?=
 HISTORIES ?= 500
+MINUTES ?= inf
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint test-unit simulation test-contract test-render test-images test-cluster soak images cluster cluster-down cluster-env bench locks locks-debian
@@ -39,8 +40,11 @@ test-images: $(ENVIRONMENT) ## tests of the container images as they were built
 test-cluster: $(ENVIRONMENT) ## tests in a Kubernetes cluster, which they make
 	@$(RUN) ci check cluster -- $(ARGS)
 
-soak: $(ENVIRONMENT) ## every fault ROUNDS=10 times, or FAULTS=some,of,them; figures go to soak.json (an hour and more)
-	@$(RUN) ci check cluster -- -k test_faults --rounds=$(ROUNDS) --faults=$(FAULTS) --figures=soak.json $(ARGS)
+soak: $(ENVIRONMENT) ## every fault ROUNDS=10 times (hours), or FAULTS=some,of,them; goes on from soak.json; MINUTES=60 ends it
+	@$(RUN) ci check cluster -- -k test_faults --rounds=$(ROUNDS) --faults=$(FAULTS) --figures=soak.json --budget-min=$(MINUTES) $(ARGS)
+
+soak.html: soak.json ## the page of it: time lines, and the figures against their limits
+	@$(RUN) tests.harness.report soak.json > $@.part && mv $@.part $@
 
 images: $(ENVIRONMENT) ## the four container images
 	@$(RUN) ci images $(ARGS)
@@ -63,5 +67,5 @@ locks: $(ENVIRONMENT) ## resolve Python's dependencies again (ARGS: --upgrade, -
 locks-debian: $(ENVIRONMENT) ## resolve the images' Debian packages again, to the newest versions (ARGS: --check)
 	@$(RUN) ci.debian $(ARGS)
 
-$(ENVIRONMENT): runtime/requirements/development.txt runtime/pyproject.toml ci/environment.py
+$(ENVIRONMENT): runtime/requirements/development.txt runtime/pyproject.toml ci/environment.py tests/harness/pyproject.toml
 	@$(PYTHON) ci/environment.py >&2

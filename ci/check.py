@@ -70,7 +70,8 @@ def lint(_: Sequence[str]) -> Outcome:
         "helm lint": (tools.path("helm"), "lint", "--strict", "--quiet", *kubernetes, "charts/iot-system"),
     }
     failed = [f"{name} complains" for name, command in commands.items() if not _passes(*command)]
-    failed += locks.outdated() + debian.outdated() + values_table.outdated() + release.disagreements()
+    failed += locks.outdated() + debian.outdated() + values_table.outdated()
+    failed += release.disagreements() + release.unraised()
     return Outcome("; ".join(failed) or None)
 
 

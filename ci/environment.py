@@ -14,6 +14,7 @@ from pathlib import Path
 OLDEST = (3, 11)
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / "runtime"
+PLUGIN = ROOT / "tests" / "harness"
 DEVELOPMENT, BUILD = RUNTIME / "requirements" / "development.txt", RUNTIME / "requirements" / "build.txt"
 FOLDER = ROOT / ".venv"
 COMPLETE = FOLDER / "complete"
@@ -45,7 +46,7 @@ def make() -> None:
     run(python, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--requirement", uv)
     install = (python, "-m", "uv", "pip", "install", "--quiet", "--python", python)
     run(python, "-m", "uv", "pip", "sync", "--quiet", "--python", python, "--require-hashes", DEVELOPMENT, BUILD)
-    run(*install, "--no-deps", "--no-build-isolation", "--editable", RUNTIME)
+    run(*install, "--no-deps", "--no-build-isolation", "--editable", RUNTIME, "--editable", PLUGIN)
     COMPLETE.write_text(sys.version)
 
 

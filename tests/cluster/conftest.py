@@ -9,19 +9,18 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chart_harness.cluster import Kubernetes
+from chart_harness.plugin import INSTALLATIONS
 from pytest_helm_charts.clusters import Cluster as PluginCluster
 
 import ci.cluster
 import ci.images
-import ci.tools
 from ci import folders, previous
 from ci.errors import NoClusterError
-from tests.harness import diagnostics
-from tests.harness.cluster import Kubernetes
 from tests.harness.entry import open_to
 from tests.harness.faults import FAULTS
 from tests.harness.figures import Figures
@@ -30,6 +29,7 @@ from tests.harness.installation import Installation, Installations
 
 ORDER = (
     "test_secrets",
+    "test_plugin",
     "test_bad_input",
     "test_development",
     "test_backup",
@@ -43,11 +43,11 @@ ORDER = (
     "test_commands",
     "test_faults",
     "test_uninstall",
+    "test_switching",
 )
 """From `test_testing` on they share one installation, which each of them takes as the one before has left it."""
 TIMEOUT_S = 1800
 """Of one test: the first one waits for images too. Every wait has a deadline of its own."""
-INSTALLATIONS = pytest.StashKey[Installations]()
 FAULT_FIGURES = pytest.StashKey[Figures]()
 FIGURES = pytest.StashKey[list[str]]()
 
@@ -79,15 +79,15 @@ def alone() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def kube_config(pytestconfig: pytest.Config, alone: None) -> str:
-    """The plugin's fixture of this name, for the whole session: the file that leads to the cluster."""
+def kubeconfig(pytestconfig: pytest.Config, alone: None, kubectl_program: str, helm_program: str) -> Path:
+    """The file that leads to the cluster; what a run that was killed has left in our own is deleted."""
     given = pytestconfig.getoption("kubeconfig")
     if pytestconfig.getoption("cluster_type") == "existing":
         given = given or os.environ.get("KUBECONFIG")
         if not given:
             pytest.fail("--cluster-type existing needs --kubeconfig FILE", pytrace=False)
     if given:
-        return str(given)
+        return Path(given)
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     try:
         with capture.global_and_fixture_disabled():  # the steps are shown as they happen
@@ -95,27 +95,27 @@ def kube_config(pytestconfig: pytest.Config, alone: None) -> str:
             ci.images.load(cluster)
     except NoClusterError as lacking:  # tests that were not run must not pass; ci.check asks beforehand
         pytest.fail(str(lacking), pytrace=False)
-    kubernetes = _access(str(cluster.kubeconfig))
-    kubernetes.delete_left_namespaces()
-    return str(cluster.kubeconfig)
+    Kubernetes(cluster.kubeconfig, kubectl_program, helm_program).delete_left_namespaces()
+    return cluster.kubeconfig
 
 
 @pytest.fixture(scope="session")
-def kubernetes(kube_config: str) -> Kubernetes:
-    """The cluster."""
-    return _access(kube_config)
+def kube_config(kubeconfig: Path, kubectl_program: str) -> str:
+    """The same for pytest-helm-charts, which finds kubectl on PATH."""
+    os.environ["PATH"] = f"{Path(kubectl_program).parent}{os.pathsep}{os.environ['PATH']}"
+    return str(kubeconfig)
 
 
 @pytest.fixture(autouse=True)
 def plugin_cluster(kubernetes: Kubernetes, kube_cluster: PluginCluster) -> PluginCluster:
-    """The plugin's view of the cluster, which finds kubectl on PATH."""
+    """The view that pytest-helm-charts has of the cluster."""
     return kube_cluster
 
 
 @pytest.fixture(scope="session")
 def installations(kubernetes: Kubernetes, pytestconfig: pytest.Config) -> Iterator[Installations]:
     """Where installations come from; all are gone at the end, also after Ctrl-C. `--chart-path` takes another chart."""
-    made = Installations(kubernetes, Path(pytestconfig.getoption("chart_path") or CHART))
+    made = Installations(Installation, kubernetes, Path(pytestconfig.getoption("chart_path") or CHART))
     pytestconfig.stash[INSTALLATIONS] = made
     yield made
     made.remove_all()
@@ -158,19 +158,6 @@ def figures(pytestconfig: pytest.Config) -> list[str]:
     return pytestconfig.stash.setdefault(FIGURES, [])
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Collect diagnostics of everything that is installed when a test fails."""
-    report = yield
-    made = item.config.stash.get(INSTALLATIONS, None)
-    if report.failed and made is not None:
-        folder = diagnostics.folder(item.nodeid)
-        for installation in made.live:
-            installation.diagnose(folder)
-        report.sections.append(("diagnostics", str(folder)))
-    return report
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print what was measured, and what each fault cost."""
     for line in config.stash.get(FIGURES, []):
@@ -180,9 +167,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("faults under load, in seconds: median / 95th percentile / maximum")
         for line in found.lines():
             terminalreporter.write_line(line)
-
-
-def _access(kube_config: str) -> Kubernetes:
-    kubectl, helm = ci.tools.path("kubectl"), ci.tools.path("helm")
-    os.environ["PATH"] = f"{kubectl.parent}{os.pathsep}{os.environ['PATH']}"
-    return Kubernetes(Path(kube_config), str(kubectl), str(helm))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from itertools import groupby
 
+from chart_harness.waiting import wait_until
 from iot_system.client import IotClient
 from iot_system.commands.behaviours import read_outcome
 
@@ -17,7 +18,6 @@ from tests.harness.checker import Checker
 from tests.harness.installation import Installation
 from tests.harness.ledger import Ledger
 from tests.harness.rest import Rest
-from tests.harness.waiting import wait_until
 
 REPLAY_WITHIN_S = 300
 APPLIED_WITHIN_S = 120

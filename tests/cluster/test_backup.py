@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from chart_harness.cluster import Kubernetes
+from chart_harness.waiting import wait_until
 
 from tests.harness.applied import history, settle, twin
-from tests.harness.cluster import Kubernetes
 from tests.harness.helm import values_file
 from tests.harness.installation import Installation, Installations
 from tests.harness.ledger import Entry, Ledger
 from tests.harness.store import ObjectStore
-from tests.harness.waiting import wait_until
 
 DEVICES = {f"device-{number}": "room" for number in range(4)}
 EACH = 250
@@ -83,11 +83,12 @@ def test_an_empty_namespace_gets_the_history_of_a_moment_row_for_row_and_goes_on
     values = {**SMALL, **store.values(f"/{mode}"), "global.database.mode": mode}
     first = installations.new(values_file("development"), name=mode, sets=values)
     store.admit(first.namespace, passphrase)
-    first.install()
+    first.install(sets={"postgres.backup.enabled": False})
     for device, room in DEVICES.items():
         first.rest.register(device, room=room)
     ledger = Ledger()
     send(first, ledger, 0)
+    first.upgrade({})
     wait_for_backup(first, "job", "--selector=app.kubernetes.io/name=backup")
     send(first, ledger, 1)
     first.namespace.kubectl("create", "job", "now", "--from=cronjob/backup-diff")

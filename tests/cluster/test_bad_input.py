@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
+from chart_harness.errors import KubernetesError
+from chart_harness.waiting import wait_until
 
-from tests.harness.cluster import KubernetesError
 from tests.harness.helm import values_file
 from tests.harness.installation import HTTP, Installation, Installations
-from tests.harness.waiting import wait_until
 
 WITHIN_S = 180.0
 NOWHERE = "postgresql://iot:a-secret-word@database.nowhere.invalid:5432/iot"

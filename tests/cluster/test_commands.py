@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from chart_harness.waiting import until
 from iot_system.client import DeviceConnection, IotClient, NewDevice
 
 from tests.harness.installation import Installation
-from tests.harness.waiting import until
 
 DEADLINE_S = 60.0
 

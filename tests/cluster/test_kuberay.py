@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 
 import pytest
+from chart_harness.cluster import Kubernetes, Namespace
+from chart_harness.waiting import wait_until
 
 from tests.harness.applied import history, settle
-from tests.harness.cluster import Kubernetes, Namespace
 from tests.harness.entry import open_to
 from tests.harness.helm import values_file
 from tests.harness.installation import Installation, Installations
 from tests.harness.kuberay import KubeRay
 from tests.harness.traffic import Traffic
-from tests.harness.waiting import wait_until
 
 PODS = {"actor-system": 3, "ray-head": 1}
 READY_WITHIN_S = 180.0
@@ -80,3 +80,24 @@ def test_the_operator_starts_the_pods_by_their_own_command_after_its_own_questio
         assert asked["name"] == "wait-gcs-ready"
         [container] = pod["spec"]["containers"]
         assert (container.get("command"), container["args"]) == (None, ["actor-system"])
+
+
+def test_the_pods_of_ray_come_to_the_chart_and_back_to_the_operator_under_load(
+    installation: Installation, figures: list[str]
+) -> None:
+    entry = installation.entry
+    traffic = Traffic(entry.url, installation.token, entry.mqtt, seed=SEED, name="moving", trust=installation.trust)
+    with ExitStack() as started:
+        started.callback(traffic.stop)
+        traffic.start()
+        traffic.wait_until_heard()
+        installation.upgrade({"actor-system.ray.mode": "separate"})
+        traffic.wait_until_heard()
+        installation.roll_back()
+        wait_for_ray(installation.namespace)
+        traffic.wait_until_heard()
+    settle(entry.rest, traffic.rooms)
+    findings = traffic.ledger.compare(history(entry.rest, traffic.rooms))
+    assert findings.clean, findings
+    gap_s = traffic.ledger.gap_s(traffic.devices)
+    figures.append(f"pods of Ray from the operator to the chart and back: the longest wait of a device {gap_s:.1f} s")

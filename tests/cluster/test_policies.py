@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from chart_harness.cluster import NAME, Kubernetes, Namespace
+from chart_harness.waiting import wait_until
 
 from tests.harness import attempts, beside, bystanders
 from tests.harness.attempts import is_reached
-from tests.harness.cluster import NAME, Kubernetes, Namespace
 from tests.harness.helm import RELEASE
 from tests.harness.installation import Installation
 from tests.harness.listening import listening
 from tests.harness.matrix import SERVICES, documented
 from tests.harness.policies import parsed
-from tests.harness.waiting import wait_until
 
 TABLE = {pair: parsed(cell) for pair, cell in documented().items()}
 WITHIN_S = 30.0

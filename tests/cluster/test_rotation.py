@@ -9,15 +9,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+from chart_harness.cluster import NAME, Namespace
 from iot_system.adapters.tls.authority import Identity, sign
 from iot_system.commands.renewal import COMING_CERTIFICATE, COMING_KEY, OVERLAP
 
 from tests.harness.applied import history, settle
-from tests.harness.cluster import NAME, Namespace
 from tests.harness.doors import Answers, Doors
 from tests.harness.installation import Installation
+from tests.harness.renewal import Key
 from tests.harness.rest import Rest
-from tests.harness.rotating import Ask, Data, Key, Rotation, identity, wait_for
+from tests.harness.rotating import Ask, Data, Rotation, identity, wait_for
 from tests.harness.traffic import Traffic
 from tests.render.rendered import TESTING
 from tests.render.rendered import Installation as Rendered

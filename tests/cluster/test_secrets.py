@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from chart_harness.cluster import Kubernetes as ClusterAccess
+from chart_harness.cluster import Namespace
+from chart_harness.errors import KubernetesError
 from iot_system.adapters.tls.authority import is_signed_by
 from iot_system.commands.certificates import Certificates, read_wanted_certificates
 from iot_system.commands.kubernetes import RENEW, Kubernetes
@@ -16,9 +19,8 @@ from iot_system.commands.renewal import OVERLAP
 from iot_system.commands.secrets import make_secrets, read_wanted
 from iot_system.errors import Conflict, Forbidden
 
-from tests.harness import cluster, helm
+from tests.harness import helm
 from tests.harness.account import as_account
-from tests.harness.cluster import KubernetesError, Namespace
 from tests.render.rendered import TESTING, Installation
 
 ACCOUNT = "secrets-renewal"
@@ -27,7 +29,7 @@ JOB_WITHIN_S = 90
 
 
 @pytest.fixture(scope="module")
-def namespace(kubernetes: cluster.Kubernetes) -> Iterator[Namespace]:
+def namespace(kubernetes: ClusterAccess) -> Iterator[Namespace]:
     """One that has the account, its rights, and nothing else of the chart."""
     made = Namespace(kubernetes, f"iot-secrets-{secrets.token_hex(3)}")
     made.create()

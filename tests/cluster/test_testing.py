@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from chart_harness.errors import KubernetesError
 
 from tests.cluster import sample
 from tests.harness import occupancy
-from tests.harness.cluster import KubernetesError
 from tests.harness.installation import Installation
 
 REPLICATED = ("api", "actor-system", "nats")

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from chart_harness.cluster import Namespace
 
 from ci import previous
 from tests.harness.applied import check_applied, settle
 from tests.harness.checker import Checker
-from tests.harness.cluster import Namespace
 from tests.harness.helm import values_file
 from tests.harness.installation import Installation, Installations
 from tests.harness.traffic import Traffic
@@ -47,9 +47,9 @@ def traffic(installation: Installation) -> Iterator[Traffic]:
 
 
 def claims(namespace: Namespace) -> dict[str, str]:
-    """Claim → the volume that it is bound to."""
+    """Claim → its identity, which another claim of that name would not have."""
     found = namespace.read("persistentvolumeclaims")["items"]
-    return {one["metadata"]["name"]: one["spec"]["volumeName"] for one in found}
+    return {one["metadata"]["name"]: one["metadata"]["uid"] for one in found}
 
 
 def versions(namespace: Namespace) -> set[str]:

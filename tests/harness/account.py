@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from chart_harness.cluster import Namespace
 from iot_system.commands.kubernetes import Kubernetes
-
-from tests.harness.cluster import Namespace
 
 
 @contextmanager

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from chart_harness.waiting import wait_until
+
 from tests.harness.checker import Checker
 from tests.harness.ledger import Entry
 from tests.harness.rest import Rest
-from tests.harness.waiting import wait_until
 
 MARK = "mark-"
 APPLIED_WITHIN_S = 90.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from tests.harness.cluster import Namespace
-from tests.harness.waiting import wait_until
+from chart_harness.cluster import Namespace
+from chart_harness.waiting import wait_until
 
 WITHIN_S = 120.0
 

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from chart_harness.cluster import Namespace
+
 from tests.harness import programs
-from tests.harness.cluster import Namespace
 
 PORT = 8000
 READY_WITHIN_S = 60

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
-from tests.harness.cluster import Kubernetes, Namespace
+from chart_harness.cluster import Kubernetes, Namespace
+
 from tests.harness.nodes import CONTROL_PLANE
 from tests.harness.rest import Rest
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 from collections.abc import Collection, Mapping, Sequence
@@ -24,6 +23,13 @@ MEASURES = {
 """Field of a row → what a table calls it. What each means stands in docs/reliability.md."""
 
 
+class Moment(msgspec.Struct, frozen=True):
+    """What was done or seen, so many seconds after the beginning."""
+
+    after_s: float
+    what: str
+
+
 class Row(msgspec.Struct, frozen=True):
     """One fault in one round; seconds as in `MEASURES`. ``refused``: commits that owners of before tried to make."""
 
@@ -36,31 +42,56 @@ class Row(msgspec.Struct, frozen=True):
     refused: int
     load: float
     """The machine's load average of the last minute, at the end."""
+    began_s: float
+    """Seconds since 1970."""
+    moments: tuple[Moment, ...]
     waits: tuple[Wait, ...] = ()
     pods: tuple[Change, ...] = ()
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What was acknowledged in one round, and how history differs from that, as counts of readings."""
+    """What was acknowledged in one round, and how history differs from that, as counts of readings.
+
+    It is whole where every fault that was asked for was struck.
+    """
 
     round: int
+    is_whole: bool
     acknowledged: int
     lost: int
     doubled: int
+    seconds: Mapping[int, Mapping[str, int]]
+    """Second since 1970 → way in → how many readings were acknowledged in it."""
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A run, as it stands in its file."""
+
+    began: str = ""
+    machine: str = ""
+    limits: Mapping[str, Mapping[str, float]] = {}
+    rows: list[Row] = []
+    kept: list[Kept] = []
 
 
 class Figures:
     """All rows of a run; with a ``file`` they are in it after each fault, whatever happens then.
 
+    A run goes on from a file that is there: rounds that are whole in it count, one that was cut off does not.
     ``limits``: fault → measure → the most that its 95th percentile may be, in seconds.
     """
 
     def __init__(self, limits: Mapping[str, Mapping[str, float]], file: Path | None = None) -> None:
         self._limits = limits
         self._file = file
-        self._began = datetime.now(UTC)
-        self.rows: list[Row] = []
-        self.kept: list[Kept] = []
+        document = read(file) if file is not None and file.exists() else Document()
+        self._began = document.began or datetime.now(UTC).isoformat(timespec="seconds")
+        self.kept = [one for one in document.kept if one.is_whole]
+        self.rows = [row for row in document.rows if self.has(row.round)]
+
+    def has(self, number: int) -> bool:
+        """Whether a round was gone through to its end."""
+        return any(one.round == number for one in self.kept)
 
     def add(self, one: Row | Kept) -> None:
         """Note it."""
@@ -69,7 +100,7 @@ class Figures:
         else:
             self.kept.append(one)
         if self._file is not None:
-            self._file.write_text(json.dumps(self._document(), indent=1) + "\n")
+            self._file.write_bytes(msgspec.json.format(msgspec.json.encode(self._document()), indent=1) + b"\n")
 
     def beyond(self) -> list[str]:
         """Each 95th percentile beyond its limit, of those faults that came often enough."""
@@ -107,13 +138,14 @@ class Figures:
     def _of(self, fault: str, measure: str) -> list[float]:
         return [getattr(row, measure) for row in self.rows if row.fault == fault]
 
-    def _document(self) -> dict[str, object]:
-        return {
-            "began": self._began.isoformat(timespec="seconds"),
-            "machine": f"{platform.machine()}, {platform.system()} {platform.release()}",
-            "rows": msgspec.to_builtins(self.rows),
-            "kept": msgspec.to_builtins(self.kept),
-        }
+    def _document(self) -> Document:
+        machine = f"{platform.machine()}, {platform.system()} {platform.release()}"
+        return Document(self._began, machine, self._limits, self.rows, self.kept)
+
+
+def read(file: Path) -> Document:
+    """What a run has written. Raises `msgspec.DecodeError` for a file that is none."""
+    return msgspec.json.decode(file.read_bytes(), type=Document)
 
 
 def percentile(values: Collection[float], percent: float) -> float:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import httpx
-
-from tests.harness.cluster import Namespace
-from tests.harness.port_forward import PortForward
+from chart_harness.cluster import Namespace
+from chart_harness.port_forward import PortForward
 
 MONITOR = 8222
 ANSWER_S = 10.0

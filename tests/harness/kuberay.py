@@ -7,10 +7,10 @@ import secrets
 from typing import Any
 
 import yaml
+from chart_harness.cluster import Kubernetes, Namespace
 
 from ci import go, lock
 from tests.harness import programs
-from tests.harness.cluster import Kubernetes, Namespace
 
 PROGRAM = "ray-operator"
 NAME = "kuberay-operator"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 
+from chart_harness.cluster import Namespace
+
 from tests.harness import beside
-from tests.harness.cluster import Namespace
 from tests.harness.policies import Port
 
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import shutil
 import signal
 import socket
@@ -16,24 +15,13 @@ from pathlib import Path
 from typing import Self
 
 import nats.errors
+from chart_harness.loopback import free_port
+from iot_system.adapters.nats.connection import connect, disconnect
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API, permissions_file, variable_of
 from iot_system.settings import BrokerSettings
 from nats.aio.client import Client
 
 START_TIMEOUT_S = 60.0
-PORTS = range(20_000, 32_768)
-"""Below those that Linux gives to outgoing connections, of which one could take a port before its server does, or while
-that is killed; above those of Ray's workers."""
-
-
-def free_port() -> int:
-    """A TCP port that was free a moment ago."""
-    while True:
-        port = secrets.choice(PORTS)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-
-
 ADMINISTRATOR = "administrator"
 PASSWORD = "of-these-tests"
 _USERS = f"""include ./permissions.conf
@@ -151,6 +139,25 @@ class NatsCluster:
         """As `NatsServer.settings`: any of them will do."""
         urls = ",".join(server.url for server in self.servers)
         return BrokerSettings(urls=urls, user=user, password=PASSWORD)
+
+
+@contextlib.asynccontextmanager
+async def connected(server: NatsServer, user: str = ADMINISTRATOR) -> AsyncIterator[Client]:
+    """A connection of this user, for the time of a test; as a service has it."""
+    client = await connect(server.settings(user), name="test")
+    try:
+        yield client
+    finally:
+        await disconnect(client)
+
+
+async def flushed(client: Client) -> None:
+    """Return when the server has done what was asked of it, and JetStream after it.
+
+    nats-py writes a PING past what still waits in its buffer: the first PONG only says that this has left.
+    """
+    for _ in range(2):
+        await client.flush(timeout=10)
 
 
 async def answers(client: Client) -> bool:

@@ -1,28 +1,35 @@
-"""Nodes of a kind cluster, which are containers: they can stand still, as one does that nobody reaches any more."""
+"""Nodes of a kind cluster, which are containers: they can stand still, stop, or be where nobody reaches them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from chart_harness.cluster import Kubernetes
+from chart_harness.waiting import wait_until
+
+import ci.cluster
 from ci import engine
 from ci.errors import NoClusterError
-from tests.harness.cluster import Kubernetes
-from tests.harness.waiting import wait_until
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 NOTICED_WITHIN_S = 90.0
 BACK_WITHIN_S = 60.0
+LINK = "eth0"
+"""To everybody else."""
+CUT = 10
+"""Priority of the routing rules that cut a node off: after its own addresses, before all routes."""
 
 
-class NotFreezableError(Exception):
-    """Why no node can be frozen."""
+class NotBreakableError(Exception):
+    """Why nothing of a node can be broken."""
 
 
-def freezable(cluster: Kubernetes) -> list[str]:
-    """Names of the nodes that may be frozen: all but the one with the Kubernetes API.
+def breakable(cluster: Kubernetes) -> list[str]:
+    """Names of the nodes that may be broken: all but the one with the Kubernetes API.
 
-    Raises NotFreezableError where they are no containers of this machine.
+    Raises NotBreakableError where they are no containers of this machine.
     """
     names = [
         node["metadata"]["name"]
@@ -32,10 +39,21 @@ def freezable(cluster: Kubernetes) -> list[str]:
     try:
         containers = engine.find()
     except NoClusterError as lacking:
-        raise NotFreezableError(str(lacking)) from lacking
+        raise NotBreakableError(str(lacking)) from lacking
     if others := [name for name in names if not containers.is_running(name)]:
-        raise NotFreezableError(f"{others[0]} is no container of {containers.name}")
+        raise NotBreakableError(f"{others[0]} is no container of {containers.name}")
     return sorted(names)
+
+
+def on_node(name: str, script: str) -> str:
+    """What a shell script prints that runs on a node. Raises NotBreakableError where that is no container of here."""
+    try:
+        containers = engine.find()
+    except NoClusterError as lacking:
+        raise NotBreakableError(str(lacking)) from lacking
+    if not containers.is_running(name):
+        raise NotBreakableError(f"{name} is no container of {containers.name}")
+    return containers.run("exec", "--interactive", name, "sh", "-s", stdin=script)
 
 
 @contextmanager
@@ -45,9 +63,61 @@ def frozen(cluster: Kubernetes, name: str) -> Iterator[None]:
     containers.run("pause", name)
     try:
         yield
-        wait_until(lambda: not _is_ready(cluster, name), within_s=NOTICED_WITHIN_S, every_s=1, why=f"{name} is ready")
+        _wait_until_noticed(cluster, name)
     finally:
         containers.run("unpause", name)
+    _wait_until_back(cluster, name)
+
+
+@contextmanager
+def stopped(cluster: Kubernetes, name: str) -> Iterator[None]:
+    """The node's processes are killed, and all its memory is gone; it starts again once Kubernetes has noticed it."""
+    containers = engine.find()
+    containers.run("kill", name)
+    try:
+        yield
+        _wait_until_noticed(cluster, name)
+    finally:
+        containers.run("start", name)
+        ci.cluster.ensure()  # addresses and routes do not survive
+    _wait_until_back(cluster, name)
+
+
+@contextmanager
+def cut_off(cluster: Kubernetes, name: str) -> Iterator[None]:
+    """The node reaches no other one and no pod elsewhere; everything on it runs on, and believes what it believed."""
+    beyond = list(_beyond(cluster, name))
+    on_node(name, _rules("add", beyond))
+    try:
+        yield
+        _wait_until_noticed(cluster, name)
+    finally:
+        on_node(name, _rules("del", beyond))
+    _wait_until_back(cluster, name)
+
+
+def _beyond(cluster: Kubernetes, name: str) -> Iterator[str]:
+    """Addresses of the other nodes, by both protocols, and ranges of the pods there."""
+    for node in cluster.read("nodes")["items"]:
+        other = node["metadata"]["name"]
+        if other != name:
+            links = json.loads(on_node(other, f"ip -json address show dev {LINK} scope global"))
+            yield from (address["local"] for link in links for address in link["addr_info"])
+            yield node["spec"]["podCIDR"]
+
+
+def _rules(action: str, beyond: Iterable[str]) -> str:
+    """A shell script: IPv6 has rules of its own."""
+    return "\n".join(
+        f"ip {'-6 ' if ':' in one else ''}rule {action} to {one} blackhole priority {CUT} || exit" for one in beyond
+    )
+
+
+def _wait_until_noticed(cluster: Kubernetes, name: str) -> None:
+    wait_until(lambda: not _is_ready(cluster, name), within_s=NOTICED_WITHIN_S, every_s=1, why=f"{name} is ready")
+
+
+def _wait_until_back(cluster: Kubernetes, name: str) -> None:
     wait_until(lambda: _is_ready(cluster, name), within_s=BACK_WITHIN_S, every_s=1, why=f"{name} is not ready")
 
 

@@ -9,7 +9,9 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tests.harness.helm import NAMESPACE, Manifest
+from chart_harness.rendering import Manifest
+
+from tests.harness.helm import NAMESPACE
 
 Port = tuple[str, int]
 """Protocol and number: ("TCP", 8000)."""

@@ -18,10 +18,9 @@ from typing import Self
 
 import asyncpg
 import msgspec
+from chart_harness.loopback import free_port
 from iot_system.adapters.stores import migrate_store
 from iot_system.settings import DatabaseRoleSettings
-
-from tests.harness.nats import free_port
 
 START_TIMEOUT_S = 60.0
 UNPRIVILEGED = "nobody"

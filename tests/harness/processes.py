@@ -17,14 +17,15 @@ from pathlib import Path
 
 import httpx
 import msgspec
+from chart_harness.loopback import free_port
+from chart_harness.waiting import wait_until
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from iot_system.commands.installation import OURS, make_folder
 from iot_system.commands.processes import descendants
 from iot_system.settings import DatabaseRoleSettings
 
-from tests.harness.nats import ADMINISTRATOR, PASSWORD, NatsServer, free_port
+from tests.harness.nats import ADMINISTRATOR, PASSWORD, NatsServer
 from tests.harness.postgres import RUNTIME, PostgresServer, running_postgres
-from tests.harness.waiting import wait_until
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,8 @@ class Program:
         assert self._process is not None
         assert self._process.poll() is None, f"{self.name} ended\n{self.log.read_text()[-2000:]}"
         try:
-            return httpx.get(f"{self.url}/ready", trust_env=False, timeout=5).is_success
+            # Unverified, since there is nothing to verify: to read certificates would cost more than the question.
+            return httpx.get(f"{self.url}/ready", trust_env=False, timeout=5, verify=False).is_success
         except httpx.TransportError:
             return False
 
@@ -116,8 +118,8 @@ class Plant:
 
     def __init__(self, folder: Path, broker: NatsServer, database: PostgresServer, behaviours: Path) -> None:
         self.broker = broker
+        self.database = database
         self._roles = _variables(database.roles)
-        self._administrators_url = database.url
         self.admin_token = secrets.token_urlsafe(24)
         clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         self._environment = clean | {
@@ -162,9 +164,12 @@ class Plant:
 
     def of_first_release(self, tree: Path) -> Mapping[str, str]:
         """What makes a program that of 0.1.0, from its ``tree``: it knows administrators alone."""
-        path = os.pathsep.join((str(tree / "runtime" / "src"), self._environment["PYTHONPATH"]))
         administrator = {"NATS_USER": ADMINISTRATOR, "NATS_PASSWORD": PASSWORD}
-        return {"PYTHONPATH": path, "DATABASE_URL": self._administrators_url} | administrator
+        return self.with_modules(tree / "runtime" / "src") | {"DATABASE_URL": self.database.url} | administrator
+
+    def with_modules(self, folder: Path) -> dict[str, str]:
+        """What has a program take those in ``folder`` before all others."""
+        return {"PYTHONPATH": os.pathsep.join((str(folder), self._environment["PYTHONPATH"]))}
 
     def stop(self) -> None:
         """End all but broker and database."""
@@ -215,6 +220,16 @@ def running_plant(*, behaviours: Path = ROOT) -> Iterator[Plant]:
 def kill(pid: int) -> None:
     """SIGKILL. Raises ProcessLookupError where nobody is there to be killed."""
     os.kill(pid, signal.SIGKILL)
+
+
+def freeze(pid: int) -> None:
+    """It stands still until `thaw`; its connections stay open."""
+    os.kill(pid, signal.SIGSTOP)
+
+
+def thaw(pid: int) -> None:
+    """It goes on."""
+    os.kill(pid, signal.SIGCONT)
 
 
 def _kill_rest(pids: list[int]) -> None:

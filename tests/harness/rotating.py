@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-import secrets
 import ssl
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from chart_harness.cluster import Namespace
+from chart_harness.waiting import wait_until
 from iot_system.adapters.tls.authority import Identity
 from iot_system.commands.certificates import Certificates, read_wanted_certificates
-from iot_system.commands.kubernetes import RENEW
 
 from tests.harness.account import as_account
-from tests.harness.cluster import Namespace
 from tests.harness.doors import Answers, Doors
-from tests.harness.waiting import wait_until
+from tests.harness.renewal import ACCOUNT, Key, Renewal
 
-ACCOUNT = "secrets-renewal"
-JOB_WITHIN_S = 90
 REFUSED_WITHIN_S = 60.0
 FILES_WITHIN_S = 60.0
 READ_CA = "print(open('/etc/iot-system/tls/ca.crt').read(), end='')"
-Key = tuple[str, str]
-"""A secret and its key."""
 Data = Mapping[str, str]
 Ask = Callable[[Data], Answers]
 """What the servers say to who comes with a secret as it is, or as it was."""
 
 
-class Rotation:
+class Rotation(Renewal):
     """``proven`` are the keys of which both values were tried; ``trust`` is that of devices."""
 
     def __init__(self, namespace: Namespace, doors: Doors, trust: ssl.SSLContext) -> None:
         self.doors = doors
         self.proven: set[Key] = set()
-        self._namespace = namespace
+        super().__init__(namespace)
         self._trust = trust
 
     def secret(self, name: str) -> dict[str, str]:
@@ -47,18 +42,6 @@ class Rotation:
         """These secrets as they are now, by name."""
         return {name: self.secret(name) for name in {name for name, _ in keys}}
 
-    def ask(self, keys: Collection[Key]) -> None:
-        """Annotate the secrets."""
-        for name in {name for name, _ in keys}:
-            wanted = ",".join(key for one, key in keys if one == name)
-            self._namespace.kubectl("annotate", "secret", name, f"{RENEW}={wanted}")
-
-    def run_job(self) -> None:
-        """Return when it is complete."""
-        name = f"renew-{secrets.token_hex(3)}"
-        self._namespace.kubectl("create", "job", name, f"--from=cronjob/{ACCOUNT}")
-        self._namespace.kubectl("wait", "--for=condition=complete", f"job/{name}", f"--timeout={JOB_WITHIN_S}s")
-
     def renew_certificates(self, now: datetime, folder: Path) -> None:
         """What the job does with certificates, as if it were another time: it takes no step of a CA in five minutes."""
         pod = self._namespace.read("cronjob", ACCOUNT)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
@@ -67,10 +50,6 @@ class Rotation:
         assert wanted is not None
         with as_account(self._namespace, ACCOUNT, folder) as api:
             Certificates(api, self._namespace.name, wanted, now).make()
-
-    def bring(self) -> None:
-        """Have the kubelets bring what has changed now, not within the next minute or two."""
-        self._namespace.kubectl("annotate", "pods", "--all", f"iot-system/renewed={time.time_ns()}", "--overwrite")
 
     def trust(self, authorities: str) -> None:
         """Bring CAs to devices, as people do."""

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chart_harness.cluster import Kubernetes, Namespace
+
 from tests.harness import programs
 from tests.harness.certificates import Authority
-from tests.harness.cluster import Kubernetes, Namespace
 
 PROGRAM = "versitygw"
 PORT = 7070

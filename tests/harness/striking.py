@@ -6,17 +6,18 @@ import json
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from tests.harness.cluster import KubernetesError
-from tests.harness.faults import Fault, Scene
-from tests.harness.figures import Row
+from chart_harness.errors import KubernetesError
+from chart_harness.waiting import wait_until
+
+from tests.harness.faults.scene import Fault, Scene
+from tests.harness.figures import Moment, Row
 from tests.harness.installation import Installation
 from tests.harness.sight import Sight
 from tests.harness.timeline import Pods, Pulse
 from tests.harness.traffic import Traffic
-from tests.harness.waiting import wait_until
 
 OVER_WITHIN_S = 240.0
 READY_WITHIN_S = 300.0
@@ -36,13 +37,18 @@ class Striking:
         """Return once all pods are ready, and readings of every device are acknowledged and seen again."""
         namespace, ledger = self._installation.namespace, self._traffic.ledger
         began, began_s = datetime.now(UTC), time.monotonic()
+        moments: list[Moment] = []
+
+        def note(what: str) -> None:
+            moments.append(Moment(round(time.monotonic() - began_s, 1), what))
+
         ledger.watch()
         self._sight.watch()
         pods, pulse = Pods(namespace), Pulse()
         pods.start()
         pulse.start()
         try:
-            ready_s = self._strike(fault, began_s)
+            ready_s = self._strike(fault, began_s, note)
         finally:
             changes, own = pods.stop(), pulse.stop()
         waits = sorted([*ledger.waits, *self._sight.waits, *own], key=lambda wait: wait.began)
@@ -55,19 +61,35 @@ class Striking:
             ready_s=ready_s,
             refused=sum(1 for line in self._log(began) if line.get("event") == "fenced"),
             load=os.getloadavg()[0],
+            began_s=began.timestamp(),
+            moments=tuple(moments),
             waits=tuple(waits),
             pods=tuple(changes),
         )
 
-    def _strike(self, fault: Fault, began_s: float) -> float:
+    def _strike(self, fault: Fault, began_s: float, note: Callable[[str], None]) -> float:
         """Returns the seconds until everything was ready."""
         namespace = self._installation.namespace
-        with fault.strike(Scene(self._installation, random.Random(f"{self._seed} {fault.name}"))) as gone:
+        with fault.strike(Scene(self._installation, random.Random(f"{self._seed} {fault.name}"), note)) as gone:
+            self._hold(fault)
             self._wait_until_over(fault)
+            note("every device is acknowledged and seen")
         namespace.wait_until_ready(within_s=READY_WITHIN_S, without=gone)
         ready_s = time.monotonic() - began_s
+        note("all pods are ready")
         self._wait_until_over(fault)
+        note("every device is acknowledged and seen")
         return ready_s
+
+    def _hold(self, fault: Fault) -> None:
+        until_s = time.monotonic() + fault.lasts_s
+
+        def is_time() -> bool:
+            self._traffic.check()
+            self._sight.check()
+            return time.monotonic() >= until_s
+
+        wait_until(is_time, within_s=fault.lasts_s + OVER_WITHIN_S)
 
     def _wait_until_over(self, fault: Fault) -> None:
         """Each device has had an acknowledgement since now, and its twin shows at least that."""

@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from chart_harness.cluster import Namespace, is_ready
 
-from tests.harness.cluster import DATABASE_ROLE, Namespace, is_ready
+from tests.harness.installation import DATABASE_ROLE
 
 LONG_S = 0.5
 """What is shorter, nobody asks about."""

@@ -10,13 +10,14 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from chart_harness.waiting import wait_until
+
 from tests.harness.load.log import LoadLedger, Stretch
 from tests.harness.load.order import MOST_SECONDS, Cost, Device, Order
 from tests.harness.load.process import LoadProcess
 from tests.harness.load.script import METRICS, Script
 from tests.harness.rest import Rest
 from tests.harness.timeline import LONG_S, Wait, wait_until_now
-from tests.harness.waiting import wait_until
 
 ROOMS = ("hall", "lab")
 BY_MQTT = ("m1", "m2")
@@ -55,7 +56,8 @@ class TimedLedger(LoadLedger):
         self._last_s[device] = max(self._last_s.get(device, 0.0), at_s)
         newest = self._script.ts(stretch.first + stretch.messages - 1)
         self._newest[device] = max(self._newest.get(device, 0), newest)
-        self._seconds[int(time.time())][device] += METRICS * stretch.messages
+        second = int(time.time() - time.monotonic() + at_s)
+        self._seconds[second][device] += METRICS * stretch.messages
 
     def watch(self) -> None:
         """Begin to measure anew."""
@@ -85,7 +87,7 @@ class Traffic:
     """Sends; `stop` returns when all that was sent is acknowledged.
 
     ``name`` goes before every device and room, so that one traffic after the other finds nothing of the one before.
-    With ``trust`` all speak TLS.
+    With ``trust`` all speak TLS; without ``rest`` all send by MQTT.
     """
 
     def __init__(
@@ -97,9 +99,10 @@ class Traffic:
         seed: int,
         name: str,
         trust: ssl.SSLContext | None = None,
+        rest: bool = True,
     ) -> None:
         self.by_mqtt = _devices(name, BY_MQTT)
-        self.by_rest = _devices(name, BY_REST)
+        self.by_rest = _devices(name, BY_REST) if rest else []
         self.cost: Cost | None = None
         """What the load itself has taken, once it is over."""
         self._url = url

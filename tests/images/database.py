@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from chart_harness.waiting import wait_until
+
 from ci.engine import Engine
-from tests.harness.waiting import wait_until
 from tests.images.test_together import POSTGRES, READY_WITHIN_S, running
 from tests.render.rendered import BY_VOLUME, RESTORED, TESTING, Installation
 

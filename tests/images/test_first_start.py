@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from chart_harness.waiting import wait_until
+
 from ci.engine import Engine
-from tests.harness.waiting import wait_until
 from tests.images.database import ENV, FOLLOWERS, Disks, serving
 from tests.images.test_together import POSTGRES, READY_WITHIN_S, running
 

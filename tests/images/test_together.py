@@ -9,13 +9,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from chart_harness.waiting import wait_until
 
 from ci import images
 from ci.engine import Engine
 from tests.harness.applied import history
 from tests.harness.ledger import Entry, Ledger
 from tests.harness.rest import Rest
-from tests.harness.waiting import wait_until
 
 API, ACTOR_SYSTEM, NATS, POSTGRES = images.IMAGES
 LOG = logging.getLogger(__name__)

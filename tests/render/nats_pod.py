@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from chart_harness.loopback import free_port
+
 from tests.harness.certificates import Signed, mount
-from tests.harness.nats import free_port
 from tests.render.rendered import Installation
 
 MOUNTED = ("/etc/iot-system", "/etc/nats", "/run/nats", "/data")
@@ -35,11 +36,17 @@ class NatsPod:
         self._command = [*container.spec["command"], server, "--config", f"{folder}/etc/nats/nats.conf"]
         for mounted in (*MOUNTED, "/etc/iot-system/secrets", "/etc/iot-system/tls"):
             (folder / mounted[1:]).mkdir(parents=True, exist_ok=True)
-        config = container.workload.volumes["config"]["configMap"]["name"]
-        for name, text in installation.one("ConfigMap", config)["data"].items():
-            self._file(f"/etc/nats/{name}").write_text(self._below(text))
+        self.configure(installation)
         self.give(SECRETS)
         self.mount(shown, ca)
+
+    def configure(self, installation: Installation) -> None:
+        """Replace its configuration by that of another installation."""
+        config = installation.container("nats").workload.volumes["config"]["configMap"]["name"]
+        for name, text in installation.one("ConfigMap", config)["data"].items():
+            new = self._file(f"/etc/nats/.{name}")
+            new.write_text(self._below(text))
+            new.replace(self._file(f"/etc/nats/{name}"))
 
     def give(self, secrets: Mapping[str, str]) -> None:
         """Replace these keys of its secrets."""

@@ -10,108 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from chart_harness.manifests import Objects, Workload
+from chart_harness.rendering import Manifest
+
 from tests.harness import helm
-from tests.harness.helm import Manifest, values_file
+from tests.harness.helm import values_file
 
 DEVELOPMENT, TESTING, PRODUCTION = (values_file(name) for name in ("development", "testing", "production"))
 EXTERNAL = values_file("examples/external")
 """On top of production."""
 HOOK = "helm.sh/hook"
-
-
-@dataclass(frozen=True)
-class Container:
-    """One container and the workload that it belongs to."""
-
-    workload: Workload
-    spec: Manifest
-
-    @property
-    def env(self) -> dict[str, Manifest]:
-        """Variables by name, as they stand in the manifest (`value` or `valueFrom`)."""
-        return {variable["name"]: variable for variable in self.spec.get("env", [])}
-
-    @property
-    def secret_keys(self) -> list[tuple[str, str, bool]]:
-        """(secret, key, whether it may be missing) of all variables and of single keys in files."""
-        found = [
-            one["valueFrom"]["secretKeyRef"] for one in self.env.values() if "secretKeyRef" in one.get("valueFrom", {})
-        ]
-        keys = [(one["name"], one["key"], one.get("optional", False)) for one in found]
-        for mount in self.spec.get("volumeMounts", []):
-            for source in self.workload.volumes.get(mount["name"], {}).get("projected", {}).get("sources", []):
-                given = source["secret"]
-                keys += [(given["name"], item["key"], given.get("optional", False)) for item in given["items"]]
-        return keys
-
-    @property
-    def ports(self) -> dict[str, int]:
-        """Port numbers by name."""
-        return {port["name"]: port["containerPort"] for port in self.spec.get("ports", [])}
-
-    def __str__(self) -> str:
-        return f"{self.workload}/{self.spec['name']}"
-
-
-@dataclass(frozen=True)
-class Workload:
-    """An object that runs pods: Deployment, StatefulSet, Job, CronJob, a Pod itself, or a group of a RayCluster."""
-
-    manifest: Manifest
-
-    @property
-    def kind(self) -> str:
-        return str(self.manifest["kind"])
-
-    @property
-    def name(self) -> str:
-        return str(self.manifest["metadata"]["name"])
-
-    @property
-    def serves(self) -> bool:
-        """Runs for ever, rather than to an end."""
-        return self.kind in ("Deployment", "StatefulSet", "RayCluster")
-
-    @property
-    def template(self) -> Manifest:
-        """Metadata and spec of the pods."""
-        jobs = self.manifest["spec"]["jobTemplate"] if self.kind == "CronJob" else self.manifest
-        template: Manifest = jobs if self.kind == "Pod" else jobs["spec"]["template"]
-        return template
-
-    @property
-    def pod(self) -> Manifest:
-        pod: Manifest = self.template["spec"]
-        return pod
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """Labels of the pods."""
-        labels: dict[str, str] = self.template["metadata"]["labels"]
-        return labels
-
-    @property
-    def containers(self) -> list[Container]:
-        return [Container(self, spec) for spec in [*self.pod.get("initContainers", []), *self.pod["containers"]]]
-
-    @property
-    def running(self) -> list[Container]:
-        """Without those that end before the others start."""
-        return [Container(self, spec) for spec in self.pod["containers"]]
-
-    @property
-    def volumes(self) -> dict[str, Manifest]:
-        """Volumes of the pod by name, without the claims of a StatefulSet."""
-        return {volume["name"]: volume for volume in self.pod.get("volumes", [])}
-
-    @property
-    def claims(self) -> dict[str, Manifest]:
-        """Claim templates of a StatefulSet by name."""
-        claims = self.manifest["spec"].get("volumeClaimTemplates", [])
-        return {claim["metadata"]["name"]: claim for claim in claims}
-
-    def __str__(self) -> str:
-        return f"{self.kind}/{self.name}"
 
 
 def ray_groups(cluster: Manifest) -> Iterator[Workload]:
@@ -126,7 +34,7 @@ def ray_groups(cluster: Manifest) -> Iterator[Workload]:
 
 
 @dataclass(frozen=True)
-class Installation:
+class Installation(Objects):
     """One set of values and everything that the chart makes of it."""
 
     name: str
@@ -137,36 +45,9 @@ class Installation:
     def manifests(self) -> list[Manifest]:
         return helm.render(*self.values, sets=self.sets)
 
-    def of_kind(self, kind: str) -> list[Manifest]:
-        return [manifest for manifest in self.manifests if manifest["kind"] == kind]
-
-    def one(self, kind: str, name: str) -> Manifest:
-        """The object of this kind and name. Raises LookupError with what there is instead."""
-        names = [manifest["metadata"]["name"] for manifest in self.of_kind(kind)]
-        if name not in names:
-            raise LookupError(f"{self.name} renders no {kind} {name}, only {names}")
-        return self.of_kind(kind)[names.index(name)]
-
     @property
     def workloads(self) -> list[Workload]:
-        kinds = ("Deployment", "StatefulSet", "Job", "CronJob", "Pod")
-        manifests = [manifest for manifest in self.manifests if manifest["kind"] in kinds]
-        return [*map(Workload, manifests), *(group for one in self.of_kind("RayCluster") for group in ray_groups(one))]
-
-    @property
-    def services(self) -> list[Workload]:
-        """The workloads that run for ever."""
-        return [workload for workload in self.workloads if workload.serves]
-
-    @property
-    def containers(self) -> Iterator[Container]:
-        return (container for workload in self.workloads for container in workload.containers)
-
-    def workload(self, name: str) -> Workload:
-        return next(workload for workload in self.workloads if workload.name == name)
-
-    def container(self, name: str) -> Container:
-        return next(container for container in self.containers if container.spec["name"] == name)
+        return [*super().workloads, *(group for one in self.of_kind("RayCluster") for group in ray_groups(one))]
 
     @property
     def nats_servers(self) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from chart_harness.admission import complaints
 
-from tests.harness.admission import complaints
 from tests.render.rendered import Installation
 
 

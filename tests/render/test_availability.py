@@ -5,8 +5,9 @@ from __future__ import annotations
 from copy import deepcopy
 
 import pytest
+from chart_harness.manifests import Workload
 
-from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, Installation, Workload
+from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, Installation
 
 DRAIN_S = 20
 ZONE_AND_NODE = ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]

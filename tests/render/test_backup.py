@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from chart_harness.manifests import Container
 
-from tests.render.rendered import BY_VOLUME, PRODUCTION, RESTORED, STORE, TESTING, Container, Installation
+from tests.render.rendered import BY_VOLUME, PRODUCTION, RESTORED, STORE, TESTING, Installation
 
 TARGET = "2026-11-26 10:00:00+00"
 SECRET_KEYS = {

@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from chart_harness.rendering import Manifest
 from iot_system.commands.certificates import read_wanted_certificates
 
 from tests.harness import helm
-from tests.harness.helm import NAMESPACE, Manifest
+from tests.harness.helm import NAMESPACE
 from tests.render.rendered import (
     CERT_MANAGER,
     DEVELOPMENT,

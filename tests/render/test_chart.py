@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from chart_harness.errors import HelmError
 
 from ci import previous, release, tools
 from ci.folders import ROOT
 from tests.harness import helm
 from tests.render.rendered import PRODUCTION, TESTING
 
-FIELDS = {
-    *("apiVersion", "name", "version", "kubeVersion", "description", "type", "keywords", "home", "sources"),
-    *("dependencies", "maintainers", "icon", "appVersion", "deprecated", "annotations"),
-}
+TEXTS = ("apiVersion", "name", "version", "kubeVersion", "description", "type", "home", "icon", "appVersion")
+LISTS = ("keywords", "sources", "dependencies", "maintainers")
+FIELDS = {**dict.fromkeys(TEXTS, str), **dict.fromkeys(LISTS, list), "deprecated": bool, "annotations": dict}
 """https://helm.sh/docs/topics/charts/#the-chartyaml-file: Helm itself passes over what it does not know."""
 FIELDS_OF_DEPENDENCIES = {"name", "version", "repository", "condition", "tags", "import-values", "alias"}
 
@@ -38,7 +38,8 @@ def test_helm_finds_nothing_to_complain_about_in_any_values_file() -> None:
 @pytest.mark.parametrize("path", sorted(helm.CHART.rglob("Chart.yaml")), ids=lambda path: path.parent.name)
 def test_a_chart_file_has_fields_of_chart_files_only(path: Path) -> None:
     chart = yaml.safe_load(path.read_text())
-    assert {"apiVersion", "name", "version"} <= chart.keys() <= FIELDS
+    assert {"apiVersion", "name", "version"} <= chart.keys()
+    assert {name: type(value) for name, value in chart.items()}.items() <= FIELDS.items()
     assert all(one.keys() <= FIELDS_OF_DEPENDENCIES for one in chart.get("dependencies", []))
 
 
@@ -47,13 +48,18 @@ def test_chart_testing_gets_values_of_the_repository() -> None:
     assert given == {f"{name}-values.yaml": Path(f"values/{name}.yaml") for name in ("development", "testing")}
 
 
+def test_chart_testing_looks_at_maintainers_where_the_chart_names_some() -> None:
+    chart, settings = (yaml.safe_load(path.read_text()) for path in (helm.CHART / "Chart.yaml", ROOT / "ct.yaml"))
+    assert settings["validate-maintainers"] is ("maintainers" in chart)
+
+
 def test_the_version_is_above_the_release_before() -> None:
     version, before = (tuple(map(int, one.split("."))) for one in (release.version(), previous.read().version))
     assert version > before
 
 
 def test_a_kubernetes_that_is_too_old_is_refused() -> None:
-    with pytest.raises(helm.HelmError, match=r"requires kubeVersion: >=1\.32\.0-0 .* v1\.31\.9"):
+    with pytest.raises(HelmError, match=r"requires kubeVersion: >=1\.32\.0-0 .* v1\.31\.9"):
         helm.template("--kube-version", "1.31.9")
     assert helm.template("--kube-version", "1.32.0-gke.1")
 

@@ -11,13 +11,13 @@ import re
 from collections.abc import Callable
 
 import pytest
+from chart_harness.admission import complaints
+from chart_harness.errors import HelmError
+from chart_harness.fixed import refused
 from hypothesis import HealthCheck, Phase, given, note, settings
 
 from ci import schemas
 from tests.harness import helm
-from tests.harness.admission import complaints
-from tests.harness.fixed import refused
-from tests.harness.helm import HelmError
 from tests.render import (
     test_availability,
     test_config,
@@ -52,8 +52,7 @@ HOLDING: tuple[Callable[[Installation], None], ...] = (
     test_labels.test_every_object_bears_the_standard_labels,
     test_labels.test_selectors_use_unchanging_labels_only,
     test_names.test_names_are_unique_within_their_kind,
-    test_probes.test_every_service_tells_whether_it_started_lives_and_is_ready,
-    test_probes.test_probes_ask_ports_that_the_container_names,
+    test_probes.test_every_service_tells_whether_it_started_lives_and_is_ready_at_ports_that_it_opens,
     test_resources.test_every_container_asks_for_cpu_and_memory_and_is_bounded_in_memory,
     test_security.test_every_pod_meets_pod_security_restricted,
     test_security.test_every_pod_runs_under_an_account_of_the_chart,

@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 import pytest
+from chart_harness.manifests import Container
+from chart_harness.rendering import Manifest
 
-from tests.harness.helm import Manifest
-from tests.render.rendered import DEVELOPMENT, EXTERNAL, HOOK, PLAIN, PRODUCTION, TESTING, Container, Installation
+from tests.render.rendered import DEVELOPMENT, EXTERNAL, HOOK, PLAIN, PRODUCTION, TESTING, Installation
 
 
 def notes(manifest: Manifest) -> dict[str, str]:
@@ -66,6 +67,19 @@ def test_a_job_that_would_run_differently_is_another_one(name: str, part: str, o
 def test_a_job_goes_when_it_has_ended_so_that_a_later_upgrade_runs_it_again(name: str) -> None:
     job = Installation("testing", (TESTING,)).workload(jobs(name)[0])
     assert 60 <= job.manifest["spec"]["ttlSecondsAfterFinished"] <= 3600
+
+
+def test_a_job_selects_its_pods_itself_so_that_an_upgrade_can_be_taken_back_while_it_is_there(
+    installation: Installation,
+) -> None:
+    """Helm strips what it takes up again of all that the chart does not say: of a selector by Kubernetes, for one."""
+    for job in installation.of_kind("Job"):
+        if HOOK in notes(job):
+            continue
+        selected = job["spec"]["selector"]["matchLabels"]
+        assert job["spec"]["manualSelector"]
+        assert job["metadata"]["name"] in selected.values(), "another Job's pods would be taken for its own"
+        assert selected.items() <= job["spec"]["template"]["metadata"]["labels"].items()
 
 
 def test_a_database_in_memory_needs_no_migration_job() -> None:

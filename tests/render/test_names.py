@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from chart_harness.errors import HelmError
 
 from tests.harness import helm
-from tests.harness.helm import HelmError
 from tests.render.rendered import TESTING, Installation
 
 CONTRACT = {

@@ -12,6 +12,7 @@ from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from chart_harness.errors import HelmError
 
 from ci import git, release, tools
 from ci.folders import ROOT
@@ -37,7 +38,7 @@ class Helm:
         command = (tools.path("helm"), *arguments)
         run = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
         if run.returncode:
-            raise helm.HelmError(run.stderr.strip())
+            raise HelmError(run.stderr.strip())
         return run.stdout
 
     def template(self, *chart: str | Path) -> str:
@@ -138,7 +139,7 @@ def test_its_signature_is_verified_and_covers_every_byte(
     release.sign(made, KEY)
     assert KEY in user("verify", made, "--keyring", keys["ring"])
     made.write_bytes(made.read_bytes() + b"\0")
-    with pytest.raises(helm.HelmError, match="sha256 sum does not match"):
+    with pytest.raises(HelmError, match="sha256 sum does not match"):
         user("verify", made, "--keyring", keys["ring"])
 
 

@@ -10,14 +10,17 @@ from pathlib import Path
 import nats
 import nats.errors
 import pytest
+from chart_harness.waiting import until, wait_until
 from nats.aio.client import Client
 
 from tests.harness.certificates import Authority, Signed
-from tests.harness.waiting import until, wait_until
 from tests.render.nats_pod import SECRETS, NatsPod
 from tests.render.rendered import TESTING, Installation
 
 DEADLINE_S = 30.0
+ALONE = {"nats.replicas": 1, "global.stream.replicas": 1}
+ENCRYPTED = Installation("alone", (TESTING,), ALONE)
+UNENCRYPTED = Installation("alone", (TESTING,), {**ALONE, "global.tls.mode": "off"})
 
 
 @pytest.fixture
@@ -34,8 +37,7 @@ def first(ours: Authority) -> Signed:
 @pytest.fixture
 def pod(tmp_path: Path, nats_server: str, ours: Authority, first: Signed) -> Iterator[NatsPod]:
     """A server by itself, as the chart runs it."""
-    alone = Installation("alone", (TESTING,), {"nats.replicas": 1, "global.stream.replicas": 1})
-    pod = NatsPod(tmp_path, alone, nats_server, first, ours.ca)
+    pod = NatsPod(tmp_path, ENCRYPTED, nats_server, first, ours.ca)
     with pod.running():
         yield pod
 
@@ -87,3 +89,31 @@ async def test_a_server_knows_new_passwords_without_a_restart_and_sends_away_who
         again = await connect(user, password)
         assert again is not None, user
         await again.close()
+
+
+async def test_a_server_begins_and_ends_to_encrypt_without_a_restart_and_keeps_who_is_connected(
+    tmp_path: Path, nats_server: str, ours: Authority, first: Signed
+) -> None:
+    pod = NatsPod(tmp_path, UNENCRYPTED, nats_server, first, ours.ca)
+    given = {"user": "api", "password": SECRETS["NATS_API_PASSWORD"], "allow_reconnect": False}
+
+    async def connect() -> Client | None:
+        try:
+            return await nats.connect(f"nats://localhost:{pod.port}", **given)
+        except (OSError, nats.errors.Error, nats.errors.NoServersError):
+            return None
+
+    with pod.running():
+        before = await until(connect, within_s=DEADLINE_S, why="the server does not take who speaks plain text")
+        assert before is not None
+        assert shown(pod.port) is None
+        pod.configure(ENCRYPTED)
+        wait_until(lambda: shown(pod.port) == der(first.certificate), within_s=DEADLINE_S, why="it does not encrypt")
+        assert await connect() is None
+        await before.flush()
+        pod.configure(UNENCRYPTED)
+        after = await until(connect, within_s=DEADLINE_S, why="it goes on to encrypt")
+        assert after is not None
+        await before.flush()
+        for client in (before, after):
+            await client.close()

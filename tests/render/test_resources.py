@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
+from chart_harness.manifests import Workload
+from chart_harness.rules.pods import amount, resources
 
 from tests.harness.helm import CHART, ROOT
-from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, WITH_NATS, Installation, Workload
+from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, WITH_NATS, Installation
 
 DESIGN: dict[str, tuple[tuple[float, float], tuple[float, float], float, int]] = {
     # CPUs and GiB of memory, each as request and limit; GiB of disk; pods, at least
@@ -16,15 +16,7 @@ DESIGN: dict[str, tuple[tuple[float, float], tuple[float, float], float, int]] =
     "nats": ((2, 4), (2, 8), 20, 3),
     "api": ((1, 2), (1, 4), 10, 2),
 }
-UNITS = {"": 1.0, "m": 0.001, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
 MI, GI = 2**20, 2**30
-
-
-def amount(quantity: str | float) -> float:
-    """A Kubernetes quantity in CPUs or bytes."""
-    match = re.fullmatch(r"([0-9.]+)([a-zA-Z]*)", str(quantity))
-    assert match, quantity
-    return float(match[1]) * UNITS[match[2]]
 
 
 def total(workload: Workload, kind: str, resource: str) -> float:
@@ -33,13 +25,7 @@ def total(workload: Workload, kind: str, resource: str) -> float:
 
 
 def test_every_container_asks_for_cpu_and_memory_and_is_bounded_in_memory(installation: Installation) -> None:
-    for container in installation.containers:
-        resources = container.spec["resources"]
-        assert resources["requests"].keys() - {"ephemeral-storage"} == {"cpu", "memory"}, container
-        assert "memory" in resources["limits"], container
-        for name, limit in resources["limits"].items():
-            # Kubernetes takes the limit where nothing is requested.
-            assert amount(resources["requests"].get(name, limit)) <= amount(limit), (container, name)
+    assert [*resources(installation)] == []
 
 
 def test_memory_that_looks_like_a_folder_fits_its_containers_limit(installation: Installation) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from chart_harness.rendering import Manifest
 
 from ci import checkov, tools
 from ci.go import NoGoError
 from tests.harness import helm
-from tests.harness.helm import NAMESPACE, Manifest
+from tests.harness.helm import NAMESPACE
 from tests.render.rendered import EXPOSED, PRODUCTION, STORE, Installation
 
 EXCEPTIONS = Path(__file__).with_name("exceptions.toml")

@@ -2,68 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
+from chart_harness.manifests import Workload
+from chart_harness.rules.pods import pod_security, violations
 
-from tests.harness.helm import Manifest
-from tests.render.rendered import TESTING, Installation, Workload
-
-# https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
-ALLOWED_VOLUMES = {
-    "configMap",
-    "csi",
-    "downwardAPI",
-    "emptyDir",
-    "ephemeral",
-    "persistentVolumeClaim",
-    "projected",
-    "secret",
-}
-
-
-def violations(workload: Workload) -> Iterator[str]:
-    """Every rule of "baseline" and "restricted" that the pods of a workload break."""
-    pod = workload.pod
-    security = pod.get("securityContext", {})
-    for host in ("hostNetwork", "hostPID", "hostIPC"):
-        if pod.get(host):
-            yield host
-    if security.get("sysctls"):
-        yield "sysctls"
-    for volume in workload.volumes.values():
-        if not (volume.keys() - {"name"}) <= ALLOWED_VOLUMES:
-            yield f"volume {volume['name']}"
-    for container in workload.containers:
-        yield from container_violations(security, container.spec)
-
-
-def container_violations(pod: Manifest, container: Manifest) -> Iterator[str]:
-    own = container.get("securityContext", {})
-    if own.get("privileged"):
-        yield "privileged"
-    if own.get("allowPrivilegeEscalation") is not False:
-        yield "allowPrivilegeEscalation"
-    if own.get("capabilities", {}).get("drop") != ["ALL"]:
-        yield "capabilities.drop"
-    if set(own.get("capabilities", {}).get("add", [])) - {"NET_BIND_SERVICE"}:
-        yield "capabilities.add"
-    if own.get("runAsNonRoot", pod.get("runAsNonRoot")) is not True:
-        yield "runAsNonRoot"
-    if own.get("runAsUser", pod.get("runAsUser")) == 0:
-        yield "runAsUser"
-    if own.get("seccompProfile", pod.get("seccompProfile", {})).get("type") not in ("RuntimeDefault", "Localhost"):
-        yield "seccompProfile"
-    if own.get("procMount", "Default") != "Default":
-        yield "procMount"
-    if any(port.get("hostPort") for port in container.get("ports", [])):
-        yield "hostPort"
-    if any("host" in probe.get("httpGet", {}) for name, probe in container.items() if name.endswith("Probe")):
-        yield "probe host"
+from tests.render.rendered import TESTING, Installation
 
 
 def test_every_pod_meets_pod_security_restricted(installation: Installation) -> None:
-    assert {str(workload): broken for workload in installation.workloads if (broken := [*violations(workload)])} == {}
+    assert [*pod_security(installation)] == []
 
 
 def test_the_check_finds_a_pod_that_breaks_the_rules() -> None:

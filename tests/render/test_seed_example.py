@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from chart_harness.rendering import Manifest
 
-from tests.harness.helm import Manifest
 from tests.render.rendered import PRODUCTION, TESTING, Installation
 
 

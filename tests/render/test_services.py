@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from tests.harness.helm import Manifest
+from chart_harness.manifests import Workload
+from chart_harness.rendering import Manifest
+
 from tests.harness.policies import Place, Policies
-from tests.render.rendered import EXPOSED, PLAIN, PRODUCTION, Installation, Workload
+from tests.render.rendered import EXPOSED, PLAIN, PRODUCTION, Installation
 
 ROLE = "iot-system/database-role"
 """Of all labels of pods the one that comes at run time, from Patroni."""

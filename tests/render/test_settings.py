@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from chart_harness.manifests import Container
 from iot_system.settings import (
     ActorSystemSettings,
     ApiSettings,
@@ -14,7 +15,7 @@ from iot_system.settings import (
     read_settings,
 )
 
-from tests.render.rendered import BEHAVIOURS, DEVELOPMENT, TESTING, Container, Installation
+from tests.render.rendered import BEHAVIOURS, DEVELOPMENT, TESTING, Installation
 
 SERVICES: dict[str, type[msgspec.Struct]] = {
     "api": ApiSettings,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from chart_harness.manifests import Container
+from chart_harness.rules.pods import amount
 from iot_system.adapters.nats.broker.streams import MESSAGES_BYTES, RETAINED_BYTES, SESSIONS_BYTES
 
-from tests.render.rendered import TESTING, WITH_NATS, Container, Installation
-from tests.render.test_resources import amount
+from tests.render.rendered import TESTING, WITH_NATS, Installation
 
 
 def test_state_lies_on_claims_and_nowhere_else(installation: Installation) -> None:

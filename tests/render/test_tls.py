@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from chart_harness.manifests import Container
 from iot_system.settings import ActorSystemSettings, ApiSettings, read_settings
 
 from tests.render.rendered import (
@@ -17,7 +18,6 @@ from tests.render.rendered import (
     PLAIN,
     PRODUCTION,
     TESTING,
-    Container,
     Installation,
 )
 from tests.render.test_settings import environment
@@ -50,11 +50,14 @@ def mounted(container: Container) -> dict[str, Any]:
 def test_each_pod_has_its_own_certificate_and_no_other_key(installation: Installation) -> None:
     for container in installation.containers:
         name, secret = container.spec["name"], mounted(container)
-        if installation.name in PLAIN or (installation.name, name) == ("external", "streams"):
+        if installation.name in PLAIN and name == "nats":
+            assert (secret["secretName"], secret["optional"]) == ("nats-tls", True)  # for when it is told to encrypt
+        elif installation.name in PLAIN or (installation.name, name) == ("external", "streams"):
             assert secret == {}  # servers outside are shown a password alone
         elif name in OWN:
             assert secret["secretName"].removeprefix("site-a-").removeprefix("my-") == OWN[name]
             assert "items" not in secret
+            assert "optional" not in secret
             assert secret["defaultMode"] == 0o440  # Postgres takes no key that others can read
         elif name in TRUSTING:
             assert secret["secretName"].removeprefix("site-a-").removeprefix("my-") == "api-tls"
@@ -204,7 +207,7 @@ def test_a_revoked_certificate_restarts_nothing() -> None:
 @pytest.mark.parametrize("mode", ["off", False], ids=["text", "YAML's off"])
 def test_without_tls_nothing_speaks_of_it(mode: object) -> None:
     installation = Installation("plain", (TESTING,), {"global.tls.mode": mode})
-    assert all(mounted(container) == {} for container in installation.containers)
+    assert {container.spec["name"] for container in installation.containers if mounted(container)} == {"nats"}
     api = read_settings(ApiSettings, environment(installation, installation.container("api")))
     assert api.broker.urls == "nats://nats-service:4222"
     assert (api.http_tls.certificate, api.mqtt_tls.certificate) == (None, None)

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
+from chart_harness.fixed import fixed, refused
+from chart_harness.rendering import Manifest
 
 from ci import previous
 from tests.harness import helm
-from tests.harness.fixed import fixed, refused
-from tests.harness.helm import ROOT, Manifest
+from tests.harness.helm import ROOT
 from tests.render.rendered import BY_VOLUME, EXPOSED, PRODUCTION, TESTING, Installation
 
 UPGRADING = ROOT / "UPGRADING.md"
@@ -95,8 +96,8 @@ def test_the_upgrade_guide_names_the_values_that_stay() -> None:
 
 
 def test_a_kind_that_nobody_has_looked_up_is_not_passed_over() -> None:
-    with pytest.raises(LookupError, match="what Kubernetes lets change in a DaemonSet is not known"):
-        fixed({"kind": "DaemonSet", "metadata": {"name": "x"}})
+    with pytest.raises(LookupError, match="what Kubernetes lets change in a Lease is not known"):
+        fixed({"kind": "Lease", "metadata": {"name": "x"}})
     with pytest.raises(LookupError, match="in a ConfigMap"):
         fixed({"kind": "ConfigMap", "metadata": {"name": "x"}, "immutable": True})
 

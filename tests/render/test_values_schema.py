@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chart_harness.errors import HelmError
 
 from tests.harness import helm
-from tests.harness.helm import CHART, HelmError
+from tests.harness.helm import CHART
 
 SCHEMAS = sorted(CHART.rglob("values.schema.json"))
 

@@ -16,11 +16,17 @@ from iot_system.actors.stored import Stored
 from iot_system.adapters.sqlite import ownership
 from iot_system.adapters.sqlite.store import SqliteStore
 from iot_system.domain.frames import ActorFrame
+from iot_system.domain.readings import Telemetry
+from iot_system.domain.signals import Signal
 from iot_system.ports.store import PartitionCommit
+from iot_system.ports.stream import Reader
 from iot_system.services.bundling import Bundling
-from iot_system.services.shard import Shard
+from iot_system.services.committing import Committing
+from iot_system.services.reading import FETCH_FRAMES, FETCH_WAIT_S, Reading
 from iot_system.services.turn import Share
+from iot_system.services.writer import PartitionWriter
 
+Messages = Sequence[Telemetry] | Sequence[Signal]
 Sealed = Sequence[tuple[Share, PartitionCommit]]
 
 
@@ -36,7 +42,7 @@ def acknowledged_before_durable(plant: pytest.MonkeyPatch) -> None:
 
 def offset_outside_the_transaction(plant: pytest.MonkeyPatch) -> None:
     """How far the stream was read is written first, by itself."""
-    commit = Shard._commit_sealed
+    commit = Committing._commit_sealed
 
     def write(connection: Connection, partition: int, epoch: int, applied: int) -> None:
         position = (applied, partition, epoch)
@@ -45,14 +51,50 @@ def offset_outside_the_transaction(plant: pytest.MonkeyPatch) -> None:
     async def advance(self: SqliteStore, partition: int, epoch: int, applied: int) -> None:
         await self._database.write(write, partition, epoch, applied)
 
-    async def advance_and_commit(self: Shard, sealed: Sealed, *, attempts: int | None = None) -> bool:
+    async def advance_and_commit(self: Committing, sealed: Sealed, *, attempts: int | None = None) -> bool:
         store: Any = self._store
         for _, one in sealed:
             await store.advance(one.partition, one.epoch, one.applied)
         return await commit(self, sealed, attempts=attempts)
 
     plant.setattr(SqliteStore, "advance", advance, raising=False)
-    plant.setattr(Shard, "_commit_sealed", advance_and_commit)
+    plant.setattr(Committing, "_commit_sealed", advance_and_commit)
+
+
+def published_before_committed(plant: pytest.MonkeyPatch) -> None:
+    """Messages between actors do not wait for the commit that they come from."""
+    commit = Committing._commit_sealed
+
+    async def publish_and_commit(self: Committing, sealed: Sealed, *, attempts: int | None = None) -> bool:
+        for _, one in sealed:
+            self._outbox.put(one.partition, one.outbox)
+        return await commit(self, sealed, attempts=attempts)
+
+    plant.setattr(Committing, "_commit_sealed", publish_and_commit)
+
+
+def everything_is_taken_in(plant: pytest.MonkeyPatch) -> None:
+    """The gateway refuses nothing, however much waits for the broker."""
+    put = PartitionWriter.put
+
+    def put_anyway(self: PartitionWriter, messages: Messages, *, may_wait: bool = False) -> asyncio.Future[Any]:
+        waiting, self._queued = self._queued, 0
+        stored = put(self, messages, may_wait=may_wait)
+        self._queued += waiting
+        return stored
+
+    plant.setattr(PartitionWriter, "put", put_anyway)
+
+
+def everything_is_read(plant: pytest.MonkeyPatch) -> None:
+    """The shard reads on, however much waits for its turn."""
+
+    async def fetch(self: Reading, reader: Reader) -> None:
+        while True:
+            self._arrived += await reader.fetch(FETCH_FRAMES, wait_s=FETCH_WAIT_S)
+            self._news.set()
+
+    plant.setattr(Reading, "_fetch", fetch)
 
 
 def no_epoch_check(plant: pytest.MonkeyPatch) -> None:
@@ -91,6 +133,9 @@ def no_frames_of_actors_known_again(plant: pytest.MonkeyPatch) -> None:
 DEFECTS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     acknowledged_before_durable,
     offset_outside_the_transaction,
+    published_before_committed,
+    everything_is_taken_in,
+    everything_is_read,
     no_epoch_check,
     no_numbers_known_again,
     no_readings_known_again,

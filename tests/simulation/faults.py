@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable
@@ -60,6 +61,7 @@ class Nemesis:
     def stop(self) -> None:
         """Fair weather, and everything runs."""
         self._left = 0
+        self._cluster.store.before_commit = None
         self._network.weather = Weather()
         self._network.cut_off.clear()
         for process in (self._cluster.broker.process, self._cluster.store.process):
@@ -89,6 +91,22 @@ class Nemesis:
         if not place.process.is_dead:
             self._cluster.kill(place, for_s=self._duration_s())
 
+    def _before_commit(self, work: Callable[[Process, int], Awaitable[None]]) -> None:
+        """Strike whoever commits next: what is done too early, or too late, is seldom so for long."""
+        self._cluster.store.before_commit = work
+
+    async def _move(self, _: Process, partition: int) -> None:
+        """Its commit leaves when it owns the partition no longer."""
+        self._meddle(partition)
+        await asyncio.sleep(self._duration_s())
+
+    async def _kill_instead(self, process: Process, _: int) -> None:
+        """Everything else that it has to do by now is done before it dies."""
+        loop, for_s = self._cluster.loop, self._duration_s()
+        place = next(one for one in self._cluster.shards if one.process is process)
+        loop.call_later(0, lambda: self._cluster.kill(place, for_s=for_s), context=loop.nobody.context)
+        await loop.create_future()
+
     def _freeze(self, process: Process) -> None:
         if not process.runs:
             return
@@ -116,10 +134,9 @@ class Nemesis:
     def _any(self) -> Process:
         return self._chance.choice(self._cluster.places).process
 
-    def _meddle(self) -> None:
+    def _meddle(self, number: int) -> None:
         """As a second coordinator: a shard is told to claim what another one owns."""
         place = self._chance.choice(self._cluster.shards)
-        number = self._chance.randrange(self._cluster.partitions)
         self._network.history.note(FAULT, "tells {} to claim partition {}", place.name, number)
         shard = SimulatedShard(self._network, self._meddler, place)
         self._cluster.loop.spawn(self._meddler, _ignoring(shard.claim([number])))
@@ -137,6 +154,7 @@ async def _ignoring(work: Awaitable[object]) -> None:
 
 KINDS: dict[str, Callable[[Nemesis], None]] = {
     "kill a shard": lambda nemesis: nemesis._kill(["shard"]),
+    "kill a shard before it commits": lambda nemesis: nemesis._before_commit(nemesis._kill_instead),
     "kill a gateway": lambda nemesis: nemesis._kill(["gateway"]),
     "kill the coordinator": lambda nemesis: nemesis._kill(["coordinator"]),
     "freeze something": lambda nemesis: nemesis._freeze(nemesis._any()),
@@ -147,6 +165,7 @@ KINDS: dict[str, Callable[[Nemesis], None]] = {
     "cut the broker off": lambda nemesis: nemesis._cut_off(nemesis._cluster.broker.process),
     "cut the store off": lambda nemesis: nemesis._cut_off(nemesis._cluster.store.process),
     "cut something off": lambda nemesis: nemesis._cut_off(nemesis._any()),
-    "move a partition": lambda nemesis: nemesis._meddle(),
+    "move a partition": lambda nemesis: nemesis._meddle(nemesis._chance.randrange(nemesis._cluster.partitions)),
+    "move a partition before its commit": lambda nemesis: nemesis._before_commit(nemesis._move),
     "set a clock": lambda nemesis: nemesis._skew(),
 }

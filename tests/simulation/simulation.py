@@ -12,12 +12,12 @@ from contextlib import contextmanager
 
 import msgspec
 import structlog
+from chart_harness.waiting import until
 from iot_system.domain.ids import partition_of
 from iot_system.domain.registry import Device as Registered
-from iot_system.services import reading
 
 from tests.harness.ledger import Ledger
-from tests.harness.waiting import until
+from tests.simulation import queues
 from tests.simulation.broker import Broker
 from tests.simulation.cluster import Cluster
 from tests.simulation.commanding import Commanded
@@ -69,7 +69,7 @@ def _run(seed: int, *, is_told: bool) -> Outcome:
     loop = SeededLoop(chance, longest_s=LONGEST_S, most_steps=MOST_STEPS)
     history = History(loop.time)
     wrong: list[str] = []
-    with history.with_logs(), _small_batches(chance):
+    with history.with_logs(), queues.drawn(chance):
         try:
             wrong += loop.run_until_complete(_live(loop, history, chance))
         except AssertionError as failed:
@@ -103,28 +103,19 @@ async def _live(loop: SeededLoop, history: History, chance: random.Random) -> li
     cluster.start()
     nemesis = Nemesis(cluster, climate, chance)
     nemesis.start()
+    watched = queues.Queues(cluster)
+    watching = loop.create_task(watched.watch())
     living = [loop.spawn(device.process, device.live()) for device in devices]
     living += [loop.spawn(one.user, one.give()) for one in commanded]
     living += [loop.spawn(one.process, one.obey()) for one in commanded]
     await asyncio.gather(*living)
     nemesis.stop()
     await until(lambda: is_settled(cluster), within_s=SETTLED_WITHIN_S, why="not everything was applied")
-    wrong = broken(cluster, ledger, devices)
+    watching.cancel()
+    wrong = [*broken(cluster, ledger, devices), *sorted(watched.wrong)]
     wrong += [problem for one in commanded for problem in one.broken()]
     await store.stop()
     return wrong
-
-
-@contextmanager
-def _small_batches(chance: random.Random) -> Iterator[None]:
-    """In half of all histories each commit has next to nothing, and what follows is done while it is under way."""
-    before = reading.MUCH_BYTES, reading.BATCH_FRAMES
-    if chance.random() < 0.5:
-        reading.MUCH_BYTES, reading.BATCH_FRAMES = 0, 2
-    try:
-        yield
-    finally:
-        reading.MUCH_BYTES, reading.BATCH_FRAMES = before
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -34,6 +34,8 @@ class WatchedStore(SqliteStore):
         self.applied_messages: dict[str, list[Any]] = {}
         """Values of ``n``, by device, in the order of their commits."""
         self.wrong: list[str] = []
+        self.before_commit: Callable[[Process, int], Awaitable[None]] | None = None
+        """Done once, in whoever commits next, before it does; of its partitions it is told the first."""
         self._history = history
 
     async def begin(self, devices: Sequence[Device]) -> None:
@@ -82,7 +84,7 @@ class StoreClient:
 
     def __init__(self, network: Network, store: WatchedStore, process: Process) -> None:
         self._store = store
-        self._name = process.name
+        self._process = process
         self._connection = Connection(network, process, store.process, is_ordered=False)
 
     @classmethod
@@ -96,8 +98,11 @@ class StoreClient:
         async def call(*args: Any, **kwargs: Any) -> Any:
             if name == "commit":
                 args = (list(map(_as_sent, args[0])),)
+                if (before := self._store.before_commit) is not None:
+                    self._store.before_commit = None
+                    await before(self._process, args[0][0].partition)
             work = partial(method, *args, **kwargs)
-            return await self._connection.call(f"{name} of {self._name}", work, timeout_s=ANSWER_TIMEOUT_S)
+            return await self._connection.call(f"{name} of {self._process.name}", work, timeout_s=ANSWER_TIMEOUT_S)
 
         return call
 

@@ -8,12 +8,11 @@ import signal
 
 import httpx
 import pytest
+from chart_harness.loopback import free_port
+from chart_harness.waiting import until
 from iot_system.adapters.http.monitoring import create_monitoring_app
 from iot_system.errors import InvalidSetting
 from iot_system.services.runner import run
-
-from tests.harness.nats import free_port
-from tests.harness.waiting import until
 
 DEADLINE_S = 20.0
 

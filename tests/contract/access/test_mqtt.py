@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import aiomqtt
 import pytest
+from chart_harness.waiting import until
 from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.contract.access.callers import ISSUER_KEY
 from tests.harness.system import ADMIN_TOKEN, Pod, System
-from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 REVOKED_WITHIN_S = 5.0

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from chart_harness.waiting import until
 
 from tests.harness.system import Pod, System
-from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 REVOKED_WITHIN_S = 5.0

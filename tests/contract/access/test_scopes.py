@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
+from chart_harness.waiting import until
 
 from tests.harness.system import System
-from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DEADLINE_S = 20.0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from chart_harness.waiting import until
 from iot_system.client import IotClient
-
-from tests.harness.waiting import until
 
 DEADLINE_S = 60.0
 

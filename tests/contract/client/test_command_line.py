@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chart_harness.loopback import free_port
 from iot_system.__main__ import main
 from iot_system.client import IotClient, Message, NewDevice
 
 from tests.contract.client.applied import applied
 from tests.contract.client.shared import Shared
-from tests.harness.nats import free_port
 
 START = 1_700_000_000_000
 DEADLINE_S = 30.0

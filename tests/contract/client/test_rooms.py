@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from chart_harness.waiting import until
 from iot_system.client import IotClient, Message, NewDevice
 from iot_system.errors import Conflict, NotFound
-
-from tests.harness.waiting import until
 
 DEADLINE_S = 30.0
 

@@ -16,9 +16,9 @@ from statistics import fmean
 from typing import Any
 
 import pytest
+from chart_harness.loopback import free_port
 
 from tests.harness import occupancy
-from tests.harness.nats import free_port
 from tests.harness.rows import same
 
 pytestmark = pytest.mark.alone

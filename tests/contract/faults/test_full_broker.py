@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.mqtt.packets import MQTT_3_1_1, MQTT_5, PubAck, Publish
 from iot_system.adapters.mqtt.reasons import ReasonCode
 from iot_system.settings import StreamSettings
@@ -19,7 +20,6 @@ from tests.contract.faults.sender import Sender
 from tests.harness.disk import SmallDisk
 from tests.harness.nats import NatsCluster, NatsServer
 from tests.harness.system import PARTITIONS, running_system
-from tests.harness.waiting import until
 
 pytestmark = pytest.mark.alone
 DISK_MEGABYTES = 64

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.mqtt.packets import MQTT_3_1_1, MQTT_5, PubAck, Publish
 from iot_system.adapters.mqtt.reasons import ReasonCode
 from iot_system.adapters.nats.stream import STREAM as STREAM_NAME
@@ -21,7 +22,6 @@ from tests.contract.faults.sender import METRICS, Sender
 from tests.harness.disk import SmallDisk
 from tests.harness.postgres import PostgresServer
 from tests.harness.system import PARTITIONS, System, running_system
-from tests.harness.waiting import until
 
 pytestmark = pytest.mark.alone
 DISK_MEGABYTES = 256

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from chart_harness.waiting import wait_until
 
 from tests.contract.faults.test_kills import Fault, api, broker, shard
 from tests.harness.applied import check_applied, settle
@@ -17,7 +18,6 @@ from tests.harness.processes import HOST, Plant, running_plant
 from tests.harness.rest import Rest
 from tests.harness.sight import Sight
 from tests.harness.traffic import Traffic
-from tests.harness.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 FAULTS: tuple[Fault, ...] = (shard, broker, api)

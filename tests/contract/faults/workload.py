@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Literal, NamedTuple
 
+from chart_harness.waiting import until
 from iot_system.client import IotClient
 from iot_system.domain.commands import FINAL
 
@@ -21,7 +22,6 @@ from tests.contract.faults.figures import Figures
 from tests.contract.faults.pods import Pods
 from tests.contract.faults.sides import ByMqtt, ByRest, Side, by_mqtt
 from tests.harness.processes import HOST
-from tests.harness.waiting import until
 
 BEHAVIOURS = "tests.contract.faults.behaviours"
 DEVICES = 6

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+from chart_harness.waiting import until
 
 from tests.harness.system import System
-from tests.harness.waiting import until
 
 DEADLINE_S = 30.0
 

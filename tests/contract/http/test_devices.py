@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from chart_harness.waiting import until
 
 from tests.contract.http.asking import DEADLINE_S, becomes, device_client, ok, register
 from tests.harness.system import System
-from tests.harness.waiting import until
 from tests.unit.http.expected import problem
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

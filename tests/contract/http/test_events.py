@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 
 import pytest
+from chart_harness.waiting import until
 
 from tests.contract.http.asking import DEADLINE_S, device_client, listening, ok, register, take
 from tests.harness.nats import NatsServer
 from tests.harness.system import System, running_system
-from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

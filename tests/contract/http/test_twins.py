@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from chart_harness.waiting import until
 from iot_system.domain.access import Principal
 from iot_system.domain.deliveries import Delivery, Desired
 from iot_system.domain.signals import CommandDelivered, Connected, DesiredDelivered, Disconnected, Reported, Signal
 
 from tests.contract.http.asking import DEADLINE_S, becomes, ok, register
 from tests.harness.system import System
-from tests.harness.waiting import until
 from tests.unit.http.expected import problem
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from chart_harness.waiting import wait_until
+
 from tests.contract.client.shared import Shared
 from tests.harness.checker import Checker
 from tests.harness.commanding import Commanding
 from tests.harness.ledger import Ledger
 from tests.harness.owners import Owners
 from tests.harness.rest import Rest
-from tests.harness.waiting import wait_until
 
 WITHIN_S = 60.0
 ENOUGH = 6

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from chart_harness.waiting import until, wait_until
 from iot_system.client import IotClient
 from iot_system.client.events import EventStream
 
@@ -23,7 +24,6 @@ from tests.harness.load.order import MOST_READINGS_A_SECOND, MOST_SECONDS, Devic
 from tests.harness.load.process import LoadProcess
 from tests.harness.load.script import Script
 from tests.harness.rest import Rest
-from tests.harness.waiting import until, wait_until
 
 A_SECOND = 40
 ENOUGH = 3_000

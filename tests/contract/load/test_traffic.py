@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from chart_harness.waiting import until
 from iot_system.settings import HttpTlsSettings, MqttTlsSettings
 
 from tests.harness.applied import check_applied, settle
@@ -21,7 +22,6 @@ from tests.harness.load.script import Script
 from tests.harness.rest import Rest
 from tests.harness.system import ADMIN_TOKEN, Pod, running_system
 from tests.harness.traffic import Traffic
-from tests.harness.waiting import until
 
 WITHIN_S = 60.0
 ENOUGH = 2_000

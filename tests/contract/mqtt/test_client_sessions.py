@@ -10,6 +10,7 @@ from itertools import count
 import paho.mqtt.client as paho
 import pytest
 from aiomqtt import ProtocolVersion
+from chart_harness.waiting import until
 from iot_system.adapters.mqtt.limits import MqttLimits
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -18,7 +19,6 @@ from paho.mqtt.properties import Properties
 from tests.contract.mqtt.mosquitto import mosquitto, needs_mosquitto
 from tests.contract.mqtt.peers import Peer, peer_at
 from tests.contract.mqtt.serving import DEADLINE_S, Served, serving
-from tests.harness.waiting import until
 
 VERSIONS = [ProtocolVersion.V311, ProtocolVersion.V5]
 _numbers = count(1)

@@ -13,6 +13,7 @@ import aiomqtt
 import gmqtt
 import paho.mqtt.client as paho
 import pytest
+from chart_harness.waiting import until
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -20,7 +21,6 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.contract.mqtt.mosquitto import mosquitto, needs_mosquitto
 from tests.contract.mqtt.serving import DEADLINE_S, TELEMETRY, Served, serving
-from tests.harness.waiting import until
 
 MESSAGES = 500
 

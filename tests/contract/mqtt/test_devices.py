@@ -10,6 +10,7 @@ import aiomqtt
 import msgspec
 import pytest
 from aiomqtt import ProtocolVersion
+from chart_harness.waiting import until
 from iot_system.adapters.mqtt.packets import (
     MQTT_3_1_1,
     MQTT_5,
@@ -29,7 +30,6 @@ from iot_system.adapters.mqtt.properties import Properties
 from tests.contract.mqtt.peers import DEADLINE_S, peer, registered, twin_of
 from tests.contract.mqtt.serving import RawClient
 from tests.harness.system import System
-from tests.harness.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 VERSIONS = [ProtocolVersion.V311, ProtocolVersion.V5]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.mqtt import server
 from iot_system.adapters.mqtt.encoding import encode
 from iot_system.adapters.mqtt.limits import MqttLimits
@@ -25,7 +26,6 @@ from iot_system.adapters.mqtt.reasons import ReasonCode
 from iot_system.errors import Overloaded, Unavailable
 
 from tests.contract.mqtt.serving import DEADLINE_S, TELEMETRY, Served, reading, serving
-from tests.harness.waiting import until
 
 HASTY = MqttLimits(refusal_pause_s=0.05, linger_s=0.5)
 

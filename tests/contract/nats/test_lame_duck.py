@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.nats.connection import Client, connect, disconnect
 from iot_system.adapters.nats.events import READINGS
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM
@@ -20,7 +21,6 @@ from iot_system.services.streams import make_streams
 from iot_system.settings import StreamSettings
 
 from tests.harness.nats import NatsCluster, NatsServer
-from tests.harness.waiting import until
 
 pytestmark = pytest.mark.alone
 WITHIN_S = 60.0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.http.server import HttpServer
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from iot_system.services.actor_system import ActorSystem
@@ -24,7 +25,6 @@ from iot_system.settings import (
 )
 
 from tests.harness.nats import NatsServer
-from tests.harness.waiting import until
 
 DEADLINE_S = 30.0
 TOKEN = "the-administrator"

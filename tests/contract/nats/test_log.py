@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from iot_system.adapters.nats.connection import Client, connect, disconnect
+from iot_system.adapters.nats.connection import Client
 from iot_system.adapters.nats.events import EVENTS, NatsLog
 from iot_system.adapters.nats.stream import NatsStream
 from iot_system.errors import Unavailable
 from iot_system.ports.events import Log, LogLost, LogReader
 from iot_system.services.streams import make_streams
-from iot_system.settings import BrokerSettings, StreamSettings
+from iot_system.settings import StreamSettings
 
-from tests.harness.nats import NatsServer, running_nats
+from tests.harness.nats import NatsServer, connected, running_nats
 from tests.unit.services.memory_log import MemoryLog
 
 DEADLINE_S = 20.0
@@ -75,11 +75,9 @@ async def written(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     if request.param == "memory":
         yield InMemory()
         return
-    async with running_nats(tmp_path) as server:
+    async with running_nats(tmp_path) as server, connected(server) as client:
         await make_streams(server.settings(), SETTINGS)
-        client = await connect(BrokerSettings(urls=server.url), name="test")
         yield InJetStream(server, client)
-        await disconnect(client)
 
 
 async def read(reader: LogReader, count: int) -> list[tuple[int, bytes]]:
@@ -150,10 +148,7 @@ async def test_many_read_one_stream_each_for_itself(written: Written) -> None:
         await reader.close()
 
 
-async def test_a_stream_that_nobody_made_yet_is_not_available(tmp_path: Path) -> None:
-    async with running_nats(tmp_path) as server:
-        client = await connect(BrokerSettings(urls=server.url), name="test")
-        log = NatsLog(client, EVENTS, partitions=SETTINGS.partitions)
-        with pytest.raises(Unavailable, match="stream IOT_EVENTS does not exist; `iot-system streams` makes it"):
-            await log.end()
-        await disconnect(client)
+async def test_a_stream_that_nobody_made_yet_is_not_available(api: Client) -> None:
+    log = NatsLog(api, EVENTS, partitions=SETTINGS.partitions)
+    with pytest.raises(Unavailable, match="stream IOT_EVENTS does not exist; `iot-system streams` makes it"):
+        await log.end()

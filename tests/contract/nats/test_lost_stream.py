@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.nats.stream import STREAM
 
 from tests.contract.nats.installed import Installation, installed
-from tests.harness.waiting import until
 
 DEADLINE_S = 60.0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import nats
@@ -15,7 +14,7 @@ from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from nats.aio.client import Client as NatsClient
 
 from tests.harness.helm import ROOT
-from tests.harness.nats import ADMINISTRATOR, PASSWORD, NatsServer, running_nats
+from tests.harness.nats import ADMINISTRATOR, PASSWORD, NatsServer, flushed
 
 SERVICES = (API, ACTOR_SYSTEM)
 PUBLISH: dict[str, set[str]] = {
@@ -114,17 +113,10 @@ class Client:
             await self.connection.publish(subject, b"")
         else:
             await (await self.connection.subscribe(subject)).unsubscribe(limit=1)
-        for _ in range(2):
-            await self.connection.flush(timeout=10)
+        await flushed(self.connection)
         told = [one for one in self.refused if f'"{subject.lower()}"' in one.lower()]
         assert len(told) == len(self.refused) <= 1, self.refused
         return bool(told)
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    async with running_nats(tmp_path) as running:
-        yield running
 
 
 @pytest.mark.parametrize("service", [API, ACTOR_SYSTEM, ADMINISTRATOR])
@@ -170,7 +162,7 @@ async def test_who_is_asked_may_answer_once(server: NatsServer) -> None:
     await asking.connect(server, API)
     await answering.connect(server, ACTOR_SYSTEM)
     questions = await answering.connection.subscribe("iot.ask.7")
-    await answering.connection.flush()
+    await flushed(answering.connection)
     reply = asking.connection.new_inbox()
     replies = await asking.connection.subscribe(reply)
     await asking.connection.publish("iot.ask.7", b"?", reply=reply)

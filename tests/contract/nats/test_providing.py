@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest
-from iot_system.adapters.nats.connection import Client, connect, disconnect
+from iot_system.adapters.nats.connection import Client
 from iot_system.adapters.nats.events import READINGS
 from iot_system.adapters.nats.stream import STREAM, NatsStream, frame_stream
 from iot_system.adapters.nats.usage import STREAMS
@@ -16,22 +13,9 @@ from iot_system.settings import StreamSettings
 from msgspec.structs import replace
 from nats.js.api import StorageType, StreamConfig, StreamInfo
 
-from tests.harness.nats import NatsServer, running_nats
+from tests.harness.nats import NatsServer, connected
 
 SETTINGS = StreamSettings(partitions=4)
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    async with running_nats(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def administrator(server: NatsServer) -> AsyncIterator[Client]:
-    client = await connect(server.settings(), name="test")
-    yield client
-    await disconnect(client)
 
 
 async def streams(client: Client) -> dict[str, StreamInfo]:
@@ -45,9 +29,8 @@ async def test_all_streams_are_there_after_the_only_server_has_been_killed(
     assert (await streams(administrator)).keys() == set(STREAMS)
     server.kill()
     await asyncio.to_thread(server.start)
-    again = await connect(server.settings(), name="test")
-    assert (await streams(again)).keys() == set(STREAMS)
-    await disconnect(again)
+    async with connected(server) as again:
+        assert (await streams(again)).keys() == set(STREAMS)
 
 
 async def test_streams_of_0_1_0_keep_what_they_hold_but_for_new_readings_which_it_kept_in_memory(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
-from iot_system.adapters.nats.connection import connect
+from iot_system.adapters.nats.connection import Client
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.adapters.sqlite.store import SqliteStore
 from iot_system.domain.history import HistoryQuery, Stretch
@@ -17,20 +14,15 @@ from iot_system.ports.clock import SystemClock
 from iot_system.services.asking import Asking, answer
 from iot_system.services.gateway import ActorGateway
 from iot_system.services.shard import Shard
-from iot_system.settings import BrokerSettings
 
-from tests.harness.nats import running_nats
 from tests.unit.services.memory_stream import MemoryStream
 
 MAX_PAYLOAD = 8 * 1024 * 1024
 
 
 @pytest.fixture
-async def requests(tmp_path: Path) -> AsyncIterator[NatsRequests]:
-    async with running_nats(tmp_path) as server:
-        client = await connect(BrokerSettings(urls=server.url), name="test")
-        yield NatsRequests(client)
-        await client.close()
+def requests(administrator: Client) -> NatsRequests:
+    return NatsRequests(administrator)
 
 
 @pytest.mark.parametrize("size", [MAX_PAYLOAD + 1, 4 * MAX_PAYLOAD])

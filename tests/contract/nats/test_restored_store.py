@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chart_harness.waiting import until
+
 from tests.contract.nats.installed import installed
-from tests.harness.waiting import until
 
 DEADLINE_S = 60.0
 NEVER_S = 600.0

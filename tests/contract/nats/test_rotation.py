@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.nats.connection import connect, disconnect
 from iot_system.adapters.nats.permissions import API
 from iot_system.errors import InvalidSetting, Unavailable
@@ -12,7 +13,6 @@ from iot_system.settings import BrokerSettings
 from nats.aio.msg import Msg
 
 from tests.harness.nats import PASSWORD, answers, running_nats
-from tests.harness.waiting import until
 
 DEADLINE_S = 20.0
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.http.server import HttpServer
 from iot_system.adapters.mqtt.encoding import encode
 from iot_system.adapters.mqtt.packets import Connect, Publish
@@ -25,7 +26,6 @@ from iot_system.settings import (
 )
 
 from tests.harness.nats import running_nats
-from tests.harness.waiting import until
 
 DEADLINE_S = 30.0
 SLACK_S = 1.0

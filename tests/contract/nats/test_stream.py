@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import nats.js.errors
 import pytest
-from iot_system.adapters.nats.connection import connect
-from iot_system.adapters.nats.permissions import ACTOR_SYSTEM
+from iot_system.adapters.nats.connection import Client, connect
 from iot_system.adapters.nats.reader import NatsReader
 from iot_system.adapters.nats.stream import STREAM, SUBJECT, NatsStream, frame_stream
 from iot_system.errors import InvalidSetting, Overloaded, TooLarge, Unavailable
@@ -18,31 +17,27 @@ from iot_system.services.streams import make_streams
 from iot_system.settings import BrokerSettings, StreamSettings
 from msgspec.structs import replace
 
-from tests.harness.nats import NatsServer, running_nats
+from tests.harness.nats import NatsServer, connected
 
 PARTITIONS = 8
 SETTINGS = StreamSettings(partitions=PARTITIONS, max_bytes=64 << 20)
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    async with running_nats(tmp_path) as running:
-        await make_streams(running.settings(), SETTINGS)
-        yield running
+async def server(server: NatsServer) -> NatsServer:
+    """With the streams."""
+    await make_streams(server.settings(), SETTINGS)
+    return server
 
 
 @pytest.fixture
-async def stream(server: NatsServer) -> AsyncIterator[NatsStream]:
-    """As the actor system uses it."""
-    client = await connect(server.settings(ACTOR_SYSTEM), name="test")
-    yield NatsStream(client, SETTINGS)
-    await client.close()
+def stream(actor_system: Client) -> NatsStream:
+    return NatsStream(actor_system, SETTINGS)
 
 
 async def delete(server: NatsServer) -> None:
-    client = await connect(server.settings(), name="test")
-    await client.jetstream().delete_stream(STREAM)
-    await client.close()
+    async with connected(server) as client:
+        await client.jetstream().delete_stream(STREAM)
 
 
 async def read(reader: Reader, count: int) -> list[StreamMessage]:
@@ -149,10 +144,8 @@ async def test_a_lost_delivery_is_noticed_and_read_again(stream: NatsStream) -> 
     assert [message.data for message in messages] == [b"b", b"c"]
 
 
-async def test_a_full_stream_refuses_and_keeps_what_it_has(server: NatsServer) -> None:
+async def test_a_full_stream_refuses_and_keeps_what_it_has(server: NatsServer, stream: NatsStream) -> None:
     await make_streams(server.settings(), replace(SETTINGS, max_bytes=1 << 20))
-    client = await connect(server.settings(ACTOR_SYSTEM), name="test")
-    stream = NatsStream(client, SETTINGS)
     stored = 0
 
     async def publish_for_ever() -> None:
@@ -167,7 +160,6 @@ async def test_a_full_stream_refuses_and_keeps_what_it_has(server: NatsServer) -
         assert len(await read(reader, stored)) == stored
     await stream.trim({0: stored}, stream_id=await stream.identity())
     assert await stream.publish(0, b"room again", message_id="again") > stored
-    await client.close()
 
 
 async def test_where_others_have_taken_the_room_of_the_server_the_stream_refuses_until_it_is_free(
@@ -317,11 +309,10 @@ async def test_a_stream_that_lost_what_it_held_changes_its_identity_once(
     assert await stream.follow(after, reached=last + 1) not in (before, after), "the next loss is another one"
 
 
-async def test_losses_that_0_1_0_has_noted_count(server: NatsServer, stream: NatsStream) -> None:
-    client = await connect(server.settings(), name="test")
-    config = (await client.jetstream().stream_info(STREAM)).config
-    await client.jetstream().update_stream(config, metadata={**(config.metadata or {}), "iot-lives": "2"})
-    await client.close()
+async def test_losses_that_0_1_0_has_noted_count(administrator: Client, stream: NatsStream) -> None:
+    jetstream = administrator.jetstream()
+    config = (await jetstream.stream_info(STREAM)).config
+    await jetstream.update_stream(config, metadata={**(config.metadata or {}), "iot-lives": "2"})
     before = await stream.identity()
     assert before.endswith(", lost 2 times"), "as its programs call it, whose positions go on counting"
     assert (await stream.follow(before, reached=1)).endswith(", lost 3 times")

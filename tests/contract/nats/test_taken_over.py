@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from iot_system.adapters.nats.connection import Client, connect, disconnect
+from chart_harness.waiting import until
+from iot_system.adapters.nats.connection import Client
 from iot_system.adapters.nats.events import EVENTS, NatsLog
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from iot_system.adapters.nats.requests import NatsRequests
@@ -17,8 +16,7 @@ from iot_system.services.streams import make_streams
 from iot_system.settings import StreamSettings
 from nats.js.api import StreamConfig
 
-from tests.harness.nats import ADMINISTRATOR, NatsServer, running_nats
-from tests.harness.waiting import until
+from tests.harness.nats import ADMINISTRATOR, NatsServer, connected, flushed
 
 DEADLINE_S = 20.0
 PARTITIONS = 4
@@ -32,28 +30,15 @@ SPEAKS_ANYWHERE = {"republish": {"src": ">", "dest": "iot.gateway.>"}}
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    async with running_nats(tmp_path) as running:
-        await make_streams(running.settings(), StreamSettings(partitions=PARTITIONS))
-        yield running
-
-
-@contextlib.asynccontextmanager
-async def connected(server: NatsServer, user: str) -> AsyncIterator[Client]:
-    client = await connect(server.settings(user), name="test")
-    yield client
-    await disconnect(client)
+async def server(server: NatsServer) -> NatsServer:
+    """With the streams."""
+    await make_streams(server.settings(), StreamSettings(partitions=PARTITIONS))
+    return server
 
 
 async def streams(server: NatsServer) -> dict[str, StreamConfig]:
-    async with connected(server, ADMINISTRATOR) as client:
+    async with connected(server) as client:
         return {one.config.name or "": one.config for one in await client.jetstream().streams_info()}
-
-
-async def flushed(client: Client) -> None:
-    """The server has done what was asked of it: it answers in order, JetStream after it."""
-    for _ in range(2):
-        await client.flush(timeout=10)
 
 
 @pytest.mark.parametrize("user", [API, ACTOR_SYSTEM, ADMINISTRATOR])
@@ -87,7 +72,7 @@ async def test_what_jetstream_delivers_where_a_service_may_not_speak_is_not_hear
     subjects = ("iot.gateway.pod", "iot.events.1")
     async with (
         connected(server, API) as listening,
-        connected(server, ADMINISTRATOR) as witness,
+        connected(server) as witness,
         connected(server, service) as client,
     ):
         await NatsRequests(listening).on_told("pod", heard.append)

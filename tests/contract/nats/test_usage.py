@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from iot_system.adapters.nats.connection import Client, connect, disconnect
-from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
+from chart_harness.waiting import until
+from iot_system.adapters.nats.connection import Client
+from iot_system.adapters.nats.permissions import API
 from iot_system.adapters.nats.stream import STREAM, NatsStream
 from iot_system.adapters.nats.usage import NatsStreams
 from iot_system.errors import Unavailable
@@ -18,34 +18,19 @@ from iot_system.services.streams import make_streams
 from iot_system.settings import StreamSettings
 from msgspec.structs import replace
 
-from tests.harness.nats import NatsCluster, NatsServer, running_nats
-from tests.harness.waiting import until
+from tests.harness.nats import NatsCluster, NatsServer, connected
 
 SETTINGS = StreamSettings(partitions=4, max_bytes=4 << 20, events_max_bytes=2 << 20)
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    async with running_nats(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: NatsServer) -> AsyncIterator[Client]:
-    client = await connect(server.settings(API), name="test")
-    yield client
-    await disconnect(client)
-
-
 async def test_streams_tell_their_bytes_their_limits_and_how_old_their_oldest_message_is(
-    server: NatsServer, client: Client
+    server: NatsServer, api: Client, actor_system: Client
 ) -> None:
-    assert await NatsStreams(client).usage() == []
+    assert await NatsStreams(api).usage() == []
     await make_streams(server.settings(), SETTINGS)
-    owner = await connect(server.settings(ACTOR_SYSTEM), name="test")
-    stream = NatsStream(owner, SETTINGS)
+    stream = NatsStream(actor_system, SETTINGS)
     identity = await stream.identity()
-    empty = {one.stream: one for one in await NatsStreams(client).usage()}
+    empty = {one.stream: one for one in await NatsStreams(api).usage()}
     assert {name: one.limit for name, one in empty.items()} == {
         STREAM: 4 << 20,
         "IOT_EVENTS": 2 << 20,
@@ -58,23 +43,22 @@ async def test_streams_tell_their_bytes_their_limits_and_how_old_their_oldest_me
 
     before_us = time.time_ns() // 1000
     sequences = [await stream.publish(0, bytes(1000), message_id=str(number)) for number in range(2)]
-    frames, *_ = await NatsStreams(client).usage()
+    frames, *_ = await NatsStreams(api).usage()
     assert frames.bytes > 2000
     assert frames.oldest_us is not None
     assert before_us - 1 <= frames.oldest_us <= time.time_ns() // 1000
 
     await stream.trim({0: sequences[0]}, stream_id=identity)
-    later, *_ = await NatsStreams(client).usage()
+    later, *_ = await NatsStreams(api).usage()
     assert later.bytes < frames.bytes
     assert later.oldest_us is not None
     assert later.oldest_us > frames.oldest_us
-    await disconnect(owner)
 
 
-async def test_a_broker_that_is_away_tells_nothing(server: NatsServer, client: Client) -> None:
+async def test_a_broker_that_is_away_tells_nothing(server: NatsServer, api: Client) -> None:
     server.kill()
     with pytest.raises(Unavailable, match="how full"):
-        await NatsStreams(client).usage()
+        await NatsStreams(api).usage()
 
 
 async def test_a_broker_without_a_majority_tells_nothing(tmp_path: Path) -> None:
@@ -86,9 +70,7 @@ async def test_a_broker_without_a_majority_tells_nothing(tmp_path: Path) -> None
             await asyncio.to_thread(server.start)
         async with asyncio.timeout(60):
             await make_streams(first.settings(), replace(SETTINGS, replicas=3))
-        client = await connect(first.settings(API), name="test")
-        opened.push_async_callback(disconnect, client)
-        streams = NatsStreams(client)
+        streams = NatsStreams(await opened.enter_async_context(connected(first, API)))
 
         async def told() -> bool:
             try:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 import ray
+from chart_harness.loopback import free_port
+from chart_harness.waiting import until
 from iot_system.__main__ import _prepare_ray as prepare_ray
 from iot_system.adapters.ray.encryption import encrypted
 from iot_system.adapters.ray.node import QUIET, Hosting, RayNode
@@ -23,9 +25,6 @@ from iot_system.adapters.ray.placement import NODE_RESOURCE
 from iot_system.adapters.tls.authority import contents, new_ca
 from iot_system.errors import InvalidSetting
 from iot_system.settings import RayHeadSettings, read_settings
-
-from tests.harness.nats import free_port
-from tests.harness.waiting import until
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 DEADLINE_S = 120.0

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 import ray
+from chart_harness.waiting import until
 from iot_system.adapters.ray.host import host
 from iot_system.adapters.ray.machines import MACHINE, apart_from_head, digest
 from iot_system.adapters.ray.node import QUIET, WATCHFUL, connect
@@ -23,7 +24,6 @@ from ray._private.utils import publish_error_to_driver
 from ray.cluster_utils import Cluster
 
 from tests.contract.ray.placed import REFUSED, factory, factory_here, factory_in_vain
-from tests.harness.waiting import until
 
 pytestmark = pytest.mark.alone
 DEADLINE_S = 60.0

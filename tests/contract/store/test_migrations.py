@@ -12,6 +12,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.postgres import schema
 from iot_system.adapters.stores import migrate_store, open_store
 from iot_system.domain.history import Reading
@@ -21,7 +22,6 @@ from iot_system.errors import InvalidSetting, Unavailable
 
 from tests.contract.store.owner import STREAM, Owner
 from tests.harness.postgres import PostgresServer
-from tests.harness.waiting import until
 
 VERSION = schema.VERSION
 FOR_EVER = """

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
+from chart_harness.loopback import free_port
+from chart_harness.waiting import until
 from iot_system.adapters.postgres import database, days
 from iot_system.adapters.stores import open_store
 from iot_system.domain.addresses import Address
@@ -17,9 +19,7 @@ from iot_system.errors import Unavailable
 from iot_system.ports.store import PartitionCommit, Store
 
 from tests.contract.store.owner import STREAM, Owner
-from tests.harness.nats import free_port
 from tests.harness.postgres import PASSWORD, PASSWORD_IN_URL, RUNTIME, PostgresServer, running_postgres
-from tests.harness.waiting import until
 
 DAY_US = 86_400_000_000
 IN_2015_US = 1_423_000_000_000_000

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from chart_harness.loopback import free_port
 from iot_system.adapters.postgres import schema
 from iot_system.adapters.stores import migrate_store, open_store
 from iot_system.domain.addresses import Address
@@ -16,7 +17,6 @@ from structlog.testing import capture_logs
 
 from tests.contract.store.owner import Owner
 from tests.contract.store.rights import connected
-from tests.harness.nats import free_port
 from tests.harness.postgres import OWNER, PASSWORD, PASSWORD_IN_URL, READER, RUNTIME, PostgresServer
 
 DAY_US = 86_400_000_000

@@ -12,12 +12,12 @@ from typing import Any
 import aiomqtt
 import httpx
 import pytest
+from chart_harness.waiting import until
 from iot_system.domain.certificates import DEVICE_URI
 from iot_system.settings import DeviceCertificateSettings, HttpTlsSettings, MqttTlsSettings
 
 from tests.harness.certificates import Authority, Signed
 from tests.harness.system import Pod, running_system
-from tests.harness.waiting import until
 
 REVOKED_WITHIN_S = 5.0
 SHORT_S = 10

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.nats.connection import connect, disconnect
 from iot_system.adapters.nats.permissions import API
 from iot_system.errors import InvalidSetting, Unavailable
@@ -15,7 +16,6 @@ from iot_system.settings import BrokerSettings, BrokerTlsSettings
 
 from tests.harness.certificates import Authority, Signed, replace
 from tests.harness.nats import PASSWORD, NatsServer, answers
-from tests.harness.waiting import until
 
 DEADLINE_S = 20.0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.postgres.database import Database
 from iot_system.errors import InvalidSetting, Unavailable
 from iot_system.settings import DatabaseTlsSettings
@@ -14,7 +15,6 @@ from iot_system.settings import DatabaseTlsSettings
 from ci import packages
 from tests.harness.certificates import Authority, Signed, replace
 from tests.harness.postgres import USER, Encrypted, PostgresServer, running_postgres
-from tests.harness.waiting import until
 
 DEADLINE_S = 20.0
 HBA = f"""hostssl all {USER} 127.0.0.1/32 scram-sha-256 clientcert=verify-full

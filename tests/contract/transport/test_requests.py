@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from chart_harness.waiting import until
 from iot_system.errors import Unavailable
 
 from tests.contract.transport.conftest import Transport
-from tests.harness.waiting import until
 
 DEADLINE_S = 60.0
 

@@ -76,6 +76,23 @@ def test_a_chart_of_another_version_is_named(checkout: Path, key: str) -> None:
     assert release.disagreements(checkout) == [f"{chart} has {key} 0.{VERSION}, not {VERSION}"]
 
 
+def test_a_chart_that_changes_after_its_release_needs_another_version(checkout: Path) -> None:
+    template = release.CHART / "templates" / "a.yaml"
+    commit(checkout, {template: "a\n"})
+    assert release.unraised(checkout) == []
+    git.call("tag", "v1.2.2")
+    git.call("tag", f"v{VERSION}")
+    commit(checkout, {Path("more"): "", template: "a\n"})
+    assert release.unraised(checkout) == []
+    (checkout / template).write_text("b\n")
+    told = f"{release.CHART} is another one than that of v{VERSION}, and has its version: raise it"
+    assert release.unraised(checkout) == [told]
+    commit(checkout, {template: "b\n"})
+    assert release.unraised(checkout) == [told]
+    (checkout / release.PROGRAM).write_text('__version__ = "1.3.0"\n')
+    assert release.unraised(checkout) == []
+
+
 def test_a_commit_that_is_none_is_told_every_reason(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(release, "unfinished", lambda: ["one"])
     monkeypatch.setattr(release, "disagreements", lambda: ["two"])

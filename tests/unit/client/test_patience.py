@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from chart_harness.loopback import free_port
 from iot_system import errors
 from iot_system.client import IotClient, Message, NewDevice, SystemFault
 from iot_system.client.telemetry import RECOGNISED
 from iot_system.domain.recognising import RECENT_IDS
 
-from tests.harness.nats import free_port
 from tests.unit.client.scripted import CUT, answer, problem, scripted
 
 DEVICE = '{"id":"a","room":null,"behaviour":"m:C","labels":{},"enabled":true,"created":1,"updated":1}'

@@ -6,7 +6,6 @@ import json
 import re
 import ssl
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,12 +22,6 @@ DATABASE = {
     "password": {"generate": 32},
     "url": "postgresql://{username}:{password}@database-service:5432/iot",
 }
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[KubernetesApi]:
-    with KubernetesApi(tmp_path) as running:
-        yield running
 
 
 def connect(api: KubernetesApi, patience_s: float = 20.0) -> Kubernetes:

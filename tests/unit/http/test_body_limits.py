@@ -5,9 +5,9 @@ from contextlib import AsyncExitStack
 
 import httpx
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.http.bodies import BODIES_LIMIT
 
-from tests.harness.waiting import until
 from tests.unit.http.expected import problem
 from tests.unit.http.raw import Connection
 from tests.unit.http.serving import Served

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.http import events as http_events
 from iot_system.domain.events import Event, encode_events
 from iot_system.ports.events import Gap, Occurrence, Position
@@ -16,7 +17,6 @@ from iot_system.services.asking import Asking
 from iot_system.services.events import Hub
 from iot_system.services.rooms import ActorRooms
 
-from tests.harness.waiting import until
 from tests.unit.http.expected import problem
 from tests.unit.http.raw import Connection
 from tests.unit.http.serving import Served

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from chart_harness.waiting import until
 from iot_system.adapters.http.server import Bounds, HttpServer
 from iot_system.errors import InvalidSetting
 from litestar import Litestar, Request, get, post
 from litestar.datastructures import State
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from tests.harness.waiting import until
 from tests.unit.http.raw import DEADLINE_S, Connection
 
 

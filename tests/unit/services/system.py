@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from chart_harness.waiting import until
 from iot_system.adapters.sqlite.store import SqliteStore
 from iot_system.domain.frames import ActorFrame, RoomReadings, decode_frame
 from iot_system.domain.history import HistoryQuery
@@ -17,7 +18,6 @@ from iot_system.services.asking import Asking
 from iot_system.services.gateway import ActorGateway
 from iot_system.services.shard import Shard
 
-from tests.harness.waiting import until
 from tests.unit.services.lifeline import Lifeline
 from tests.unit.services.memory_requests import MemoryRequests, Switchboard
 from tests.unit.services.memory_stream import MemoryStream
@@ -127,7 +127,7 @@ class System:
     def _is_settled(self) -> bool:
         alive = [process.shard for process in self.processes if not process.line.is_cut]
         is_published = not any(lane for shard in alive for lane in shard._outbox._lanes.values())
-        applied = {number: one.applied for shard in alive for number, one in shard._owned.items()}
+        applied = {number: one.applied for shard in alive for number, one in shard.owned.items()}
         newest = {one.partition: one.sequence for one in self.stream.log}
         return is_published and all(applied.get(number, 0) >= last for number, last in newest.items())
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from chart_harness.waiting import until
 from iot_system.domain.access import Principal, Role, Scope
 from iot_system.domain.registry import ApiToken
 from iot_system.errors import Forbidden, Overloaded, Unauthenticated, Unavailable
@@ -18,7 +19,6 @@ from iot_system.services.authentication import Authenticator
 from iot_system.services.directory import RECENT_S, Directory
 from iot_system.services.throttle import PER_ADDRESS, PER_ID, Throttle
 
-from tests.harness.waiting import until
 from tests.unit.services.answering import PARTITIONS, Gate, Registry, token_of
 from tests.unit.services.memory_requests import MemoryRequests, Switchboard
 from tests.unit.services.simulated_loop import SimulatedClock

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from chart_harness.waiting import until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from iot_system.ports.placement import ShardStatus
 from iot_system.services.coordinator import MISSES_UNTIL_DEAD, UNANSWERED_UNTIL_HUNG, Coordinator, newest_owners
 
-from tests.harness.waiting import until
 from tests.unit.services.memory_placement import MemoryPlacement, World
 from tests.unit.services.simulated_loop import simulate
 

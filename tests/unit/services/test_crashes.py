@@ -12,6 +12,7 @@ import contextlib
 import random
 
 import pytest
+from chart_harness.waiting import until
 from iot_system.domain import questions as q
 from iot_system.domain.commands import Command
 from iot_system.domain.events import decode_events
@@ -19,7 +20,6 @@ from iot_system.domain.registry import Device
 from iot_system.errors import Conflict, Unavailable
 from iot_system.services import reading
 
-from tests.harness.waiting import until
 from tests.unit.services import relaying
 from tests.unit.services.simulated_loop import SimulatedClock, simulate
 from tests.unit.services.system import ADMIN, ALL, DEADLINE_S, Process, System, ids_of, running, said

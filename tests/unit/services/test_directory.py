@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from chart_harness.waiting import until
 from iot_system.errors import TooLarge, Unavailable
 from iot_system.services.asking import ASK_TIMEOUT_S, LOST_AFTER_S, Asking
 from iot_system.services.directory import KNOWN_FOR_S, RENEWED_FOR_S, UNKNOWN_FOR_S, Directory
 from structlog.testing import capture_logs
 
-from tests.harness.waiting import until
 from tests.unit.services.answering import PARTITIONS, Gate, Registry, ids_in_one_partition
 from tests.unit.services.lifeline import Times
 from tests.unit.services.memory_requests import MemoryRequests, Switchboard

@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
+from chart_harness.waiting import until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from iot_system.domain.access import Scope
@@ -20,7 +21,6 @@ from iot_system.ports.gateway import Principal
 from iot_system.services.gateway import ALIVE_S, ActorGateway
 from iot_system.services.writer import QUEUE_MESSAGES_LIMIT
 
-from tests.harness.waiting import until
 from tests.unit.services.answering import PARTITIONS, Gate, Registry, ids_in_one_partition, token_of
 from tests.unit.services.memory_log import MemoryLog
 from tests.unit.services.memory_requests import MemoryRequests, Switchboard

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -18,16 +18,10 @@ from tests.unit.http.serving import SwitchableHealth
 from tests.unit.services.memory_log import MemoryLog
 from tests.unit.services.memory_requests import MemoryRequests
 from tests.unit.services.simulated_loop import SimulatedClock
-from tests.unit.services.system import ALL, PARTITIONS, System, ids_of, running
+from tests.unit.services.system import ALL, PARTITIONS, System, ids_of
 
 TOKEN = "the-admin-token"
 NO_BEHAVIOUR = "nowhere.to_be_found:Behaviour"
-
-
-@pytest.fixture
-async def system() -> AsyncIterator[System]:
-    async with running() as one:
-        yield one
 
 
 async def import_lines(system: System, lines: Sequence[dict[str, Any]]) -> httpx.Response:

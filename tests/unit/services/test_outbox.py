@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from chart_harness.waiting import until
 from iot_system.domain.events import EVENTS, decode_events
 from iot_system.domain.signals import Reported
 from iot_system.errors import Overloaded, TooLarge, Unavailable
@@ -14,7 +15,6 @@ from iot_system.services import outbox as outbox_module
 from iot_system.services.outbox import Outbox
 from iot_system.services.shard import STUCK_S
 
-from tests.harness.waiting import until
 from tests.unit.services.memory_stream import Failing, MemoryStream, no_trouble
 from tests.unit.services.system import ADMIN, ALL, ids_of, running
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from chart_harness.waiting import until
 from iot_system.domain import questions as q
 from iot_system.domain.commands import RESEND_AFTER_S, Command
 from iot_system.domain.deliveries import Delivery, Desired
@@ -19,7 +20,6 @@ from iot_system.services.departures import LISTENED_S
 from iot_system.services.dues import VANISHED_S
 from iot_system.services.housekeeping import GATEWAYS_S
 
-from tests.harness.waiting import until
 from tests.unit.services.lifeline import Halt, Times
 from tests.unit.services.memory_requests import MemoryRequests
 from tests.unit.services.simulated_loop import SimulatedClock, SimulatedLoop

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from iot_system.domain import questions as q
@@ -13,7 +12,7 @@ from iot_system.services.recollection import PATIENCE_S, RECOLLECTED_FOR_S
 from iot_system.services.shard import CHANGE_ATTEMPTS
 
 from tests.unit.services.lifeline import Halt, Times
-from tests.unit.services.system import ALL, Process, System, ids_of, running
+from tests.unit.services.system import ALL, Process, System, ids_of
 
 DEVICE, OTHER, NOBODY = ids_of(0)[:3]
 AWAY = Unavailable("the store is away")
@@ -23,12 +22,6 @@ TOKEN = Credential(id="c", device=DEVICE, sha256=b"0" * 32, created_us=0)
 def ever() -> Times:
     """For as long as anybody asks."""
     return Times(1_000_000, AWAY)
-
-
-@pytest.fixture
-async def system() -> AsyncIterator[System]:
-    async with running() as one:
-        yield one
 
 
 @pytest.fixture

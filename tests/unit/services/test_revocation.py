@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
+from chart_harness.waiting import until
 from iot_system.domain.access import Principal, Role, Scope
 from iot_system.domain.registry import ApiToken, Credential
 from iot_system.errors import Unavailable
@@ -14,7 +15,6 @@ from iot_system.services.administration import ANNOUNCED
 from iot_system.services.asking import Asking
 from iot_system.services.revocation import ASK_AT_ONCE, CHECK_EVERY_S, Revocations
 
-from tests.harness.waiting import until
 from tests.unit.services.answering import PARTITIONS, Registry
 from tests.unit.services.memory_requests import MemoryRequests, Switchboard
 from tests.unit.services.simulated_loop import SimulatedClock

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
@@ -18,21 +18,20 @@ from iot_system.errors import Fenced, Overloaded, Unavailable
 from iot_system.ports.clock import Clock
 from iot_system.ports.placement import ShardStatus
 from iot_system.ports.requests import Requests
-from iot_system.ports.store import PartitionCommit, Store
+from iot_system.ports.store import Store
 from iot_system.ports.stream import Stream
+from iot_system.services.committing import RETRY_S, Committing
 from iot_system.services.departures import Departures
 from iot_system.services.dues import Gateways
 from iot_system.services.housekeeping import Housekeeping
 from iot_system.services.outbox import Outbox
-from iot_system.services.partition import NotOwned, Partition
+from iot_system.services.ownership import Ownership
+from iot_system.services.partition import Partition
 from iot_system.services.questions import Answers
 from iot_system.services.reading import Reading
-from iot_system.services.shard_metrics import AWAY, OWNED
-from iot_system.services.turn import Share, SteppedWork, Work, freeze
+from iot_system.services.turn import SteppedWork, Work, freeze
 from iot_system.services.turns import Turns
-from iot_system.services.within import bound_to
 
-RETRY_S = 0.5
 CHANGE_ATTEMPTS = 4
 """How often a change by a user is tried to be committed: who asked does not wait for long."""
 ROOM_WAIT_S = 5.0
@@ -63,19 +62,26 @@ class Shard:
         self._stream = stream
         self._requests = requests
         self._clock = clock
-        self._of = partitions
-        self.stream_id = stream_id
-        self._owned: dict[int, Partition] = {}
         self._outbox = Outbox(stream)
         self._departures = Departures(stream, requests, clock)
         self._gateways = Gateways(requests, clock)
         self._turn = Turns()
-        self._reading = Reading(self, stream, self._departures, clock)
-        self.moved = asyncio.Event()
-        """Set when partitions came or went."""
-        self.rescheduled = asyncio.Event()
-        """Set when actors may be due earlier than before."""
         self._answers = Answers(self, store, requests, clock)
+        self._ownership = Ownership(
+            name,
+            store,
+            requests,
+            self._outbox,
+            of=partitions,
+            stream_id=stream_id,
+            to_owner=self._answers.to_owner,
+            on_change=self.turned,  # who owned nothing had nothing to turn for
+        )
+        self.moved, self.rescheduled = self._ownership.moved, self._ownership.rescheduled
+        self._committing = Committing(
+            name, store, self._ownership, self._outbox, self._departures, on_retry=self.turned
+        )
+        self._reading = Reading(self, stream, self._departures, clock)
         self._housekeeping = Housekeeping(
             self,
             store,
@@ -108,50 +114,52 @@ class Shard:
             task.cancel()
         await ended(self._running)
         await self._answers.stop()
-        await self.release(list(self._owned))
+        await self.release(list(self.owned))
 
     async def status(self) -> ShardStatus:
         """See `iot_system.ports.placement.ShardHandle.status`."""
-        owned = {number: one.epoch for number, one in self._owned.items()}
+        owned = {number: one.epoch for number, one in self.owned.items()}
         return ShardStatus(self.name, self.node, owned, self.why_not_alive())
 
     def why_not_alive(self) -> str | None:
         """A loop that does not turn. One that waits for a broker or a store that is away does: it tries again."""
         age_s = self._clock.monotonic_s() - self._turned_s
-        return f"shard {self.name} has not turned for {age_s:.0f} s" if self._owned and age_s > STUCK_S else None
+        return f"shard {self.name} has not turned for {age_s:.0f} s" if self.owned and age_s > STUCK_S else None
 
     async def claim(self, partitions: Sequence[int]) -> None:
         """See `iot_system.ports.placement.ShardHandle.claim`."""
         async with self._turn:
-            wanted = [number for number in partitions if number not in self._owned]
-            await self._take(wanted)
+            wanted = [number for number in partitions if number not in self.owned]
+            await self._ownership.take(wanted)
 
     async def release(self, partitions: Sequence[int]) -> None:
         """See `iot_system.ports.placement.ShardHandle.release`."""
         async with self._turn:
-            await self._drop(partitions)
+            await self._ownership.drop(partitions)
         if partitions:
             log.info("released", shard=self.name, partitions=list(partitions))
 
     @property
     def owned(self) -> Mapping[int, Partition]:
         """By its own knowledge."""
-        return self._owned
+        return self._ownership.owned
 
     def owns(self, number: int) -> bool:
         """Whether this shard owns it, by its own knowledge."""
-        return number in self._owned
+        return number in self.owned
 
     def partition(self, number: int) -> Partition:
         """Raises `NotOwned` where this shard does not own it (any more)."""
-        try:
-            return self._owned[number]
-        except KeyError:
-            raise NotOwned(f"partition {number} has just moved away from shard {self.name}") from None
+        return self._ownership.partition(number)
 
     def reached(self) -> int:
         """The last sequence of the stream that was applied."""
-        return max((one.applied for one in self._owned.values()), default=0)
+        return self._ownership.reached()
+
+    @property
+    def stream_id(self) -> str:
+        """Of the stream that positions are in."""
+        return self._ownership.stream_id
 
     @property
     def lag(self) -> int:
@@ -180,7 +188,7 @@ class Shard:
                 await self._store.check([partition.guard])
                 yield partition
             except Fenced as fenced:
-                await self._drop(fenced.partitions)
+                await self._ownership.drop(fenced.partitions)
                 raise
 
     async def apply(self, begin: Callable[[], Work]) -> None:
@@ -189,11 +197,11 @@ class Shard:
         async with self._turn:
             work = begin()
             try:
-                await self._patiently(lambda: work.load(self._store))
-                await self._commit(work.apply())
+                await self._committing.patiently(lambda: work.load(self._store))
+                await self._committing.commit(work.apply())
             except BaseException:
                 # Actors may hold what is not committed: nobody shall see it, the next claim begins from the store.
-                await self._drop(work.partitions)
+                await self._ownership.drop(work.partitions)
                 raise
 
     async def apply_on(self, begin: Callable[[bool], SteppedWork | None]) -> None:
@@ -217,28 +225,28 @@ class Shard:
                             await committing
                         return
                     touched.update(work.partitions)
-                    await self._patiently(lambda work=work: work.load(self._store))  # type: ignore[misc]
+                    await self._committing.patiently(lambda work=work: work.load(self._store))  # type: ignore[misc]
                     touched.update(work.partitions)
                     if work.asks_history:
                         if committing is not None and not await committing:
-                            await self._begin_anew(touched)
+                            await self._ownership.begin_anew(touched)
                             return
-                        await self._patiently(lambda work=work: work.look_up(self._store))  # type: ignore[misc]
+                        await self._committing.patiently(lambda work=work: work.look_up(self._store))  # type: ignore[misc]
                     for _ in work.steps():
                         await asyncio.sleep(0)
                     sealed = [(share, share.seal()) for share in work.shares]
                     for _, commit in sealed:
                         freeze(commit)
                     if committing is not None and not await committing:
-                        await self._begin_anew(touched)
+                        await self._ownership.begin_anew(touched)
                         return
                     touched = {share.partition.number for share, _ in sealed}
-                    committing = asyncio.create_task(self._commit_work(work, sealed))
+                    committing = asyncio.create_task(self._committing.commit_work(work, sealed))
             except BaseException:
                 if committing is not None:
                     committing.cancel()
                     await asyncio.gather(committing, return_exceptions=True)
-                await self._drop(touched)
+                await self._ownership.drop(touched)
                 raise
 
     async def change(self, work: Work) -> None:
@@ -249,14 +257,14 @@ class Shard:
         """
         if self._outbox.is_full:
             raise Overloaded("too many events wait for their stream, which does not take them at present")
-        await self._patiently(lambda: work.load(self._store), attempts=CHANGE_ATTEMPTS)
+        await self._committing.patiently(lambda: work.load(self._store), attempts=CHANGE_ATTEMPTS)
         try:
-            await self._commit(work.apply(), attempts=CHANGE_ATTEMPTS)
+            await self._committing.commit(work.apply(), attempts=CHANGE_ATTEMPTS)
         except asyncio.CancelledError:
-            await self._drop(work.partitions)
+            await self._ownership.drop(work.partitions)
             raise
         except BaseException as error:
-            await self._begin_anew(work.partitions)
+            await self._ownership.begin_anew(work.partitions)
             if isinstance(error, Unavailable):
                 raise Unavailable(f"nobody knows whether the change was made: {error}") from error
             raise
@@ -268,75 +276,10 @@ class Shard:
             if stream_id == self.stream_id:
                 return
             log.error("the stream was lost; beginning anew", shard=self.name, was=self.stream_id, now=stream_id)
-            self.stream_id = stream_id
-            owned = list(self._owned)
-            await self._drop(owned)
-            await self._take(owned)
-
-    async def _take(self, partitions: Sequence[int]) -> None:
-        claims = await self._store.claim(partitions, self.name, self.stream_id)
-        for number, claim in claims.items():
-            # First, so that nothing is owned whose questions nobody answers.
-            await self._requests.serve(number, self._answers.to_owner(number))
-            self._owned[number] = Partition(claim, of=self._of)
-            self._outbox.put(number, claim.outbox)
-            self._changed()
-        if partitions:
-            log.info("claimed", shard=self.name, partitions=partitions, epochs={n: c.epoch for n, c in claims.items()})
-
-    async def _commit(self, shares: Sequence[Share], *, attempts: int | None = None) -> None:
-        """Commit all but what a newer epoch owns, then let go what leaves.
-
-        Also where nothing changes: what an actor says is true only as long as nobody else owns it.
-        """
-        if unchanged := [share.partition.guard for share in shares if not share.has_changes]:
-            try:
-                await self._patiently(lambda: self._store.check(unchanged), attempts=attempts)
-            except Fenced as fenced:
-                await self._drop(fenced.partitions)
-        await self._commit_sealed([(share, share.seal()) for share in shares if share.has_changes], attempts=attempts)
-
-    async def _commit_work(self, work: SteppedWork, sealed: Sequence[tuple[Share, PartitionCommit]]) -> bool:
-        """Returns whether all of it is committed: else others own some of it."""
-        is_whole = await self._commit_sealed(sealed)
-        work.committed()
-        return is_whole
-
-    async def _commit_sealed(
-        self, sealed: Sequence[tuple[Share, PartitionCommit]], *, attempts: int | None = None
-    ) -> bool:
-        """Returns whether all of it is committed."""
-        is_whole = True
-        while mine := [(one, commit) for one, commit in sealed if self._owned.get(commit.partition) is one.partition]:
-            commits = [commit for _, commit in mine]
-            for commit in commits:
-                commit.published = self._outbox.published(commit.partition)
-            try:
-                await self._patiently(lambda commits=commits: self._store.commit(commits), attempts=attempts)  # type: ignore[misc]
-            except Fenced as fenced:
-                log.warning("fenced", shard=self.name, partitions=sorted(fenced.partitions))
-                is_whole = False
-                shares = [share for share, _ in sealed]
-                await self._begin_anew(bound_to(fenced.partitions, shares), lost=fenced.partitions)
-                continue
-            for share, commit in mine:
-                partition = share.partition
-                partition.revision, partition.applied = commit.revision, commit.applied
-                self._outbox.forget(partition.number, commit.published)
-                self._outbox.put(partition.number, commit.outbox)
-                await self._departures.send(partition.number, share.changes)
-                if commit.timers:
-                    self.rescheduled.set()
-            break
-        return is_whole
-
-    async def _begin_anew(self, partitions: Collection[int], *, lost: Collection[int] = ()) -> None:
-        """Take ``partitions`` as the store has them, without those that are ``lost`` to others."""
-        owned = [number for number in partitions if number in self._owned and number not in lost]
-        await self._drop(partitions)
-        if owned:
-            with contextlib.suppress(Unavailable):  # whoever assigns partitions gives them to somebody
-                await self._take(owned)
+            self._ownership.stream_id = stream_id
+            owned = list(self.owned)
+            await self._ownership.drop(owned)
+            await self._ownership.take(owned)
 
     @property
     def _must_end_turn(self) -> bool:
@@ -346,37 +289,6 @@ class Shard:
         """Wait while too many events do. They are in the store, and frames in their stream: nothing is lost."""
         while not await self._outbox.has_room(ROOM_WAIT_S):
             self.turned()
-
-    async def _patiently(self, call: Callable[[], Awaitable[None]], *, attempts: int | None = None) -> None:
-        """Try again for as long as the store is away: what was read must be committed, by us or by the next owner."""
-        tried = 0
-        while True:
-            try:
-                await call()
-            except Unavailable as error:
-                tried += 1
-                self.turned()
-                AWAY.labels(self.name).set(1)
-                log.warning("the store is away", shard=self.name, error=str(error))
-                if tried == attempts:
-                    raise
-                await asyncio.sleep(RETRY_S)
-            else:
-                AWAY.labels(self.name).set(0)
-                return
-
-    async def _drop(self, partitions: Iterable[int]) -> None:
-        for number in partitions:
-            if self._owned.pop(number, None) is not None:
-                self._outbox.drop(number)
-                await self._requests.unserve(number)
-        self._changed()
-
-    def _changed(self) -> None:
-        OWNED.labels(self.name).set(len(self._owned))
-        self.turned()  # who owned nothing had nothing to turn for
-        self.moved.set()
-        self.rescheduled.set()
 
     async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
         """Begin ``work`` again after a failure: positions live in the store, so beginning again loses nothing."""

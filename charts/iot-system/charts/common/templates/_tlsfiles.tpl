@@ -6,10 +6,23 @@ changes; nothing without TLS.
   (list $ "api" "ca.crt"): this file of them alone
 */}}
 {{- define "common.tlsVolume" -}}
-{{- if include "common.tls" (index . 0) -}}
+{{- if include "common.tls" (index . 0) }}{{ include "common.tlsVolumeInAnyCase" . }}{{ end -}}
+{{- end -}}
+
+{{- define "common.tlsMount" -}}
+{{- if include "common.tls" . }}{{ include "common.tlsMountInAnyCase" . }}{{ end -}}
+{{- end -}}
+
+{{/*
+The same for servers that are told to encrypt while they run: without TLS the folder is empty, or holds what will be used.
+*/}}
+{{- define "common.tlsVolumeInAnyCase" -}}
 - name: tls
   secret:
     secretName: {{ include "common.tlsSecretName" . | quote }}
+    {{- if not (include "common.tls" (index . 0)) }}
+    optional: true
+    {{- end }}
     # Postgres takes no key that others could read.
     defaultMode: 0440
     {{- with slice . 2 }}
@@ -20,14 +33,11 @@ changes; nothing without TLS.
       {{- end }}
     {{- end }}
 {{- end -}}
-{{- end -}}
 
-{{- define "common.tlsMount" -}}
-{{- if include "common.tls" . -}}
+{{- define "common.tlsMountInAnyCase" -}}
 - name: tls
   mountPath: /etc/iot-system/tls
   readOnly: true
-{{- end -}}
 {{- end -}}
 
 {{/*
@@ -88,7 +98,7 @@ command:
   - sh
   - -c
   - |
-    contents() { cat {{ join " " .files }}; }
+    contents() { cat {{ join " " .files }} 2>/dev/null; }
     prepare() {
       {{- .prepare | default ":" | nindent 6 }}
     }

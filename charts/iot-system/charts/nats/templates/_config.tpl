@@ -45,7 +45,7 @@ number. Servers log in to each other, so their routes carry the password.
   login=$(cat /etc/iot-system/secrets/NATS_USER):$(cat /etc/iot-system/secrets/NATS_PASSWORD)
   printf 'NATS_ROUTES: [\n'
   for server in {{ include "nats.servers" . }}; do
-    printf '  "{{ include "common.natsScheme" $ }}://%s@%s:6222"\n' "$login" "$server"
+    printf '  "nats-route://%s@%s:6222"\n' "$login" "$server"
   done
   printf ']\n'
   {{- end }}

@@ -1,0 +1,40 @@
+"""A real nats-server for each test that wants one, and connections of its users."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
+from nats.aio.client import Client
+
+from tests.harness.nats import NatsServer, connected, running_nats
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    """Without streams; a folder or a file that wants some has its own `server`, which makes them in this one."""
+    async with running_nats(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def api(server: NatsServer) -> AsyncIterator[Client]:
+    """As API pods."""
+    async with connected(server, API) as client:
+        yield client
+
+
+@pytest.fixture
+async def actor_system(server: NatsServer) -> AsyncIterator[Client]:
+    """As actor-system pods."""
+    async with connected(server, ACTOR_SYSTEM) as client:
+        yield client
+
+
+@pytest.fixture
+async def administrator(server: NatsServer) -> AsyncIterator[Client]:
+    """As the job that makes the streams."""
+    async with connected(server) as client:
+        yield client

@@ -1,0 +1,31 @@
+"""Nodes that are lost, in three ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from chart_harness.cluster import Kubernetes
+
+from tests.harness.faults.scene import NoSuchPartError, Scene, Strike
+from tests.harness.nodes import NotBreakableError, breakable
+
+
+def lost(how: Callable[[Kubernetes, str], AbstractContextManager[None]]) -> Strike:
+    """One of the nodes without the Kubernetes API, until that has noticed it and the system works without it."""
+
+    @contextmanager
+    def strike(scene: Scene) -> Iterator[Collection[str]]:
+        cluster = scene.namespace.cluster
+        try:
+            nodes = breakable(cluster)
+        except NotBreakableError as lacking:
+            raise NoSuchPartError(str(lacking)) from lacking
+        if len(nodes) < 2:
+            raise NoSuchPartError("the cluster has not two nodes beside its control plane")
+        node = scene.random.choice(nodes)
+        with how(cluster, node):
+            scene.note(f"{node} is {how.__name__.replace('_', ' ')}")
+            yield ()
+
+    return strike

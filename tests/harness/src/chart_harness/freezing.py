@@ -1,0 +1,57 @@
+"""Containers whose processes stand still, all at once, as under SIGSTOP: containerd has the kernel freeze them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from chart_harness.errors import KubernetesError, NotFreezableError
+
+OnNode = Callable[[str, str], str]
+"""Runs a shell script on the node of this name; what that prints."""
+ENGINES = ("docker", "podman")
+ANSWER_S = 60
+CONTAINERD = "ctr --namespace k8s.io task"
+FREEZE = f"{CONTAINERD} pause ID"
+THAW = f"! {CONTAINERD} ls | grep -q '^ID .*PAUSED' || {CONTAINERD} resume ID"
+"""Kubernetes may have ended the container meanwhile."""
+
+
+def on_node(name: str, script: str) -> str:
+    """As `OnNode`, where nodes are containers of Docker or Podman, as kind's are.
+
+    Raises NotFreezableError where they are not, KubernetesError where the script fails.
+    """
+    for engine in filter(shutil.which, ENGINES):
+        command = [engine, "exec", "--interactive", name, "sh", "-s"]
+        if _run([engine, "exec", name, "true"]).returncode == 0:
+            done = _run(command, script)
+            if done.returncode:
+                raise KubernetesError(f"on the node {name}: {done.stderr.strip()}")
+            return done.stdout
+    raise NotFreezableError(f"the node {name} is no container of {' or '.join(ENGINES)} on this machine")
+
+
+@contextmanager
+def frozen_pods(pods: Iterable[Mapping[str, Any]], on_node: OnNode = on_node) -> Iterator[None]:
+    """All containers of these pods (as Kubernetes describes them) stand still; the pods are not told apart.
+
+    Raises as ``on_node``, where nodes are no containers of this machine.
+    """
+    containers = [
+        (pod["spec"]["nodeName"], one["containerID"].rpartition("/")[2])
+        for pod in pods
+        for one in pod["status"]["containerStatuses"]
+    ]
+    with ExitStack() as thawing:
+        for node, container in containers:
+            on_node(node, FREEZE.replace("ID", container))
+            thawing.callback(on_node, node, THAW.replace("ID", container))
+        yield
+
+
+def _run(command: list[str], script: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, input=script, capture_output=True, text=True, timeout=ANSWER_S, check=False)

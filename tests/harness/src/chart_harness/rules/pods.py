@@ -1,0 +1,105 @@
+"""What is asked of every pod by itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from chart_harness.manifests import Objects, Workload
+from chart_harness.rendering import Manifest
+
+PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
+UNITS = {
+    "": 1.0,
+    "m": 0.001,
+    **{unit: 1000.0 ** (power + 1) for power, unit in enumerate(("k", "M", "G", "T", "P"))},
+    **{f"{unit}i": 1024.0 ** (power + 1) for power, unit in enumerate(("K", "M", "G", "T", "P"))},
+}
+# https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+ALLOWED_VOLUMES = {
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+}
+
+
+def probes(chart: Objects) -> Iterator[str]:
+    """What runs for ever tells whether it started, lives and is ready, at ports that it opens."""
+    for workload in chart.services:
+        for container in workload.running:
+            yield from (f"{container} has no {probe}" for probe in PROBES if probe not in container.spec)
+            for probe in (one for one in PROBES if one in container.spec):
+                for how in ("httpGet", "tcpSocket", "grpc"):
+                    port = container.spec[probe].get(how, {}).get("port")
+                    if port is not None and not container.opens(port):
+                        yield f"{container} has no port {port}, which its {probe} asks"
+
+
+def resources(chart: Objects) -> Iterator[str]:
+    """Every container asks for CPU and memory, is bounded in memory, and asks for no more than its limit."""
+    for container in chart.containers:
+        requests, limits = (container.spec.get("resources", {}).get(kind, {}) for kind in ("requests", "limits"))
+        yield from (f"{container} does not ask for {one}" for one in ("cpu", "memory") if one not in requests)
+        if "memory" not in limits:
+            yield f"{container} has no limit of memory"
+        for name in requests.keys() & limits.keys():
+            if amount(requests[name]) > amount(limits[name]):
+                yield f"{container} asks for more {name} than its limit"
+
+
+def amount(quantity: str | float) -> float:
+    """A Kubernetes quantity in CPUs or bytes."""
+    match = re.fullmatch(r"([0-9.]+)([a-zA-Z]*)", str(quantity))
+    assert match, quantity
+    return float(match[1]) * UNITS[match[2]]
+
+
+def pod_security(chart: Objects) -> Iterator[str]:
+    """Every pod meets Pod Security "restricted"."""
+    for workload in chart.workloads:
+        yield from (f"{workload} breaks Pod Security restricted: {broken}" for broken in violations(workload))
+
+
+def violations(workload: Workload) -> Iterator[str]:
+    """Every rule of "baseline" and "restricted" that the pods of a workload break."""
+    pod = workload.pod
+    security = pod.get("securityContext", {})
+    for host in ("hostNetwork", "hostPID", "hostIPC"):
+        if pod.get(host):
+            yield host
+    if security.get("sysctls"):
+        yield "sysctls"
+    for volume in workload.volumes.values():
+        if not (volume.keys() - {"name"}) <= ALLOWED_VOLUMES:
+            yield f"volume {volume['name']}"
+    for container in workload.containers:
+        yield from _of_container(security, container.spec)
+
+
+def _of_container(pod: Manifest, container: Manifest) -> Iterator[str]:
+    own = container.get("securityContext", {})
+    if own.get("privileged"):
+        yield "privileged"
+    if own.get("allowPrivilegeEscalation") is not False:
+        yield "allowPrivilegeEscalation"
+    if own.get("capabilities", {}).get("drop") != ["ALL"]:
+        yield "capabilities.drop"
+    if set(own.get("capabilities", {}).get("add", [])) - {"NET_BIND_SERVICE"}:
+        yield "capabilities.add"
+    if own.get("runAsNonRoot", pod.get("runAsNonRoot")) is not True:
+        yield "runAsNonRoot"
+    if own.get("runAsUser", pod.get("runAsUser")) == 0:
+        yield "runAsUser"
+    if own.get("seccompProfile", pod.get("seccompProfile", {})).get("type") not in ("RuntimeDefault", "Localhost"):
+        yield "seccompProfile"
+    if own.get("procMount", "Default") != "Default":
+        yield "procMount"
+    if any(port.get("hostPort") for port in container.get("ports", [])):
+        yield "hostPort"
+    if any("host" in probe.get("httpGet", {}) for name, probe in container.items() if name.endswith("Probe")):
+        yield "probe host"

@@ -1,0 +1,53 @@
+"""What is asked of the chart as a whole: the same bytes each time, no misspelt value taken, no upgrade refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from chart_harness.errors import HelmError
+from chart_harness.fixed import refused
+from chart_harness.manifests import Rendered
+from chart_harness.rendering import Manifest, set_arguments
+
+UNKNOWN = "aKeyThatNobodyKnows"
+
+
+def deterministic(chart: Rendered) -> Iterator[str]:
+    """Rendering twice gives the same bytes."""
+    arguments = ("--values", str(chart.values), *set_arguments(chart.sets))
+    first, second = (chart.chart.template(*arguments).splitlines() for _ in range(2))
+    differing = [line for line, again in zip(first, second, strict=False) if line != again]
+    if first != second:
+        yield f"rendered twice, it differs: {' '.join((differing or ['the number of lines'])[0].split())}"
+
+
+def unknown_keys(chart: Rendered) -> Iterator[str]:
+    """A values key that the chart does not know is refused, as a misspelt one must be."""
+    try:
+        replace(chart, sets={**chart.sets, UNKNOWN: True}).manifests  # noqa: B018 # which renders
+    except HelmError as refusal:
+        if UNKNOWN not in str(refusal):
+            yield f"a key that the chart does not know is refused without its name: {refusal}"
+        return
+    yield "a key that the chart does not know is taken: `additionalProperties: false` in values.schema.json refuses it"
+
+
+def upgrade(chart: Rendered) -> Iterator[str]:
+    """Nothing changes against the chart before that Kubernetes never lets change; custom resources may change."""
+    if chart.previous is None:
+        return
+    before = chart.previous.render(chart.values, sets=chart.sets)
+    old, new = ([one for one in manifests if not _is_custom(one)] for manifests in (before, chart.manifests))
+    try:
+        changed = refused(old, new)
+    except LookupError as unknown:
+        yield str(unknown)
+        return
+    for where, fields in changed.items():
+        yield f"{where}: Kubernetes lets nobody change {', '.join(sorted(fields))} in an upgrade"
+
+
+def _is_custom(manifest: Manifest) -> bool:
+    group = manifest["apiVersion"].rpartition("/")[0]
+    return "." in group and not group.endswith(".k8s.io")

@@ -1,0 +1,191 @@
+"""The plugin `chart_harness` as a user has it: its documentation, its rules, what it says of bad input."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from chart_harness.cluster import Kubernetes
+from chart_harness.errors import NotFreezableError, SettingError
+from chart_harness.freezing import on_node
+from chart_harness.installation import Installation, Installations
+from chart_harness.manifests import Rendered
+from chart_harness.rendering import Chart
+from chart_harness.rules import RULES
+
+from tests.harness.alone import NOTES, PLUGIN, copy, environment, run_tests
+
+README = (PLUGIN / "README.md").read_text()
+SILENT = "--kubeconfig=silent"
+
+
+class Mistake(NamedTuple):
+    """A part of a file of the chart that is otherwise, and the rule that says so."""
+
+    rule: str
+    file: str
+    old: str
+    new: str
+
+
+POD = "templates/statefulset.yaml"
+SELECTOR = '{{- include "notes.selector" . | nindent 4 }}'
+CLOSED = '"type": "object",\n  "additionalProperties": false,'
+MISTAKES = (
+    Mistake("probes", POD, "livenessProbe:", "# livenessProbe:"),
+    Mistake("probes", POD, "{path: /ready, port: http}", "{path: /ready, port: web}"),
+    Mistake("resources", "values.yaml", "limits: {memory: 64Mi}", "limits: {memory: 16Mi}"),
+    Mistake("resources", "values.yaml", "limits: {memory: 64Mi}", "limits: {cpu: 1}"),
+    Mistake("pod-security", "templates/_pod.tpl", "runAsNonRoot: true", "runAsNonRoot: false"),
+    Mistake("pod-security", "templates/_pod.tpl", "capabilities: {drop: [ALL]}", ""),
+    Mistake("selectors", "templates/tests/check.yaml", "app.kubernetes.io/name: notes-check", SELECTOR),
+    Mistake("ports", "templates/service.yaml", "targetPort: http", "targetPort: web"),
+    Mistake("ports", POD, "serviceName: {{ .Release.Name }}", "serviceName: notes"),
+    Mistake("references", POD, "key: token", "key: password"),
+    Mistake("references", "templates/configmap.yaml", "name: {{ .Release.Name }}", "name: server"),
+    Mistake("plain-secrets", "templates/configmap.yaml", "\ndata:", "\ndata:\n  TOKEN: {{ .Values.token }}"),
+    Mistake("names", "templates/service.yaml", "name: {{ .Release.Name }}", "name: 1notes"),
+    Mistake("upgrade", POD, "storage: {{ .Values.storage }}", "storage: 1Gi"),
+    Mistake("deterministic", "templates/secret.yaml", "{{ .Values.token | quote }}", "{{ randAlphaNum 16 }}"),
+    Mistake("unknown-keys", "values.schema.json", CLOSED, '"type": "object",'),
+)
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    """The small chart, which may be changed."""
+    return copy(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that has the plugin and nothing else."""
+    return environment(tmp_path_factory.mktemp("alone"))
+
+
+def broken(folder: Path, file: str, old: str, new: str) -> None:
+    """Have a part of a file of the chart otherwise."""
+    path = folder / "chart" / file
+    assert path.read_text().count(old) == 1, (file, old)
+    path.write_text(path.read_text().replace(old, new))
+
+
+def complaints(rule: str, folder: Path, helm: str) -> list[str]:
+    """What a rule has to say of the chart with its first values file, and of an upgrade to it."""
+    values = folder / "chart" / "ci" / "default-values.yaml"
+    return [*RULES[rule](Rendered(Chart(folder / "chart", helm), values, previous=Chart(NOTES / "chart", helm)))]
+
+
+def blocks(language: str) -> list[str]:
+    """What stands in the README in this language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_every_example_of_the_documentation_is_what_the_small_chart_is_tested_with() -> None:
+    files = [(NOTES / "pytest.ini").read_text(), *(path.read_text() for path in (NOTES / "tests").glob("*.py"))]
+    examples = blocks("python") + blocks("ini")
+    assert len(examples) > 5
+    assert [one for one in examples if not any(one in text for text in files)] == []
+
+
+def test_the_documentation_names_every_rule_option_and_setting() -> None:
+    assert re.findall(r"^\| `([a-z][a-z-]*)` \|", README, re.MULTILINE) == list(RULES)
+    source = (PLUGIN / "src" / "chart_harness" / "configuration.py").read_text()
+    named = re.findall(r'add(?:option|ini)\("(.+?)"', source)
+    assert len(named) == 8
+    assert [name for name in named if f"`{name}`" not in README] == []
+
+
+def test_a_chart_is_tested_with_the_plugin_alone_outside_of_this_repository(
+    python: Path, notes: Path, helm_program: str
+) -> None:
+    code, said = run_tests(python, notes, helm_program, "tests/test_rules.py")
+    assert code == 0, said
+    assert f"{2 * len(RULES) + 2} passed" in said, said
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: f"{mistake.rule}-{mistake.new}")
+def test_a_mistake_of_one_line_is_found_by_its_rule(notes: Path, helm_program: str, mistake: Mistake) -> None:
+    assert complaints(mistake.rule, notes, helm_program) == []
+    broken(notes, mistake.file, mistake.old, mistake.new)
+    assert complaints(mistake.rule, notes, helm_program) != []
+
+
+def test_every_rule_has_its_mistake() -> None:
+    assert {mistake.rule for mistake in MISTAKES} == RULES.keys()
+
+
+def test_what_breaks_a_rule_is_told_in_the_failure(python: Path, notes: Path, helm_program: str) -> None:
+    broken(notes, "templates/service.yaml", "targetPort: http", "targetPort: web")
+    code, said = run_tests(python, notes, helm_program, "tests/test_rules.py")
+    assert code == 1
+    assert "Service/release leads to port web, which StatefulSet/release has not" in said
+    assert set(re.findall(r"^FAILED .*\[(.*?)\]", said, re.MULTILINE)) == {"default-values-ports", "open-values-ports"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"chart_path": "nowhere"}, "there is no chart in .*/nowhere: it has no Chart.yaml"),
+        ({"chart_path": ""}, "no chart is named: give --chart-path, or chart_path in pytest.ini"),
+        ({"chart_values": "none.yaml"}, "chart_values names none.yaml, and there is no such file"),
+        ({"chart_rules_left_out": "probe"}, "there is no rule probe to leave out, only probes, resources, .*"),
+        ({"chart_ready_s": "soon"}, "chart_ready_s is 'soon': it is a number of seconds"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else next(iter(value)),
+)
+def test_a_setting_that_leads_nowhere_is_told_by_one_sentence(
+    python: Path, notes: Path, helm_program: str, settings: Mapping[str, str], sentence: str
+) -> None:
+    given = [part for name, value in settings.items() for part in ("-o", f"{name}={value}")]
+    code, said = run_tests(python, notes, helm_program, *given)
+    assert code != 0
+    assert re.search(rf"^(?:ERROR: )?{sentence}$", said, re.MULTILINE), said
+    assert not re.search("^E  |Traceback", said, re.MULTILINE), said
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ([SILENT, "--helm=/nowhere/it"], "there is no program /nowhere/it: install it, or say by --helm where it is"),
+        (
+            [SILENT, "--kubectl=/nowhere/it"],
+            "there is no program /nowhere/it: install it, or say .*",
+        ),
+        ([], "no cluster is named: give --kubeconfig, or KUBECONFIG in the environment"),
+        (["--kubeconfig=none"], "there is no kubeconfig none"),
+        (["--kubeconfig=pytest.ini"], "no cluster answers where pytest.ini leads: .*"),
+        ([SILENT], "no cluster answers where silent leads: .*127.0.0.1:1 was refused.*"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else " ".join(value) or "nothing",
+)
+def test_a_program_or_a_cluster_that_is_not_there_is_told_by_one_sentence(
+    python: Path, notes: Path, helm_program: str, kubectl_program: str, options: list[str], sentence: str
+) -> None:
+    cluster = {"cluster": {"server": "https://127.0.0.1:1"}, "name": "silent"}
+    user = {"user": {"token": "x"}, "name": "silent"}
+    context = {"context": {"cluster": "silent", "user": "silent"}, "name": "silent"}
+    silent = {"clusters": [cluster], "users": [user], "contexts": [context], "current-context": "silent"}
+    (notes / "silent").write_text(json.dumps({"apiVersion": "v1", "kind": "Config"} | silent))
+    test = "tests/test_cluster.py::test_its_own_test_passes[default-values]"
+    code, said = run_tests(python, notes, helm_program, f"--kubectl={kubectl_program}", *options, test)
+    assert code == 1
+    assert re.search(rf"^{sentence}$", said, re.MULTILINE), said
+    assert not re.search("^E  |Traceback", said, re.MULTILINE), said
+
+
+def test_a_values_file_that_is_not_there_is_named_before_anything_is_rendered_or_installed(helm_program: str) -> None:
+    nowhere, cluster = Path("nowhere.yaml"), Kubernetes(Path("kubeconfig"), "kubectl", helm_program)
+    with pytest.raises(SettingError, match=r"^there is no values file nowhere[.]yaml$"):
+        Chart(NOTES / "chart", helm_program).render(nowhere)
+    with pytest.raises(SettingError, match=r"^there is no values file nowhere[.]yaml$"):
+        Installations(Installation, cluster, NOTES / "chart").new(nowhere)
+
+
+def test_a_node_that_is_no_container_of_this_machine_is_named() -> None:
+    with pytest.raises(NotFreezableError, match=r"^the node nobodys-node is no container of docker or podman on this"):
+        on_node("nobodys-node", "true")
