@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from iot_system.adapters.nats import connection
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from nats.aio.client import Client
 
@@ -17,6 +18,12 @@ async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
     """Without streams; a folder or a file that wants some has its own `server`, which makes them in this one."""
     async with running_nats(tmp_path) as running:
         yield running
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who cannot connect is told so sooner than in a pod, which has time."""
+    monkeypatch.setattr(connection, "FIRST_CONNECTION_TIMEOUT_S", 2.0)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from tests.harness.nats import PASSWORD, answers, running_nats
 DEADLINE_S = 20.0
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_who_is_sent_away_comes_back_with_the_password_that_its_file_has_then(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text(PASSWORD)

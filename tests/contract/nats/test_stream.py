@@ -318,6 +318,7 @@ async def test_losses_that_0_1_0_has_noted_count(administrator: Client, stream: 
     assert (await stream.follow(before, reached=1)).endswith(", lost 3 times")
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_no_broker_is_told_in_one_sentence() -> None:
     with pytest.raises(Unavailable, match=r"the broker at nats://127\.0\.0\.1:1 does not answer"):
         await connect(BrokerSettings(urls="nats://127.0.0.1:1"), name="test")
