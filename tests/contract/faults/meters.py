@@ -83,7 +83,8 @@ class Meters:
         for number, (own, other) in enumerate(((first, second), (second, first))):
             meter = Meter(self._id_in(own[1]), self._id_in(other[1]), stamped=bool(number))
             self.all.append(meter)
-            await self._pods.ok("POST", "/v1/devices", {"id": meter.id, "room": meter.room})
+            registered = await self._pods.ask("POST", "/v1/devices", {"id": meter.id, "room": meter.room})
+            assert registered.status_code in (201, 409), registered.text
         await self.send()
         await self.are_seen()
 
