@@ -101,8 +101,8 @@ class Meters:
         for meter in self.all:
             await self._pods.ok("POST", f"{meter.path}/telemetry", meter.words)
 
-    async def send_once(self, url: str) -> None:
-        """Each sends a message to one pod, and notes whether it is acknowledged."""
+    async def send_once(self, url: str) -> bool:
+        """Each sends its newest message to one pod; returns whether all are acknowledged."""
         headers = {"Authorization": f"Bearer {self._plant.admin_token}"}
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=2 * ANSWER_S, trust_env=False) as client:
             for meter in self.all:
@@ -110,6 +110,7 @@ class Meters:
                 answer = await client.post(f"{meter.path}/telemetry", json=meter.words)
                 if answer.status_code == 202:
                     meter.acknowledged = meter.number
+        return all(meter.acknowledged == meter.number for meter in self.all)
 
     async def are_seen(self) -> None:
         """Return when the newest number of each is in its twin and has come to its room."""
