@@ -185,12 +185,12 @@ class Plant:
         return [pid for pid in self._actors() if not self._talks_to_broker(pid)]
 
     def replace_actors(self) -> None:
-        """Have Ray start new processes for all of them: none that was there before hosts one again."""
-        for pid in descendants(self.actors.pid):
-            title, *arguments = _read(pid, "cmdline").split(b"\0")
-            if title.startswith((ACTOR, SPARE)) or any(one.endswith(BEGINNING) for one in arguments[:1]):
-                with contextlib.suppress(ProcessLookupError):
-                    kill(pid)
+        """Have Ray start new processes for all of them; return when none is there that was before."""
+        former = [pid for pid in descendants(self.actors.pid) if _may_host(pid)]
+        _kill_rest(former)
+        wait_until(
+            lambda: not any(_may_host(pid) for pid in former), within_s=STOP_WITHIN_S, why="a process outlives its end"
+        )
 
     def _actors(self) -> list[int]:
         return sorted(pid for pid in descendants(self.actors.pid) if _read(pid, "cmdline").startswith(ACTOR))
@@ -245,6 +245,12 @@ def _kill_rest(pids: list[int]) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _may_host(pid: int) -> bool:
+    """Whether it is a process of Ray's that hosts an actor, or may come to."""
+    title, *arguments = _read(pid, "cmdline").split(b"\0")
+    return title.startswith((ACTOR, SPARE)) or any(one.endswith(BEGINNING) for one in arguments[:1])
 
 
 def _read(pid: int, name: str) -> bytes:
