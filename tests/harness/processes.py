@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -36,6 +36,10 @@ SHARDS = 2
 PARTITIONS = 16
 ACTOR = b"ray::Host"
 """How Ray titles the processes of our actors."""
+SPARE = b"ray::IDLE"
+"""And one that waits to host such an actor."""
+BEGINNING = b"default_worker.py"
+"""What runs in a process that has no title yet."""
 
 
 class Program:
@@ -116,14 +120,14 @@ class Program:
 class Plant:
     """All of them, over one database and one broker that are there already."""
 
-    def __init__(self, folder: Path, broker: NatsServer, database: PostgresServer, behaviours: Path) -> None:
+    def __init__(self, folder: Path, broker: NatsServer, database: PostgresServer, modules: Iterable[Path]) -> None:
         self.broker = broker
         self.database = database
         self._roles = _variables(database.roles)
         self.admin_token = secrets.token_urlsafe(24)
         clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         self._environment = clean | {
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(behaviours), os.environ.get("PYTHONPATH")))),
+            "PYTHONPATH": os.pathsep.join(filter(None, (*map(str, modules), os.environ.get("PYTHONPATH")))),
             "TMPDIR": str(folder),
             "RAY_TMPDIR": str(folder),
             "NATS_URL": broker.url,
@@ -164,12 +168,9 @@ class Plant:
 
     def of_first_release(self, tree: Path) -> Mapping[str, str]:
         """What makes a program that of 0.1.0, from its ``tree``: it knows administrators alone."""
+        path = os.pathsep.join((str(tree / "runtime" / "src"), self._environment["PYTHONPATH"]))
         administrator = {"NATS_USER": ADMINISTRATOR, "NATS_PASSWORD": PASSWORD}
-        return self.with_modules(tree / "runtime" / "src") | {"DATABASE_URL": self.database.url} | administrator
-
-    def with_modules(self, folder: Path) -> dict[str, str]:
-        """What has a program take those in ``folder`` before all others."""
-        return {"PYTHONPATH": os.pathsep.join((str(folder), self._environment["PYTHONPATH"]))}
+        return {"PYTHONPATH": path, "DATABASE_URL": self.database.url} | administrator
 
     def stop(self) -> None:
         """End all but broker and database."""
@@ -183,6 +184,14 @@ class Plant:
     def coordinators(self) -> list[int]:
         """Process id of the coordinator: it needs no broker. A shard that only starts looks like it."""
         return [pid for pid in self._actors() if not self._talks_to_broker(pid)]
+
+    def replace_actors(self) -> None:
+        """Have Ray start new processes for all of them; return when none is there that was before."""
+        former = [pid for pid in descendants(self.actors.pid) if _may_host(pid)]
+        _kill_rest(former)
+        wait_until(
+            lambda: not any(_may_host(pid) for pid in former), within_s=STOP_WITHIN_S, why="a process outlives its end"
+        )
 
     def _actors(self) -> list[int]:
         return sorted(pid for pid in descendants(self.actors.pid) if _read(pid, "cmdline").startswith(ACTOR))
@@ -200,13 +209,13 @@ class Plant:
 
 
 @contextlib.contextmanager
-def running_plant(*, behaviours: Path = ROOT) -> Iterator[Plant]:
-    """Everything for the time of some tests; modules below ``behaviours`` can be named as behaviours."""
+def running_plant(*, modules: Sequence[Path] = (ROOT,)) -> Iterator[Plant]:
+    """Everything for the time of some tests; what lies below ``modules`` can be named as behaviours."""
     folder = make_folder()
     broker = NatsServer(folder, sync_always=True)
     try:
         with running_postgres() as database:
-            plant = Plant(folder, broker.start(), database, behaviours)
+            plant = Plant(folder, broker.start(), database, modules)
             try:
                 plant.start()
                 yield plant
@@ -237,6 +246,12 @@ def _kill_rest(pids: list[int]) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _may_host(pid: int) -> bool:
+    """Whether it is a process of Ray's that hosts an actor, or may come to."""
+    title, *arguments = _read(pid, "cmdline").split(b"\0")
+    return title.startswith((ACTOR, SPARE)) or any(one.endswith(BEGINNING) for one in arguments[:1])
 
 
 def _read(pid: int, name: str) -> bytes:

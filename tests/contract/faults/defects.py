@@ -22,8 +22,6 @@ from tests.simulation.defects import (
     no_readings_known_again,
 )
 
-DEFECT = "PLANTED_DEFECT"
-"""The variable that names one, in the environment of a process."""
 _ADVANCE = "update partitions set applied = $3 where number = $1 and epoch = $2"
 
 

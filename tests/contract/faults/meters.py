@@ -83,7 +83,8 @@ class Meters:
         for number, (own, other) in enumerate(((first, second), (second, first))):
             meter = Meter(self._id_in(own[1]), self._id_in(other[1]), stamped=bool(number))
             self.all.append(meter)
-            await self._pods.ok("POST", "/v1/devices", {"id": meter.id, "room": meter.room})
+            registered = await self._pods.ask("POST", "/v1/devices", {"id": meter.id, "room": meter.room})
+            assert registered.status_code in (201, 409), registered.text
         await self.send()
         await self.are_seen()
 
@@ -100,8 +101,8 @@ class Meters:
         for meter in self.all:
             await self._pods.ok("POST", f"{meter.path}/telemetry", meter.words)
 
-    async def send_once(self, url: str) -> None:
-        """Each sends a message to one pod, and notes whether it is acknowledged."""
+    async def send_once(self, url: str) -> bool:
+        """Each sends its newest message to one pod; returns whether all are acknowledged."""
         headers = {"Authorization": f"Bearer {self._plant.admin_token}"}
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=2 * ANSWER_S, trust_env=False) as client:
             for meter in self.all:
@@ -109,6 +110,7 @@ class Meters:
                 answer = await client.post(f"{meter.path}/telemetry", json=meter.words)
                 if answer.status_code == 202:
                     meter.acknowledged = meter.number
+        return all(meter.acknowledged == meter.number for meter in self.all)
 
     async def are_seen(self) -> None:
         """Return when the newest number of each is in its twin and has come to its room."""

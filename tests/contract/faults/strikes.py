@@ -25,6 +25,7 @@ _WAITING = "select count(*) from pg_locks where not granted and relation = 'hist
 async def a_pod_dies_while_the_broker_is_away(plant: Plant, meters: Meters) -> None:
     """What it has acknowledged without the broker is nowhere."""
     pod = plant.pods[0]
+    await until(lambda: meters.send_once(pod.url), within_s=WITHIN_S, why="the pod does not know the devices")
     plant.broker.kill()
     await meters.send_once(pod.url)
     pod.kill()

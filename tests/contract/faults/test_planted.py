@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.contract.faults import strikes
-from tests.contract.faults.defects import DEFECT
 from tests.contract.faults.meters import Meters
 from tests.contract.faults.pods import Pods
-from tests.harness.processes import Plant, Program, running_plant
+from tests.harness.processes import ROOT, Plant, running_plant
 
 pytestmark = pytest.mark.alone
-PLANTING = Path(__file__).parent / "planting"
+PLANTING = Path(__file__).with_name("sitecustomize.py")
 TIMEOUT_S = 300
 Strike = Callable[[Plant, Meters], Awaitable[None]]
 OF_PODS = ("acknowledged_before_durable",)
@@ -32,20 +32,23 @@ _numbers = itertools.count()
 
 
 class Soil:
-    """A plant with one defect at most."""
+    """A plant with one defect at most, which ``file`` names."""
 
-    def __init__(self, plant: Plant) -> None:
+    def __init__(self, plant: Plant, file: Path) -> None:
         self.plant = plant
-        self._planted: dict[Program, str | None] = {}
+        self._file = file
 
-    def have(self, defect: str | None) -> None:
-        """Return when everything runs with this defect alone."""
-        where = self.plant.pods if defect in OF_PODS else [self.plant.actors]
-        for program in (self.plant.actors, *self.plant.pods):
-            wanted = defect if program in where else None
-            if self._planted.get(program) != wanted:
-                program.change({**self.plant.with_modules(PLANTING), DEFECT: wanted} if wanted else {})
-                self._planted[program] = wanted
+    def have(self, defect: str) -> None:
+        """Return when everything runs with this defect alone; with none, where it is empty."""
+        before = self._file.read_text()
+        if defect != before:
+            self._file.write_text(defect)
+            for is_of_pods in {name in OF_PODS for name in (before, defect) if name}:
+                if is_of_pods:
+                    for pod in self.plant.pods:
+                        pod.change({})
+                else:
+                    self.plant.replace_actors()
         self.plant.wait_until_whole()
 
     async def struck(self, strike: Strike) -> dict[str, list[str]]:
@@ -60,15 +63,19 @@ class Soil:
 
 
 @pytest.fixture(scope="module")
-def soil() -> Iterator[Soil]:
-    with running_plant() as plant:
-        yield Soil(plant)
+def soil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Soil]:
+    folder = tmp_path_factory.mktemp("planting")
+    shutil.copy(PLANTING, folder)
+    file = folder / "defect"
+    file.touch()
+    with running_plant(modules=(folder, ROOT)) as plant:
+        yield Soil(plant, file)
 
 
 @pytest.mark.timeout(TIMEOUT_S)
 @pytest.mark.parametrize("strike", dict.fromkeys(strike for strike, _ in FOUND.values()), ids=lambda one: one.__name__)
 async def test_a_strike_alone_loses_doubles_and_miscounts_nothing(soil: Soil, strike: Strike) -> None:
-    soil.have(None)
+    soil.have("")
     assert await soil.struck(strike) == {}
 
 
