@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from chart_harness.waiting import until
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM
 from iot_system.services.hosting import start_shard
 from iot_system.settings import ShardSettings, StreamSettings
@@ -18,7 +19,6 @@ from tests.harness.rest import Rest
 from tests.harness.sight import Sight
 from tests.harness.system import ADMIN_TOKEN, PARTITIONS, running_system
 from tests.harness.traffic import Traffic
-from chart_harness.waiting import until
 
 WITHIN_S = 60.0
 
