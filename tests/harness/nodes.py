@@ -102,7 +102,8 @@ def _beyond(cluster: Kubernetes, name: str) -> Iterator[str]:
         other = node["metadata"]["name"]
         if other != name:
             links = json.loads(on_node(other, f"ip -json address show dev {LINK} scope global"))
-            yield from (address["local"] for link in links for address in link["addr_info"])
+            found = (address for link in links for address in link["addr_info"])
+            yield from (address["local"] for address in found if address)  # {} for one of another scope
             yield node["spec"]["podCIDR"]
 
 
