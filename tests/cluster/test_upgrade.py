@@ -12,6 +12,7 @@ from chart_harness.cluster import Namespace
 from ci import previous
 from tests.harness.applied import check_applied, settle
 from tests.harness.checker import Checker
+from tests.harness.entry import open_to
 from tests.harness.helm import values_file
 from tests.harness.installation import Installation, Installations
 from tests.harness.traffic import Traffic
@@ -19,8 +20,8 @@ from tests.harness.traffic import Traffic
 SEED = 20261126
 OLD_PODS_LEAVE_S = 90.0
 COMPONENTS = ("api", "actor-system", "ray-head", "nats", "postgres")
-OLD = {"sample.enabled": False}
-"""The sample is loaded by an installation alone."""
+OLD = {"sample.enabled": False, "api.service.type": "NodePort"}
+"""The sample is loaded by an installation alone. Clients come in by the Service, which is there all the time."""
 NEW = OLD | {"global.database.mode": "single", "global.tls.mode": "off"}
 """As UPGRADING.md says: the kind of database stays what it was, and certificates come with an upgrade of their own."""
 
@@ -38,7 +39,8 @@ def installation(previous_chart: Path, installations: Installations) -> Iterator
 @pytest.fixture(scope="module")
 def traffic(installation: Installation) -> Iterator[Traffic]:
     """Readings flow from before the upgrade until after the way back."""
-    running = Traffic(installation.api.url(), installation.token, installation.mqtt, seed=SEED, name="upgrade")
+    entry = installation.entry
+    running = Traffic(entry.url, installation.token, entry.mqtt, seed=SEED, name="upgrade")
     running.start()
     try:
         yield running
@@ -65,7 +67,7 @@ def under_load(installation: Installation, traffic: Traffic, act: Callable[[], N
     act()
     took_s = time.monotonic() - began_s
     traffic.check()
-    settle(installation.rest, traffic.rooms)
+    settle(installation.entry.rest, traffic.rooms)
     mqtt_s, rest_s = traffic.ledger.gap_s(traffic.by_mqtt), traffic.ledger.gap_s(traffic.by_rest)
     return f"ready after {took_s:.0f} s, the longest wait of a device {mqtt_s:.1f} s by MQTT, {rest_s:.1f} s by REST"
 
@@ -74,8 +76,9 @@ def test_an_upgrade_replaces_every_pod_and_keeps_every_volume(
     installation: Installation, installations: Installations, traffic: Traffic, figures: list[str]
 ) -> None:
     volumes, old = claims(installation.namespace), versions(installation.namespace)
+    new = NEW | open_to(installation.namespace.cluster)
     cost = under_load(
-        installation, traffic, lambda: installation.upgrade_to(installations.chart, values_file("testing"), NEW)
+        installation, traffic, lambda: installation.upgrade_to(installations.chart, values_file("testing"), new)
     )
     figures.append(f"upgrade from {previous.read().version}: {cost}")
     installation.namespace.wait_until_ready(within_s=OLD_PODS_LEAVE_S)
@@ -99,9 +102,9 @@ def test_no_acknowledged_reading_is_lost_doubled_or_out_of_order_after_both(
     installation: Installation, traffic: Traffic, figures: list[str]
 ) -> None:
     traffic.stop()
-    settle(installation.rest, traffic.rooms)
+    settle(installation.entry.rest, traffic.rooms)
     checker = Checker(traffic.ledger)
-    check_applied(checker, installation.rest, traffic.rooms)
+    check_applied(checker, installation.entry.rest, traffic.rooms)
     assert checker.findings.clean, checker.findings
     assert set(traffic.ledger.devices()) == traffic.rooms.keys()
     figures.append(

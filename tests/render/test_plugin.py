@@ -124,7 +124,7 @@ def test_what_breaks_a_rule_is_told_in_the_failure(python: Path, notes: Path, he
     code, said = run_tests(python, notes, helm_program, "tests/test_rules.py")
     assert code == 1
     assert "Service/release leads to port web, which StatefulSet/release has not" in said
-    assert set(re.findall(r"^FAILED .*\[(.*?)\]", said, re.MULTILINE)) == {"default-values-ports", "open-values-ports"}
+    assert set(re.findall(r"^FAILED [^\[]*\[(.*?)\]", said, re.MULTILINE)) == {"default-values-ports", "open-values-ports"}
 
 
 @pytest.mark.parametrize(
