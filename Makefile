@@ -11,7 +11,7 @@ MINUTES ?= inf
 .PHONY: help demo test lint test-unit simulation test-contract test-render test-images test-cluster soak images cluster cluster-down cluster-env bench locks locks-debian
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z.-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: $(ENVIRONMENT) ## the whole system here, on real readings (ARGS: --exit, --data=FILE, --help)
 	@$(RUN) iot_system demo $(ARGS)
@@ -43,7 +43,7 @@ test-cluster: $(ENVIRONMENT) ## tests in a Kubernetes cluster, which they make
 soak: $(ENVIRONMENT) ## every fault ROUNDS=10 times (hours), or FAULTS=some,of,them; goes on from soak.json; MINUTES=60 ends it
 	@$(RUN) ci check cluster -- -k test_faults --rounds=$(ROUNDS) --faults=$(FAULTS) --figures=soak.json --budget-min=$(MINUTES) $(ARGS)
 
-soak.html: soak.json ## the page of it: time lines, and the figures against their limits
+soak.html: soak.json $(ENVIRONMENT) ## the page of it: time lines, and the figures against their limits
 	@$(RUN) tests.harness.report soak.json > $@.part && mv $@.part $@
 
 images: $(ENVIRONMENT) ## the four container images
