@@ -241,6 +241,17 @@ def thaw(pid: int) -> None:
     os.kill(pid, signal.SIGCONT)
 
 
+@contextlib.contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """It stands still, at most until the end; it may be thawed or killed before."""
+    freeze(pid)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            thaw(pid)
+
+
 def _kill_rest(pids: list[int]) -> None:
     """Whoever of these is there still."""
     for pid in pids:

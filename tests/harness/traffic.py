@@ -8,6 +8,8 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 from chart_harness.waiting import wait_until
@@ -17,7 +19,7 @@ from tests.harness.load.order import MOST_SECONDS, Cost, Device, Order
 from tests.harness.load.process import LoadProcess
 from tests.harness.load.script import METRICS, Script
 from tests.harness.rest import Rest
-from tests.harness.timeline import LONG_S, Wait, wait_until_now
+from tests.harness.timeline import LONG_S, Wait
 
 ROOMS = ("hall", "lab")
 BY_MQTT = ("m1", "m2")
@@ -50,14 +52,16 @@ class TimedLedger(LoadLedger):
             return
         at_s, device = stretch.at_ns / 1e9, self._names[stretch.device]
         gap_s = at_s - self._last_s.get(device, at_s)
+        moment_s = time.time() - time.monotonic() + at_s
         if gap_s > LONG_S:
-            self.waits.append(wait_until_now(device, "acknowledgement", gap_s))
+            # From what the load wrote down: this may be read long after.
+            began = datetime.fromtimestamp(moment_s - gap_s, UTC).isoformat(timespec="milliseconds")
+            self.waits.append(Wait(began, round(gap_s, 2), device, "acknowledgement"))
         self._gaps_s[device] = max(self._gaps_s.get(device, 0.0), gap_s)
         self._last_s[device] = max(self._last_s.get(device, 0.0), at_s)
         newest = self._script.ts(stretch.first + stretch.messages - 1)
         self._newest[device] = max(self._newest.get(device, 0), newest)
-        second = int(time.time() - time.monotonic() + at_s)
-        self._seconds[second][device] += METRICS * stretch.messages
+        self._seconds[int(moment_s)][device] += METRICS * stretch.messages
 
     def watch(self) -> None:
         """Begin to measure anew."""
@@ -114,7 +118,7 @@ class Traffic:
         self._folder = tempfile.TemporaryDirectory(prefix="iot-traffic-")
         self._load: LoadProcess | None = None
         self._is_stopped = threading.Event()
-        self._problem: AssertionError | None = None
+        self._problem: Exception | None = None
         self._thread = threading.Thread(target=self._follow)
 
     @property
@@ -129,20 +133,21 @@ class Traffic:
 
     def start(self) -> None:
         """Register the devices, and begin."""
-        self._load = LoadProcess(self._order(), self.ledger)
-        self._load.start()
+        load = LoadProcess(self._order(), self.ledger)
+        load.start()
+        self._load = load
         self._thread.start()
 
     def stop(self) -> None:
-        """Return when all is acknowledged. Raises what ended it before."""
+        """Return when all is acknowledged. Raises what ended it before, once the load is over."""
         self._is_stopped.set()
-        if self._load is not None and self.cost is None:
-            self._thread.join()
+        with ExitStack() as last:
+            if self._load is not None:
+                self._thread.join()
+                last.callback(self._folder.cleanup)
+                last.callback(self._end, self._load)
+                self._load = None
             self.check()
-            try:
-                self.cost = self._load.stop()
-            finally:
-                self._folder.cleanup()
 
     def check(self) -> None:
         """Raises what has ended it before it was stopped."""
@@ -182,12 +187,15 @@ class Traffic:
             trusted="".join(map(ssl.DER_cert_to_PEM_cert, authorities)),
         )
 
+    def _end(self, load: LoadProcess) -> None:
+        self.cost = load.stop()
+
     def _follow(self) -> None:
         assert self._load is not None
         while not self._is_stopped.wait(FOLLOW_S):
             try:
                 self._load.follow()
-            except AssertionError as problem:
+            except Exception as problem:  # noqa: BLE001 # `check` raises it
                 self._problem = problem
                 return
 

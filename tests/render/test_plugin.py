@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +20,7 @@ from chart_harness.manifests import Rendered
 from chart_harness.rendering import Chart
 from chart_harness.rules import RULES
 
-from tests.harness.alone import NOTES, PLUGIN, copy, environment, run_tests
+from tests.harness.alone import NOTES, PLUGIN, copy, environment, finished, run_tests
 
 README = (PLUGIN / "README.md").read_text()
 SILENT = "--kubeconfig=silent"
@@ -125,6 +128,37 @@ def test_what_breaks_a_rule_is_told_in_the_failure(python: Path, notes: Path, he
     assert code == 1
     assert "Service/release leads to port web, which StatefulSet/release has not" in said
     assert set(re.findall(r"^FAILED [^\[]*\[(.*?)\]", said, re.MULTILINE)) == {"default-values-ports", "open-values-ports"}
+
+
+def test_kinds_that_nobody_has_looked_up_are_named_where_they_change_and_hide_nothing_else(
+    notes: Path, helm_program: str
+) -> None:
+    before = notes / "before"
+    for folder, seconds in ((before, 15), (notes / "chart", 30)):
+        if folder == before:
+            shutil.copytree(notes / "chart", before)
+        for name, duration in (("same", 15), ("other", seconds)):
+            lease = f"{{kind: Lease, apiVersion: coordination.k8s.io/v1, metadata: {{name: {name}}}, "
+            text = f"{lease}spec: {{leaseDurationSeconds: {duration}}}}}"
+            (folder / "templates" / f"{name}.yaml").write_text(text)
+    broken(notes, POD, "storage: {{ .Values.storage }}", "storage: 1Gi")
+    values = notes / "chart" / "ci" / "default-values.yaml"
+    rendered = Rendered(Chart(notes / "chart", helm_program), values, previous=Chart(before, helm_program))
+    assert [*RULES["upgrade"](rendered)] == [
+        "Lease/other is otherwise than before, and what Kubernetes lets change in a Lease is not known",
+        "StatefulSet/release: Kubernetes lets nobody change volumeClaimTemplates in an upgrade",
+    ]
+
+
+def test_tests_that_take_too_long_are_interrupted_and_clean_up() -> None:
+    program = "import time\nprint('begun', flush=True)\ntry: time.sleep(600)\nfinally: print('cleaned')"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", program], stdout=pipe, stderr=pipe, text=True) as tests:
+        assert tests.stdout is not None
+        assert tests.stdout.readline() == "begun\n"
+        with pytest.raises(subprocess.TimeoutExpired) as late:
+            finished(tests, within_s=0.1)
+    assert "cleaned" in late.value.__notes__[0]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from chart_harness.manifests import Workload
+from chart_harness.rendering import Manifest
 from chart_harness.rules.pods import pod_security, violations
 
 from tests.render.rendered import TESTING, Installation
@@ -19,6 +20,33 @@ def test_the_check_finds_a_pod_that_breaks_the_rules() -> None:
     )
     expected = {"hostPID", "allowPrivilegeEscalation", "capabilities.drop", "runAsNonRoot", "seccompProfile"}
     assert set(violations(bare)) == expected
+
+
+@pytest.mark.parametrize(
+    ("broken", "pod", "container"),
+    [
+        ("seLinuxOptions", {"securityContext": {"seLinuxOptions": {"type": "spc_t"}}}, {}),
+        ("seLinuxOptions", {}, {"securityContext": {"seLinuxOptions": {"user": "system_u"}}}),
+        ("appArmorProfile", {"securityContext": {"appArmorProfile": {"type": "Unconfined"}}}, {}),
+        ("hostProcess", {}, {"securityContext": {"windowsOptions": {"hostProcess": True}}}),
+        ("lifecycle host", {}, {"lifecycle": {"preStop": {"httpGet": {"host": "example.org", "port": 80}}}}),
+        ("probe host", {}, {"livenessProbe": {"tcpSocket": {"host": "example.org", "port": 80}}}),
+    ],
+)
+def test_the_check_finds_what_is_rarely_set(broken: str, pod: Manifest, container: Manifest) -> None:
+    bare = {"kind": "Pod", "metadata": {"name": "bare"}}
+    plain, wrong = (
+        set(violations(Workload({**bare, "spec": {**of_pod, "containers": [{"name": "x", **of_container}]}})))
+        for of_pod, of_container in (({}, {}), (pod, container))
+    )
+    assert wrong - plain == {broken}
+
+
+def test_the_check_finds_a_profile_of_apparmor_that_an_annotation_turns_off() -> None:
+    annotations = {"container.apparmor.security.beta.kubernetes.io/x": "unconfined"}
+    spec = {"containers": [{"name": "x"}]}
+    bare = Workload({"kind": "Pod", "metadata": {"name": "bare", "annotations": annotations}, "spec": spec})
+    assert "AppArmor annotation" in set(violations(bare))
 
 
 def test_the_root_file_system_is_read_only_and_the_user_is_10001(installation: Installation) -> None:

@@ -14,7 +14,7 @@ import httpx
 from chart_harness.waiting import until
 
 from tests.contract.faults.meters import Meter, Meters, serving
-from tests.harness.processes import SHARDS, Plant, freeze, kill, thaw
+from tests.harness.processes import SHARDS, Plant, frozen, kill, thaw
 
 WITHIN_S = 60.0
 ANSWER_S = 20.0
@@ -52,24 +52,25 @@ async def a_shard_wakes_up_after_another_took_over(plant: Plant, meters: Meters)
     If it makes the change, the owner's next commit counts for one that was made before.
     """
     sleeper = plant.shards()[0]
-    freeze(sleeper)
-    struck = await _asked_in_vain(plant, meters)
-    await until(lambda: _owners_of(plant, struck) == SHARDS, within_s=WITHIN_S, why="nobody takes over")
-    (coordinator,) = plant.coordinators()
-    freeze(coordinator)
-    async with _administrator(plant) as connection:
-        before = await connection.fetchval(_REVISION, struck.partition)
-        thaw(sleeper)
+    with contextlib.ExitStack() as still:
+        still.enter_context(frozen(sleeper))
+        struck = await _asked_in_vain(plant, meters)
+        await until(lambda: _owners_of(plant, struck) == SHARDS, within_s=WITHIN_S, why="nobody takes over")
+        (coordinator,) = plant.coordinators()
+        still.enter_context(frozen(coordinator))
+        async with _administrator(plant) as connection:
+            before = await connection.fetchval(_REVISION, struck.partition)
+            thaw(sleeper)
 
-        async def is_refused_or_made() -> bool:
-            return _owners_of(plant, struck) == 1 or await connection.fetchval(_REVISION, struck.partition) > before
+            async def is_refused_or_made() -> bool:
+                owners, revision = _owners_of(plant, struck), await connection.fetchval(_REVISION, struck.partition)
+                return owners == 1 or revision > before
 
-        await until(is_refused_or_made, within_s=WITHIN_S, why="it does not go on")
-    kill(sleeper)
-    for _ in range(2):
-        await meters.send()
-        await meters.are_seen()
-    thaw(coordinator)
+            await until(is_refused_or_made, within_s=WITHIN_S, why="it does not go on")
+        kill(sleeper)
+        for _ in range(2):
+            await meters.send()
+            await meters.are_seen()
 
 
 async def acknowledgements_are_cut_off(plant: Plant, meters: Meters) -> None:

@@ -37,6 +37,7 @@ async def test_after_a_change_of_owners_nothing_is_found(tmp_path: Path) -> None
             opened.push_async_callback(asyncio.to_thread, one.stop)
             await asyncio.to_thread(one.start)
         await asyncio.to_thread(traffic.wait_until_heard, WITHIN_S)
+        await until(lambda: owners.said, within_s=WITHIN_S, why="nobody heard who the owner was")
         settings = ShardSettings(
             broker=system.broker.settings(ACTOR_SYSTEM),
             stream=StreamSettings(partitions=PARTITIONS),

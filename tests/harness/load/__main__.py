@@ -12,7 +12,7 @@ import resource
 import ssl
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -28,14 +28,19 @@ from tests.harness.load.sending import Sending, all_acknowledged
 TICK_S = 0.05
 """Between two looks at what is due by MQTT."""
 PATIENCE_S = 120.0
+"""For what is not acknowledged when it is stopped: nobody may be there to stop it a second time."""
+LONGEST_LINE = 2**26
+FORESEEN = (msgspec.DecodeError, OSError, AssertionError)
+"""What a sentence tells; anything else comes with its traceback."""
 
 
 class Load:
-    """All devices of an order, until `stop`."""
+    """All devices of an order, until `stop`, and ``patience_s`` longer at most."""
 
-    def __init__(self, order: Order, log: LogWriter) -> None:
+    def __init__(self, order: Order, log: LogWriter, patience_s: float = PATIENCE_S) -> None:
         self._order = order
         self._log = log
+        self._patience_s = patience_s
         self._is_over = asyncio.Event()
         self._tls = ssl.create_default_context(cadata=order.trusted) if order.trusted else None
         self.sendings = [
@@ -55,7 +60,7 @@ class Load:
 
     def trust(self, authorities: str) -> None:
         """Connections from now on may come to servers of these too."""
-        assert self._tls is not None
+        assert self._tls is not None, "nothing is encrypted, so there is nobody to trust"
         self._tls.load_verify_locations(cadata=authorities)
 
     def stop(self) -> None:
@@ -63,20 +68,20 @@ class Load:
         self._is_over.set()
 
     async def run(self) -> None:
-        """Return once stopped and all is acknowledged. Raises AssertionError where that takes too long."""
-        connections = [
-            asyncio.create_task(device.keep_connected(*self._order.mqtt, self._tls)) for device in self._by_mqtt
-        ]
+        """Return once stopped and all is acknowledged. Raises ExceptionGroup, of AssertionError where that is late."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._send_by_mqtt())
-                for one in self._by_rest:
-                    tasks.create_task(self._send_by_rest(one))
+                beside = [
+                    tasks.create_task(device.keep_connected(*self._order.mqtt, self._tls)) for device in self._by_mqtt
+                ]
+                beside.append(tasks.create_task(self._lose_patience()))
+                sending = [tasks.create_task(self._send_by_mqtt())]
+                sending += [tasks.create_task(self._send_by_rest(one)) for one in self._by_rest]
+                await asyncio.wait(sending)
+                for task in beside:
+                    task.cancel()
         finally:
             self._log.flush()
-            for connection in connections:
-                connection.cancel()
-            await asyncio.gather(*connections, return_exceptions=True)
             for one in self._by_rest:
                 await one.close()
 
@@ -86,7 +91,8 @@ class Load:
             self._log.flush()
             for device, numbers in due:
                 device.send(numbers)
-        await self._wait_until_acknowledged([device.sending for device in self._by_mqtt])
+        while not all_acknowledged([device.sending for device in self._by_mqtt]):  # noqa: ASYNC110 # they tell nobody
+            await asyncio.sleep(TICK_S)
 
     async def _send_by_rest(self, one: RestDevices) -> None:
         while not await self._is_over_within(EVERY_S):
@@ -94,12 +100,11 @@ class Load:
             self._log.flush()
             await one.send(messages)
 
-    async def _wait_until_acknowledged(self, sendings: Sequence[Sending]) -> None:
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not all_acknowledged(sendings):
-            waiting = {one.device.id: one.sent - one.acknowledged for one in sendings}
-            assert time.monotonic() < deadline_s, f"no PUBACK within {PATIENCE_S:g} s for messages of {waiting}"
-            await asyncio.sleep(TICK_S)
+    async def _lose_patience(self) -> None:
+        await self._is_over.wait()
+        await asyncio.sleep(self._patience_s)
+        waiting = {one.device.id: left for one in self.sendings if (left := one.sent - one.acknowledged)}
+        raise AssertionError(f"no acknowledgement within {self._patience_s:g} s for messages of {waiting}")
 
     async def _is_over_within(self, seconds: float) -> bool:
         try:
@@ -109,25 +114,30 @@ class Load:
             return False
 
 
-async def carry_out(order: Order) -> Cost:
-    """Until standard input ends, or the time is over."""
-    reader = asyncio.StreamReader()
+async def carry_out() -> Cost:
+    """The order of standard input, until that ends or the time is over. Raises `FORESEEN`, alone or as a group."""
+    # Of one reader from the first line on: what another has read ahead would be lost to it.
+    reader = asyncio.StreamReader(LONGEST_LINE)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    order = msgspec.json.decode(await reader.readline(), type=Order)
     began_s = time.monotonic()
     with LogWriter(Path(order.log)) as log:
         load = Load(order, log)
 
         async def hear() -> None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(order.seconds):
-                    async for line in reader:
-                        load.trust(msgspec.json.decode(line, type=str))
-            load.stop()
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(order.seconds):
+                        async for line in reader:
+                            load.trust(msgspec.json.decode(line, type=str))
+            finally:
+                load.stop()
 
         hearing = asyncio.create_task(hear())
         try:
             await load.run()
+            await hearing  # it has stopped the load, perhaps for a line that it could not take
         finally:
             hearing.cancel()
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -139,16 +149,17 @@ async def carry_out(order: Order) -> Cost:
 def main() -> int:
     """1 with a sentence where the order is wrong or cannot be carried out."""
     try:
-        order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
-        cost = uvloop.run(carry_out(order))
-    except (msgspec.DecodeError, OSError, AssertionError) as problem:
-        sys.stderr.write(f"load: {problem}\n")
-        return 1
-    except ExceptionGroup as problems:
-        sys.stderr.write(f"load: {', '.join(map(str, problems.exceptions))}\n")
-        return 1
-    sys.stdout.write(msgspec.json.encode(cost).decode())
-    return 0
+        cost = uvloop.run(carry_out())
+        sys.stdout.write(msgspec.json.encode(cost).decode())
+        return 0
+    except* FORESEEN as problems:
+        sys.stderr.write(f"load: {', '.join(map(str, _each(problems)))}\n")
+    return 1
+
+
+def _each(problems: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
+    for one in problems.exceptions:
+        yield from _each(one) if isinstance(one, BaseExceptionGroup) else (one,)
 
 
 if __name__ == "__main__":

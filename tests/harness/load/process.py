@@ -15,6 +15,8 @@ from tests.harness.load.order import Cost, Order
 ROOT = Path(__file__).parents[3]
 STOP_WITHIN_S = 150.0
 """More than the load's own patience."""
+SAID = 10_000
+"""Characters at the end of what it has said that are told."""
 
 
 class LoadProcess:
@@ -24,6 +26,7 @@ class LoadProcess:
         self.ledger = ledger
         self._order = order
         self._log = LogReader(Path(order.log))
+        self._said = Path(f"{order.log}.said")
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -41,10 +44,11 @@ class LoadProcess:
         Path(self._order.log).touch()
         command = [sys.executable, "-m", "tests.harness.load"]
         pipe = subprocess.PIPE
-        # In a session of its own: Ctrl-C ends the tests, which end it.
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
-        )
+        # In a session of its own: Ctrl-C ends the tests, which end it. A pipe that nobody reads would fill.
+        with self._said.open("wb") as said:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=said, start_new_session=True
+            )
         self._tell(self._order)
 
     def trust(self, authorities: str) -> None:
@@ -54,8 +58,9 @@ class LoadProcess:
     def follow(self) -> None:
         """Read what has come since the last time. Raises AssertionError where the load has ended by itself."""
         assert self._process is not None
-        if self._process.poll():
-            self.stop()
+        if self._process.poll() is not None:
+            cost = self.stop()
+            raise AssertionError(f"the load ended by itself after {cost.seconds:g} s")
         self._read()
 
     @property
@@ -67,12 +72,13 @@ class LoadProcess:
         """Return when all that was sent is acknowledged. Raises AssertionError with its sentence where it failed."""
         assert self._process is not None
         try:
-            told, said = self._process.communicate(timeout=STOP_WITHIN_S)
+            told, _ = self._process.communicate(timeout=STOP_WITHIN_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            told, said = self._process.communicate()
+            told, _ = self._process.communicate()
         self._read()
-        assert self._process.returncode == 0, f"the load ended with {self._process.returncode}: {said.decode()}"
+        code = self._process.returncode
+        assert code == 0, f"the load ended with {code}: {self._said.read_text()[-SAID:]}"
         return msgspec.json.decode(told, type=Cost)
 
     def _tell(self, what: object) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import threading
+import urllib.error
 import urllib.request
+from collections.abc import Iterator
 
 import pytest
 from chart_harness.installation import Installation
@@ -24,10 +26,22 @@ class Notes:
 
     def check(self) -> None:
         self._wait_for_another("nothing is acknowledged any more")
-        self._is_over.set()
-        self._writer.join()
-        lost = [name for name in self._acknowledged if self._ask("GET", name) != name.encode()]
+        self.stop()
+        lost = [name for name in self._acknowledged if not self._is_kept(name)]
         assert not lost, f"acknowledged and lost: {lost}"
+
+    def stop(self) -> None:
+        self._is_over.set()
+        if self._writer.is_alive():
+            self._writer.join()
+
+    def _is_kept(self, name: str) -> bool:
+        try:
+            return self._ask("GET", name) == name.encode()
+        except urllib.error.HTTPError as answer:
+            if answer.code != 404:
+                raise
+            return False
 
     def _write(self) -> None:
         number = 0
@@ -53,5 +67,7 @@ class Notes:
 
 
 @pytest.fixture
-def ledger(installation: Installation) -> Notes:
-    return Notes(installation)
+def ledger(installation: Installation) -> Iterator[Notes]:
+    notes = Notes(installation)
+    yield notes
+    notes.stop()

@@ -132,7 +132,7 @@ class Namespace:
         """
         for pod in self.read("pods")["items"]:
             if (name := pod["metadata"]["name"]) in names:
-                has_volume = any("persistentVolumeClaim" in volume for volume in pod["spec"]["volumes"])
+                has_volume = any("persistentVolumeClaim" in volume for volume in pod["spec"].get("volumes", ()))
                 how = ("--grace-period=1",) if has_volume else ("--grace-period=0", "--force")
                 self.kubectl("delete", "pod", name, *how, "--wait=false")
 
@@ -150,21 +150,24 @@ class Namespace:
         return [pod["metadata"]["name"] for pod in self.pods(component) if is_ready(pod)]
 
     def not_ready(self) -> list[str]:
-        """What each Deployment and StatefulSet still waits for; empty when everything serves with today's template."""
-        objects: list[dict[str, Any]] = self.read("deployments,statefulsets,pods")["items"]
+        """What each workload that runs for ever still waits for; empty when all serve with today's template."""
+        objects: list[dict[str, Any]] = self.read("deployments,statefulsets,daemonsets,pods")["items"]
         pods = [one for one in objects if one["kind"] == "Pod"]
         return [why for one in objects if one["kind"] != "Pod" and (why := _why_not_ready(one, pods))]
 
     def wait_until_ready(self, *, within_s: float, without: Iterable[str] = ()) -> None:
         """Return when everything serves and none of the pods with the uids ``without`` is left.
 
-        Raises AssertionError that names what does not.
+        Raises AssertionError that names what does not, or why the cluster did not say so at last.
         """
         gone = set(without)
 
         def is_settled() -> bool:
-            left = {pod["metadata"]["uid"] for pod in self.read("pods")["items"]} & gone
-            missing[:] = [f"{len(left)} old pods are left"] if left else self.not_ready()
+            try:
+                left = {pod["metadata"]["uid"] for pod in self.read("pods")["items"]} & gone
+                missing[:] = [f"{len(left)} old pods are left"] if left else self.not_ready()
+            except KubernetesError as error:
+                missing[:] = [str(error)]
             return not missing
 
         missing: list[str] = []
@@ -186,13 +189,18 @@ def _is_ending(pod: dict[str, Any]) -> bool:
 
 def _why_not_ready(workload: dict[str, Any], pods: list[dict[str, Any]]) -> str | None:
     """By its pods themselves: a workload's own status lags behind a pod that was killed a moment ago."""
-    name, wanted = workload["metadata"]["name"], workload["spec"]["replicas"]
-    status, labels = workload["status"], workload["spec"]["selector"]["matchLabels"].items()
-    own = [pod for pod in pods if labels <= pod["metadata"]["labels"].items()]
+    name, spec, status = workload["metadata"]["name"], workload["spec"], workload["status"]
+    # A count of 0 stands in no status.
+    if workload["kind"] == "DaemonSet":
+        wanted, updated = status.get("desiredNumberScheduled", 0), status.get("updatedNumberScheduled", 0)
+    else:
+        wanted, updated = spec["replicas"], status.get("updatedReplicas", 0)
+    labels = spec["selector"]["matchLabels"].items()
+    own = [pod for pod in pods if labels <= pod["metadata"].get("labels", {}).items()]
     ready = sum(map(is_ready, own))
     is_current = (
         status.get("observedGeneration") == workload["metadata"]["generation"]
-        and status.get("updatedReplicas") == wanted
+        and updated == wanted
         and len(own) == wanted
     )
     return None if ready == wanted and is_current else f"{name} has {ready} of {wanted} pods ready, {len(own)} in all"

@@ -23,7 +23,8 @@ def folder(test: str) -> Path:
 def collect(namespace: Namespace, release: str, target: Path) -> None:
     """Write events, descriptions, logs (previous ones too), values, manifest and use of resources.
 
-    What cannot be had is told in its file; the rest is written all the same.
+    What cannot be had is told in its file; the rest is written all the same. Raises OSError where one cannot be
+    written, or there is no kubectl or helm.
     """
     target.mkdir(parents=True, exist_ok=True)
     kubectl, helm = namespace.kubectl, namespace.helm
@@ -40,16 +41,20 @@ def collect(namespace: Namespace, release: str, target: Path) -> None:
         "hooks.yaml": lambda: helm("get", "hooks", release),
     }
     for pod in _pods(namespace):
-        name = pod["metadata"]["name"]
-        for container in pod["spec"]["containers"]:
-            logs = ("logs", name, "--container", container["name"], f"--tail={LOG_LINES}")
-            questions[f"logs/{name}.log"] = _asked(namespace, *logs)
-            if any(status["restartCount"] for status in pod["status"].get("containerStatuses", ())):
-                questions[f"logs/{name}.previous.log"] = _asked(namespace, *logs, "--previous")
+        name, status = pod["metadata"]["name"], pod["status"]
+        statuses = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+        restarted = {one["name"] for one in statuses if one["restartCount"]}
+        for spec in [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]:
+            container = spec["name"]
+            logs = ("logs", name, "--container", container, f"--tail={LOG_LINES}")
+            questions[f"logs/{name}.{container}.log"] = _asked(namespace, *logs)
+            if container in restarted:
+                questions[f"logs/{name}.{container}.previous.log"] = _asked(namespace, *logs, "--previous")
     (target / "logs").mkdir(exist_ok=True)
     with ThreadPoolExecutor(4) as threads:
-        for file, question in questions.items():
-            threads.submit(_write, target / file, question)
+        writing = [threads.submit(_write, target / file, question) for file, question in questions.items()]
+    for one in writing:
+        one.result()
 
 
 def _pods(namespace: Namespace) -> list[dict[str, Any]]:

@@ -66,7 +66,7 @@ def fixed(manifest: Manifest) -> dict[str, Any]:
             return {"roleRef": manifest["roleRef"]}
         case _ if kind in CHANGEABLE and not manifest.get("immutable"):
             return {}
-    raise LookupError(f"what Kubernetes lets change in a {kind} is not known: look it up, and say so here")
+    raise LookupError(f"what Kubernetes lets change in a {kind} is not known")
 
 
 def in_place(manifests: Iterable[Manifest]) -> Objects:
@@ -79,11 +79,13 @@ def refused(old: Iterable[Manifest], new: Iterable[Manifest]) -> dict[str, set[s
     """The fields that Kubernetes would not let an upgrade from ``old`` to ``new`` change, by `Kind/name`."""
     before, after = in_place(old), in_place(new)
     changes = {
-        f"{kind}/{name}": _differences(fixed(before[kind, name]), fixed(after[kind, name]))
+        f"{kind}/{name}": refused_of(before[kind, name], after[kind, name])
         for kind, name in before.keys() & after.keys()
     }
     return {where: fields for where, fields in changes.items() if fields}
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
-    return {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+def refused_of(old: Manifest, new: Manifest) -> set[str]:
+    """The same of one object. Raises LookupError as `fixed`."""
+    before, after = fixed(old), fixed(new)
+    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}

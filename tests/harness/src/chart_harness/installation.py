@@ -49,7 +49,7 @@ class Installation:
         self._chart = chart
         self._values = values
         self._sets = sets or {}
-        self._forwards: dict[tuple[str, int], PortForward] = {}
+        self._forwards: dict[tuple[str, tuple[int, ...], int], PortForward] = {}
 
     def install(self, *, wait: bool = True, sets: Mapping[str, Any] | None = None) -> None:
         """Install it, again where it was uninstalled; with ``wait`` return when everything is ready, hooks included.
@@ -114,12 +114,13 @@ class Installation:
     def forward(
         self, component: str, *ports: int, rank: int = 0, also_unready: bool = False, scheme: str = "http"
     ) -> PortForward:
-        """The way to a pod of a component (see `Namespace.pods`), opened at the first call."""
-        if (component, rank) not in self._forwards:
+        """The way to these ports of a pod of a component (see `Namespace.pods`), opened at the first call."""
+        key = (component, ports, rank)
+        if key not in self._forwards:
             way = PortForward(self.namespace, component, ports, rank=rank, also_unready=also_unready, scheme=scheme)
-            self._forwards[component, rank] = way
+            self._forwards[key] = way
             way.start()
-        return self._forwards[component, rank]
+        return self._forwards[key]
 
     def diagnose(self, target: Path) -> None:
         """See `chart_harness.diagnostics.collect`."""

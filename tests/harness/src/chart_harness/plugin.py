@@ -144,7 +144,11 @@ def pytest_runtest_makereport(
     made = item.config.stash.get(INSTALLATIONS, None)
     if made is not None and made.live:
         folder = diagnostics.folder(item.nodeid)
-        for installation in made.live:
-            installation.diagnose(folder)
-        report.sections.append(("diagnostics", str(folder)))
+        told = str(folder)
+        try:
+            for installation in made.live:
+                installation.diagnose(folder)
+        except OSError as error:  # which is no reason to lose the failure itself
+            told = f"{folder} has not all: {error}"
+        report.sections.append(("diagnostics", told))
     return report

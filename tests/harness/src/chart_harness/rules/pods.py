@@ -27,6 +27,10 @@ ALLOWED_VOLUMES = {
     "secret",
 }
 
+# https://kubernetes.io/docs/concepts/security/pod-security-standards/#baseline
+ALLOWED_SELINUX_TYPES = {"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
+APPARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
+
 
 def probes(chart: Objects) -> Iterator[str]:
     """What runs for ever tells whether it started, lives and is ready, at ports that it opens."""
@@ -74,6 +78,10 @@ def violations(workload: Workload) -> Iterator[str]:
             yield host
     if security.get("sysctls"):
         yield "sysctls"
+    yield from _of_security(security)
+    for name, profile in workload.template.get("metadata", {}).get("annotations", {}).items():
+        if name.startswith(APPARMOR_ANNOTATION) and not re.match("runtime/default$|localhost/", profile):
+            yield "AppArmor annotation"
     for volume in workload.volumes.values():
         if not (volume.keys() - {"name"}) <= ALLOWED_VOLUMES:
             yield f"volume {volume['name']}"
@@ -83,6 +91,7 @@ def violations(workload: Workload) -> Iterator[str]:
 
 def _of_container(pod: Manifest, container: Manifest) -> Iterator[str]:
     own = container.get("securityContext", {})
+    yield from _of_security(own)
     if own.get("privileged"):
         yield "privileged"
     if own.get("allowPrivilegeEscalation") is not False:
@@ -101,5 +110,23 @@ def _of_container(pod: Manifest, container: Manifest) -> Iterator[str]:
         yield "procMount"
     if any(port.get("hostPort") for port in container.get("ports", [])):
         yield "hostPort"
-    if any("host" in probe.get("httpGet", {}) for name, probe in container.items() if name.endswith("Probe")):
+    if any(_names_host(probe) for name, probe in container.items() if name.endswith("Probe")):
         yield "probe host"
+    if any(map(_names_host, container.get("lifecycle", {}).values())):
+        yield "lifecycle host"
+
+
+def _of_security(security: Manifest) -> Iterator[str]:
+    """What is asked of a security context alike, be it the pod's or a container's."""
+    linux = security.get("seLinuxOptions", {})
+    if linux.get("type", "") not in ALLOWED_SELINUX_TYPES or linux.get("user") or linux.get("role"):
+        yield "seLinuxOptions"
+    if security.get("appArmorProfile", {}).get("type", "RuntimeDefault") not in ("RuntimeDefault", "Localhost"):
+        yield "appArmorProfile"
+    if security.get("windowsOptions", {}).get("hostProcess"):
+        yield "hostProcess"
+
+
+def _names_host(action: Manifest) -> bool:
+    """Whether a probe or a hook goes elsewhere than to its own pod."""
+    return any(action.get(how, {}).get("host") for how in ("httpGet", "tcpSocket"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from chart_harness.errors import HelmError
-from chart_harness.fixed import refused
+from chart_harness.fixed import in_place, refused_of
 from chart_harness.manifests import Rendered
 from chart_harness.rendering import Manifest, set_arguments
 
@@ -38,14 +38,21 @@ def upgrade(chart: Rendered) -> Iterator[str]:
     if chart.previous is None:
         return
     before = chart.previous.render(chart.values, sets=chart.sets)
-    old, new = ([one for one in manifests if not _is_custom(one)] for manifests in (before, chart.manifests))
-    try:
-        changed = refused(old, new)
-    except LookupError as unknown:
-        yield str(unknown)
-        return
-    for where, fields in changed.items():
-        yield f"{where}: Kubernetes lets nobody change {', '.join(sorted(fields))} in an upgrade"
+    old, new = (in_place(one for one in manifests if not _is_custom(one)) for manifests in (before, chart.manifests))
+    for kind, name in sorted(old.keys() & new.keys()):
+        was, is_now = old[kind, name], new[kind, name]
+        try:
+            fields = refused_of(was, is_now)
+        except LookupError as unknown:
+            if _without_metadata(was) != _without_metadata(is_now):
+                yield f"{kind}/{name} is otherwise than before, and {unknown}"
+            continue
+        if fields:
+            yield f"{kind}/{name}: Kubernetes lets nobody change {', '.join(sorted(fields))} in an upgrade"
+
+
+def _without_metadata(manifest: Manifest) -> Manifest:
+    return {key: value for key, value in manifest.items() if key != "metadata"}
 
 
 def _is_custom(manifest: Manifest) -> bool:
