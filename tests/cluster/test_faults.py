@@ -16,8 +16,9 @@ from chart_harness.waiting import wait_until
 from tests.harness.applied import check_applied, settle
 from tests.harness.checker import Checker
 from tests.harness.commanding import Commanding
+from tests.harness.errors import NoSuchPartError
 from tests.harness.faults import FAULTS
-from tests.harness.faults.scene import Fault, NoSuchPartError
+from tests.harness.faults.scene import Fault
 from tests.harness.figures import LEAST_ROUNDS, Figures, Kept
 from tests.harness.installation import Installation
 from tests.harness.owners import Owners
