@@ -48,8 +48,8 @@ def events(*told: tuple[str, dict[str, Any]]) -> str:
     return "".join(json.dumps({"type": kind, "object": found}) + "\n" for kind, found in told)
 
 
-def named(name: str, **how: bool) -> dict[str, Any]:
-    made = pod(**how)
+def named(name: str, *, ready: bool = False) -> dict[str, Any]:
+    made = pod(ready=ready)
     return made | {"metadata": made["metadata"] | {"name": name, "uid": f"uid of {name}"}}
 
 
