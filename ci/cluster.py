@@ -79,6 +79,11 @@ def delete() -> None:
     (_folder() / "recipe").unlink(missing_ok=True)
 
 
+def nodes() -> list[str]:
+    """Names of its nodes, the control plane first; none where there is no cluster."""
+    return _nodes(engine.find())
+
+
 def kubeconfig() -> Path:
     """Where the cluster's kubeconfig is, once there is one."""
     return _folder() / "kubeconfig"
@@ -143,8 +148,7 @@ def _is_as(recipe: str, containers: Engine) -> bool:
 
 def _runs(containers: Engine) -> bool:
     """Whether all nodes run, after those that did not were started, as after a restart of this machine."""
-    nodes = sorted(_kind(containers, "get", "nodes", "--name", NAME).split(), key=lambda node: "worker" in node)
-    stopped = [node for node in nodes if not containers.is_running(node)]
+    stopped = [node for node in _nodes(containers) if not containers.is_running(node)]
     if stopped:
         try:
             with step(f"start {', '.join(stopped)}"):
@@ -166,6 +170,10 @@ def _wait(cluster: Cluster) -> None:
             kubectl.call(cluster.kubeconfig, *rollout)
         metrics = ("wait", "--for=condition=Available", "apiservice/v1beta1.metrics.k8s.io", f"--timeout={PODS_S}s")
         kubectl.call(cluster.kubeconfig, *metrics)
+
+
+def _nodes(containers: Engine) -> list[str]:
+    return sorted(_kind(containers, "get", "nodes", "--name", NAME).split(), key=lambda node: "worker" in node)
 
 
 def _kind(containers: Engine, *arguments: str) -> str:

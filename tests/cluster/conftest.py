@@ -26,6 +26,7 @@ from tests.harness.faults import FAULTS
 from tests.harness.figures import Figures
 from tests.harness.helm import CHART, values_file
 from tests.harness.installation import Installation, Installations
+from tests.harness.mending import mend
 
 ORDER = (
     "test_secrets",
@@ -91,6 +92,7 @@ def kubeconfig(pytestconfig: pytest.Config, alone: None, kubectl_program: str, h
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     try:
         with capture.global_and_fixture_disabled():  # the steps are shown as they happen
+            mend(ci.cluster.nodes())  # before anybody waits for a node that is cut off
             cluster = ci.cluster.ensure()
             ci.images.load(cluster)
     except NoClusterError as lacking:  # tests that were not run must not pass; ci.check asks beforehand

@@ -12,7 +12,8 @@ from chart_harness.cluster import MARK, Kubernetes
 from ci import engine, images
 from ci.errors import NoClusterError
 from tests.harness.alone import copy, environment, run_tests
-from tests.harness.nodes import NotBreakableError, breakable
+from tests.harness.errors import NotBreakableError
+from tests.harness.nodes import breakable
 
 IMAGE = f"docker.io/iot-system/api:{images.version()}"
 """Has Python, and is on the nodes."""

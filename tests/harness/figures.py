@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -50,18 +52,26 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What was acknowledged in one round, and how history differs from that, as counts of readings.
+    """What came of one round, or of a part of it: a run that goes on in the middle of a round ends it with another one.
 
-    It is whole where every fault that was asked for was struck.
+    ``faults``: those that were struck. ``findings``: kind of `tests.harness.findings` → how often.
     """
 
     round: int
-    is_whole: bool
+    faults: tuple[str, ...]
     acknowledged: int
-    lost: int
-    doubled: int
+    findings: Mapping[str, int]
     seconds: Mapping[int, Mapping[str, int]]
     """Second since 1970 → way in → how many readings were acknowledged in it."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was wrong."""
+        return not any(self.findings.values())
+
+    def has(self, row: Row) -> bool:
+        """Whether the row is of it."""
+        return row.round == self.round and row.fault in self.faults
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -74,11 +84,38 @@ class Document(msgspec.Struct, frozen=True):
     kept: list[Kept] = []
 
 
+class Cell(NamedTuple):
+    """Seconds of one measure of one fault."""
+
+    median: float
+    percentile_95: float
+    maximum: float
+    limit: float | None
+
+    @property
+    def is_beyond(self) -> bool:
+        """Whether the 95th percentile is above its limit."""
+        return self.limit is not None and self.percentile_95 > self.limit
+
+    def __str__(self) -> str:
+        text = f"{self.median:.1f} / {self.percentile_95:.1f} / {self.maximum:.1f}"
+        return text if self.limit is None else f"{text} (≤ {self.limit:g})"
+
+
+class Line(NamedTuple):
+    """What a fault has cost in all its rounds; ``cells`` by measure."""
+
+    fault: str
+    rounds: int
+    cells: Mapping[str, Cell]
+    refused: int
+
+
 class Figures:
     """All rows of a run; with a ``file`` they are in it after each fault, whatever happens then.
 
-    A run goes on from a file that is there: rounds that are whole in it count, one that was cut off does not.
-    ``limits``: fault → measure → the most that its 95th percentile may be, in seconds.
+    A run goes on from a file that is there: faults of rounds that came to their end count, others do not, and what was
+    wrong in one stays. ``limits``: fault → measure → the most that its 95th percentile may be, in seconds.
     """
 
     def __init__(self, limits: Mapping[str, Mapping[str, float]], file: Path | None = None) -> None:
@@ -86,12 +123,16 @@ class Figures:
         self._file = file
         document = read(file) if file is not None and file.exists() else Document()
         self._began = document.began or datetime.now(UTC).isoformat(timespec="seconds")
-        self.kept = [one for one in document.kept if one.is_whole]
-        self.rows = [row for row in document.rows if self.has(row.round)]
+        self.kept = list(document.kept)
+        self.rows = [row for row in document.rows if self._is_kept(row)]
 
-    def has(self, number: int) -> bool:
-        """Whether a round was gone through to its end."""
-        return any(one.round == number for one in self.kept)
+    def has(self, number: int, fault: str) -> bool:
+        """Whether a fault was struck in a round that came to its end."""
+        return any(one.round == number and fault in one.faults for one in self.kept)
+
+    def struck(self, number: int) -> tuple[str, ...]:
+        """Faults of a round that has not come to its end."""
+        return tuple(row.fault for row in self.rows if row.round == number and not self._is_kept(row))
 
     def add(self, one: Row | Kept) -> None:
         """Note it."""
@@ -100,43 +141,55 @@ class Figures:
         else:
             self.kept.append(one)
         if self._file is not None:
-            self._file.write_bytes(msgspec.json.format(msgspec.json.encode(self._document()), indent=1) + b"\n")
+            # Beside it first: a run that is killed while it writes leaves the file as it was.
+            beside = self._file.with_name(f"{self._file.name}.part")
+            beside.write_bytes(msgspec.json.format(msgspec.json.encode(self._document()), indent=1) + b"\n")
+            beside.replace(self._file)
 
     def beyond(self) -> list[str]:
         """Each 95th percentile beyond its limit, of those faults that came often enough."""
         return [
-            f"{fault}: {MEASURES[measure]} {found:.1f} s, the limit is {limit:g} s"
-            for fault, limits in self._limits.items()
-            for measure, limit in limits.items()
-            if len(of_fault := self._of(fault, measure)) >= LEAST_ROUNDS and (found := percentile(of_fault, 95)) > limit
+            f"{line.fault}: {MEASURES[measure]} {cell.percentile_95:.1f} s, the limit is {cell.limit:g} s"
+            for line in table(self._document())
+            if line.rounds >= LEAST_ROUNDS
+            for measure, cell in line.cells.items()
+            if cell.is_beyond
+        ]
+
+    def missing(self, faults: Iterable[str]) -> list[str]:
+        """Those of the faults with a limit that came too seldom to be held against it."""
+        rounds = Counter(row.fault for row in self.rows)
+        return [
+            f"{fault}: {rounds[fault]} rounds, its limits need {LEAST_ROUNDS}"
+            for fault in faults
+            if self._limits.get(fault) and rounds[fault] < LEAST_ROUNDS
+        ]
+
+    def wrong(self) -> list[str]:
+        """What was found in which round."""
+        return [
+            f"round {one.round}, {', '.join(one.faults)}: {counted(one.findings)}"
+            for one in self.kept
+            if not one.is_clean
         ]
 
     def lines(self) -> list[str]:
         """As a table of Markdown: median, 95th percentile and maximum in seconds, limits in brackets."""
-        faults = dict.fromkeys(row.fault for row in self.rows)
         lines = [
             f"| fault | rounds | {' | '.join(MEASURES.values())} | refused |",
             f"| --- | ---: | {' | '.join('---:' for _ in MEASURES)} | ---: |",
-            *(self._line(fault) for fault in faults),
+            *(
+                f"| {line.fault} | {line.rounds} | {' | '.join(map(str, line.cells.values()))} | {line.refused} |"
+                for line in table(self._document())
+            ),
         ]
         if self.kept:
-            total = [sum(getattr(one, name) for one in self.kept) for name in ("acknowledged", "lost", "doubled")]
-            lines.append("{:,} readings acknowledged: {:,} lost, {:,} doubled".format(*total))
+            acknowledged = sum(one.acknowledged for one in self.kept)
+            lines.append(f"{acknowledged:,} readings acknowledged: {counted(findings(self.kept))}")
         return lines
 
-    def _line(self, fault: str) -> str:
-        rows = [row for row in self.rows if row.fault == fault]
-        cells = [self._cell(fault, measure) for measure in MEASURES]
-        return f"| {fault} | {len(rows)} | {' | '.join(cells)} | {sum(row.refused for row in rows)} |"
-
-    def _cell(self, fault: str, measure: str) -> str:
-        seconds = self._of(fault, measure)
-        text = f"{percentile(seconds, 50):.1f} / {percentile(seconds, 95):.1f} / {max(seconds):.1f}"
-        limit = self._limits.get(fault, {}).get(measure)
-        return text if limit is None else f"{text} (≤ {limit:g})"
-
-    def _of(self, fault: str, measure: str) -> list[float]:
-        return [getattr(row, measure) for row in self.rows if row.fault == fault]
+    def _is_kept(self, row: Row) -> bool:
+        return self.has(row.round, row.fault)
 
     def _document(self) -> Document:
         machine = f"{platform.machine()}, {platform.system()} {platform.release()}"
@@ -152,3 +205,28 @@ def percentile(values: Collection[float], percent: float) -> float:
     """The smallest value that ``percent`` of all are not above (nearest rank: no value that was not measured)."""
     ordered: Sequence[float] = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+def table(document: Document) -> Iterator[Line]:
+    """One line for each fault that was struck, in the order of the first round."""
+    for fault in dict.fromkeys(row.fault for row in document.rows):
+        rows = [row for row in document.rows if row.fault == fault]
+        cells = {}
+        for measure in MEASURES:
+            seconds = [getattr(row, measure) for row in rows]
+            limit = document.limits.get(fault, {}).get(measure)
+            cells[measure] = Cell(percentile(seconds, 50), percentile(seconds, 95), max(seconds), limit)
+        yield Line(fault, len(rows), cells, sum(row.refused for row in rows))
+
+
+def findings(kept: Iterable[Kept]) -> dict[str, int]:
+    """All that was wrong, by kind, zeros included."""
+    total: Counter[str] = Counter()
+    for one in kept:
+        total.update(one.findings)
+    return dict(total)
+
+
+def counted(found: Mapping[str, int]) -> str:
+    """Findings in words."""
+    return ", ".join(f"{count:,} {kind}" for kind, count in found.items())

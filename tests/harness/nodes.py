@@ -11,7 +11,9 @@ from chart_harness.waiting import wait_until
 
 import ci.cluster
 from ci import engine
+from ci.engine import Engine
 from ci.errors import NoClusterError
+from tests.harness.errors import NotBreakableError
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 NOTICED_WITHIN_S = 90.0
@@ -20,10 +22,11 @@ LINK = "eth0"
 """To everybody else."""
 CUT = 10
 """Priority of the routing rules that cut a node off: after its own addresses, before all routes."""
-
-
-class NotBreakableError(Exception):
-    """Why nothing of a node can be broken."""
+JOIN = "\n".join(
+    f"while {ip} rule | grep -q '^{CUT}:.* blackhole'; do {ip} rule del blackhole priority {CUT} || exit; done"
+    for ip in ("ip", "ip -6")
+)
+"""A shell script that undoes all of them, as far as there are any."""
 
 
 def breakable(cluster: Kubernetes) -> list[str]:
@@ -36,10 +39,7 @@ def breakable(cluster: Kubernetes) -> list[str]:
         for node in cluster.read("nodes")["items"]
         if CONTROL_PLANE not in node["metadata"]["labels"]
     ]
-    try:
-        containers = engine.find()
-    except NoClusterError as lacking:
-        raise NotBreakableError(str(lacking)) from lacking
+    containers = _containers()
     if others := [name for name in names if not containers.is_running(name)]:
         raise NotBreakableError(f"{others[0]} is no container of {containers.name}")
     return sorted(names)
@@ -47,38 +47,48 @@ def breakable(cluster: Kubernetes) -> list[str]:
 
 def on_node(name: str, script: str) -> str:
     """What a shell script prints that runs on a node. Raises NotBreakableError where that is no container of here."""
-    try:
-        containers = engine.find()
-    except NoClusterError as lacking:
-        raise NotBreakableError(str(lacking)) from lacking
+    containers = _containers()
     if not containers.is_running(name):
         raise NotBreakableError(f"{name} is no container of {containers.name}")
     return containers.run("exec", "--interactive", name, "sh", "-s", stdin=script)
 
 
+def revive(name: str) -> None:
+    """Let a node go on that stands still, and start one that was stopped; one that runs is left alone."""
+    containers = _containers()
+    state = containers.run("inspect", "--format", "{{.State.Status}}", name).strip()
+    if state != "running":
+        containers.run("unpause" if state == "paused" else "start", name)
+
+
 @contextmanager
 def frozen(cluster: Kubernetes, name: str) -> Iterator[None]:
     """Everything on the node stands still, at least until Kubernetes has noticed it; connections to it stay open."""
-    containers = engine.find()
-    containers.run("pause", name)
+    containers = _containers()
     try:
+        containers.run("pause", name)
         yield
         _wait_until_noticed(cluster, name)
     finally:
-        containers.run("unpause", name)
+        revive(name)
     _wait_until_back(cluster, name)
 
 
 @contextmanager
 def stopped(cluster: Kubernetes, name: str) -> Iterator[None]:
-    """The node's processes are killed, and all its memory is gone; it starts again once Kubernetes has noticed it."""
-    containers = engine.find()
-    containers.run("kill", name)
+    """The node's processes are killed, and all its memory is gone; it starts again once Kubernetes has noticed it.
+
+    Raises NotBreakableError where the cluster is not the project's own.
+    """
+    if cluster.kubeconfig.resolve() != ci.cluster.kubeconfig().resolve():
+        raise NotBreakableError(f"{name} is of another cluster: who started it again would not know its network")
+    containers = _containers()
     try:
+        containers.run("kill", name)
         yield
         _wait_until_noticed(cluster, name)
     finally:
-        containers.run("start", name)
+        revive(name)
         ci.cluster.ensure()  # addresses and routes do not survive
     _wait_until_back(cluster, name)
 
@@ -87,13 +97,21 @@ def stopped(cluster: Kubernetes, name: str) -> Iterator[None]:
 def cut_off(cluster: Kubernetes, name: str) -> Iterator[None]:
     """The node reaches no other one and no pod elsewhere; everything on it runs on, and believes what it believed."""
     beyond = list(_beyond(cluster, name))
-    on_node(name, _rules("add", beyond))
     try:
+        on_node(name, _rules(beyond))
         yield
         _wait_until_noticed(cluster, name)
     finally:
-        on_node(name, _rules("del", beyond))
+        on_node(name, JOIN)
     _wait_until_back(cluster, name)
+
+
+def _containers() -> Engine:
+    """What runs the nodes. Raises NotBreakableError where there is no such thing."""
+    try:
+        return engine.find()
+    except NoClusterError as lacking:
+        raise NotBreakableError(str(lacking)) from lacking
 
 
 def _beyond(cluster: Kubernetes, name: str) -> Iterator[str]:
@@ -107,10 +125,10 @@ def _beyond(cluster: Kubernetes, name: str) -> Iterator[str]:
             yield node["spec"]["podCIDR"]
 
 
-def _rules(action: str, beyond: Iterable[str]) -> str:
-    """A shell script: IPv6 has rules of its own."""
+def _rules(beyond: Iterable[str]) -> str:
+    """A shell script that cuts off: IPv6 has rules of its own."""
     return "\n".join(
-        f"ip {'-6 ' if ':' in one else ''}rule {action} to {one} blackhole priority {CUT} || exit" for one in beyond
+        f"ip {'-6 ' if ':' in one else ''}rule add to {one} blackhole priority {CUT} || exit" for one in beyond
     )
 
 

@@ -15,9 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from tests.harness.figures import MEASURES, Document, Kept, Row, percentile, read
+from tests.harness.figures import MEASURES, Document, Kept, Row, findings, read, table
 
-PERCENTS = (50, 95, 100)
 INCHES = (14.0, 3.2)
 COLOURS = ("#f2c14e", "#8ecae6")
 """Of faults, in turn."""
@@ -28,9 +27,14 @@ def page(document: Document) -> str:
     loader = PackageLoader("tests.harness", ".")
     template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("report.html.jinja")
     rounds = [(one, _rows(document, one), plot(one, _rows(document, one))) for one in document.kept]
-    total = {name: sum(getattr(one, name) for one in document.kept) for name in ("acknowledged", "lost", "doubled")}
     return template.render(
-        document=document, measures=MEASURES, table=list(_table(document)), rounds=rounds, total=total, when=_clock
+        document=document,
+        measures=MEASURES,
+        table=list(table(document)),
+        rounds=rounds,
+        acknowledged=sum(one.acknowledged for one in document.kept),
+        findings=findings(document.kept),
+        when=_clock,
     )
 
 
@@ -56,20 +60,8 @@ def plot(kept: Kept, rows: Iterable[Row]) -> str:
     return svg[svg.index("<svg") :]
 
 
-def _table(document: Document) -> Iterable[tuple[str, int, list[tuple[list[float], float | None]], int]]:
-    """Fault, its rounds, for each measure its percentiles and limit, and commits that were refused."""
-    for fault in dict.fromkeys(row.fault for row in document.rows):
-        rows = [row for row in document.rows if row.fault == fault]
-        cells = []
-        for measure in MEASURES:
-            found = [getattr(row, measure) for row in rows]
-            limit = document.limits.get(fault, {}).get(measure)
-            cells.append(([percentile(found, percent) for percent in PERCENTS], limit))
-        yield fault, len(rows), cells, sum(row.refused for row in rows)
-
-
 def _rows(document: Document, kept: Kept) -> list[Row]:
-    return [row for row in document.rows if row.round == kept.round]
+    return [row for row in document.rows if kept.has(row)]
 
 
 def _clock(at_s: float) -> str:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from chart_harness.errors import KubernetesError
 from chart_harness.waiting import wait_until
 
+from tests.harness.errors import NoSuchPartError
 from tests.harness.faults.scene import Fault, Scene
 from tests.harness.figures import Moment, Row
 from tests.harness.installation import Installation
@@ -34,7 +35,10 @@ class Striking:
         self._seed = seed
 
     def strike(self, fault: Fault, number: int) -> Row:
-        """Return once all pods are ready, and readings of every device are acknowledged and seen again."""
+        """Return once all pods are ready, and readings of every device are acknowledged and seen again.
+
+        Raises NoSuchPartError where nothing was struck.
+        """
         namespace, ledger = self._installation.namespace, self._traffic.ledger
         began, began_s = datetime.now(UTC), time.monotonic()
         moments: list[Moment] = []
@@ -49,6 +53,10 @@ class Striking:
         pulse.start()
         try:
             ready_s = self._strike(fault, began_s, note)
+        except NoSuchPartError as late:
+            if not moments:
+                raise  # nothing was done yet
+            raise AssertionError(f"{fault.name} has struck, and then: {late}") from late
         finally:
             changes, own = pods.stop(), pulse.stop()
         waits = sorted([*ledger.waits, *self._sight.waits, *own], key=lambda wait: wait.began)
@@ -113,4 +121,15 @@ class Striking:
                     text = namespace.kubectl("logs", name, f"--since-time={since.isoformat()}", *which)
                 except KubernetesError:
                     continue  # it has nothing to say any more
-                yield from (json.loads(line) for line in text.splitlines() if line.startswith("{"))
+                yield from events(text)
+
+
+def events(log: str) -> Iterator[dict[str, object]]:
+    """What a program has logged as JSON, a line each; a line that is none, or that its end has cut, is left out."""
+    for line in log.splitlines():
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(event, dict):
+            yield event

@@ -18,6 +18,8 @@ from tests.harness.installation import DATABASE_ROLE
 LONG_S = 0.5
 """What is shorter, nobody asks about."""
 BEAT_S = 0.05
+AGAIN_S = 1.0
+"""After a watch that has ended."""
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -70,42 +72,62 @@ class Pulse:
 
 
 class Pods:
-    """What becomes of the pods of a namespace, from `start` to `stop`, as the API server tells it."""
+    """What becomes of the pods of a namespace, from `start` to `stop`, as the API server tells it.
+
+    A watch that it ends is followed by a new one, and stands among the changes: a pod may have come and gone unseen.
+    """
 
     def __init__(self, namespace: Namespace) -> None:
-        self._namespace = namespace
+        path = f"/api/v1/namespaces/{namespace.name}/pods?watch=1"
+        self._command = namespace.cluster.kubectl_command("get", "--raw", path)
         self._states: dict[str, str] = {}
         self._changes: list[Change] = []
+        self._lock = threading.Lock()
+        self._is_stopped = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._listen)
 
     def start(self) -> None:
         """Begin to listen."""
-        path = f"/api/v1/namespaces/{self._namespace.name}/pods?watch=1"
-        command = self._namespace.cluster.kubectl_command("get", "--raw", path)
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         self._thread.start()
 
     def stop(self) -> list[Change]:
         """All changes since the first state of each pod that there was."""
-        assert self._process is not None
-        self._process.terminate()
-        self._process.wait()
+        self._is_stopped.set()
+        with self._lock:
+            if self._process is not None:
+                self._process.terminate()
         self._thread.join()
         return self._changes
 
     def _listen(self) -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                event = json.loads(line)
-                pod = event["object"]
-                state = "gone" if event["type"] == "DELETED" else state_of(pod)
-                uid = pod["metadata"]["uid"]
-                if self._states.get(uid) != state:
-                    self._changes.append(Change(_text(datetime.now(UTC)), pod["metadata"]["name"], state))
-                    self._states[uid] = state
+        while True:
+            with self._lock:  # none begins behind the back of `stop`
+                if self._is_stopped.is_set():
+                    return
+                self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE)
+            with self._process as process:
+                assert process.stdout is not None
+                all(map(self._take, process.stdout))
+                process.terminate()
+            if not self._is_stopped.is_set():
+                self._changes.append(Change(_text(datetime.now(UTC)), "(all)", "not looked at: the watch has ended"))
+            self._is_stopped.wait(AGAIN_S)
+
+    def _take(self, line: bytes) -> bool:
+        """Whether the watch goes on behind this line."""
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:  # cut by its end
+            return False
+        if event["type"] == "ERROR":
+            return False
+        pod = event["object"]
+        uid, state = pod["metadata"]["uid"], "gone" if event["type"] == "DELETED" else state_of(pod)
+        if self._states.get(uid) != state:
+            self._changes.append(Change(_text(datetime.now(UTC)), pod["metadata"]["name"], state))
+            self._states[uid] = state
+        return True
 
 
 def state_of(pod: Mapping[str, Any]) -> str:

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 
-from tests.harness.faults.scene import NoSuchPartError, Scene, Strike
+from tests.harness.errors import NoSuchPartError
+from tests.harness.faults.scene import Scene, Strike
 from tests.harness.freezing import frozen_pods
-from tests.harness.nodes import LINK, NotBreakableError, breakable, on_node
+from tests.harness.nodes import LINK, breakable, on_node
 
-SLOW = f"{LINK} root tbf rate 4mbit burst 16kb latency 400ms"
+SLOW = f"tc qdisc add dev {LINK} root tbf rate 4mbit burst 16kb latency 400ms"
 """What waits longer is dropped."""
+FAST = f"! tc qdisc show dev {LINK} | grep -q '^qdisc tbf ' || tc qdisc del dev {LINK} root"
 LOSES = "0.03"
 LOSSY = f"--in-interface {LINK} --match statistic --mode random --probability {LOSES} --jump DROP"
+CHAINS = [(program, chain) for program in ("iptables", "ip6tables") for chain in ("INPUT", "FORWARD")]
+LOSE = "\n".join(f"{program} -I {chain} {LOSSY} || exit" for program, chain in CHAINS)
+KEEP = "\n".join(
+    f"while {program} -C {chain} {LOSSY} 2> /dev/null; do {program} -D {chain} {LOSSY} || exit; done"
+    for program, chain in CHAINS
+)
+MENDING = (FAST, KEEP)
+"""Shell scripts that undo on a node what is done here, as far as it is done."""
 SYSTEM = "kube-system"
-
-
-def _filter(action: str) -> str:
-    """A shell script that drops packets, or no longer."""
-    chains = [f"{program} {action} {chain}" for program in ("iptables", "ip6tables") for chain in ("INPUT", "FORWARD")]
-    return "\n".join(f"{chain} {LOSSY} || exit" for chain in chains)
 
 
 def impaired(begin: str, end: str) -> Strike:
@@ -27,22 +31,19 @@ def impaired(begin: str, end: str) -> Strike:
 
     @contextmanager
     def strike(scene: Scene) -> Iterator[Collection[str]]:
+        nodes = breakable(scene.namespace.cluster)
         with ExitStack() as mending:
-            try:
-                nodes = breakable(scene.namespace.cluster)
-                for node in nodes:
-                    on_node(node, begin)
-                    mending.callback(on_node, node, end)
-            except NotBreakableError as lacking:
-                raise NoSuchPartError(str(lacking)) from lacking
+            for node in nodes:
+                mending.callback(on_node, node, end)  # beforehand: what begins may end in the middle
+                on_node(node, begin)
             scene.note(f"{', '.join(nodes)}: {begin.splitlines()[0]}")
             yield ()
 
     return strike
 
 
-slow = impaired(f"tc qdisc add dev {SLOW}", f"tc qdisc del dev {LINK} root")
-lossy = impaired(_filter("-I"), _filter("-D"))
+slow = impaired(SLOW, FAST)
+lossy = impaired(LOSE, KEEP)
 
 
 def silent(selector: str) -> Strike:
@@ -53,12 +54,9 @@ def silent(selector: str) -> Strike:
         pods = scene.namespace.cluster.read("pods", f"--namespace={SYSTEM}", f"--selector={selector}")["items"]
         if not pods:
             raise NoSuchPartError(f"{SYSTEM} has no pods with {selector}")
-        try:
-            with frozen_pods(pods):
-                scene.note(f"{', '.join(pod['metadata']['name'] for pod in pods)} stands still")
-                yield ()
-        except NotBreakableError as lacking:
-            raise NoSuchPartError(str(lacking)) from lacking
+        with frozen_pods(pods):
+            scene.note(f"{', '.join(pod['metadata']['name'] for pod in pods)} stands still")
+            yield ()
 
     return strike
 

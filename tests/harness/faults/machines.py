@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, contextmanager
 
 from chart_harness.cluster import Kubernetes
 
-from tests.harness.faults.scene import NoSuchPartError, Scene, Strike
-from tests.harness.nodes import NotBreakableError, breakable
+from tests.harness.errors import NoSuchPartError
+from tests.harness.faults.scene import Scene, Strike
+from tests.harness.nodes import breakable
 
 
 def lost(how: Callable[[Kubernetes, str], AbstractContextManager[None]]) -> Strike:
@@ -17,10 +18,7 @@ def lost(how: Callable[[Kubernetes, str], AbstractContextManager[None]]) -> Stri
     @contextmanager
     def strike(scene: Scene) -> Iterator[Collection[str]]:
         cluster = scene.namespace.cluster
-        try:
-            nodes = breakable(cluster)
-        except NotBreakableError as lacking:
-            raise NoSuchPartError(str(lacking)) from lacking
+        nodes = breakable(cluster)
         if len(nodes) < 2:
             raise NoSuchPartError("the cluster has not two nodes beside its control plane")
         node = scene.random.choice(nodes)

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-from tests.harness.faults.scene import NoSuchPartError, Scene, Strike
+from chart_harness.waiting import wait_until
+
+from tests.harness.errors import NoSuchPartError
+from tests.harness.faults.scene import Scene, Strike
 from tests.harness.freezing import frozen_pods
 from tests.harness.installation import DATABASE_ROLE
 from tests.harness.jetstream import stream_leader
-from tests.harness.nodes import NotBreakableError
 
 PATRONI = "/etc/postgresql/patroni.yml"
 POSTMASTER = "/var/lib/postgresql/data/pgdata/postmaster.pid"
 PRIMARY = f"{DATABASE_ROLE}=primary"
+PRIMARY_WITHIN_S = 60.0
 HOST = "ray::Host"
 """What Ray calls the processes of shards, and that of the coordinator, as `ps` shows them."""
 FIND = """
@@ -33,11 +36,10 @@ def any_pod(component: str) -> Find:
 
 
 def primary(scene: Scene) -> str:
-    """The database server that writes."""
-    found = scene.namespace.read("pods", f"--selector={PRIMARY}")["items"]
-    if not found:
+    """The database server that writes; while none does, that is waited for."""
+    if not scene.namespace.read("pods", f"--selector={DATABASE_ROLE}")["items"]:
         raise NoSuchPartError("the database has no primary: it is not replicated")
-    return str(found[0]["metadata"]["name"])
+    return _wait_for_primary(scene)
 
 
 def leader(scene: Scene) -> str:
@@ -65,12 +67,9 @@ def frozen(find: Find) -> Strike:
     @contextmanager
     def strike(scene: Scene) -> Iterator[Collection[str]]:
         pod = find(scene)
-        try:
-            with frozen_pods([scene.namespace.read("pod", pod)]):
-                scene.note(f"{pod} stands still")
-                yield ()
-        except NotBreakableError as lacking:
-            raise NoSuchPartError(str(lacking)) from lacking
+        with frozen_pods([scene.namespace.read("pod", pod)]):
+            scene.note(f"{pod} stands still")
+            yield ()
 
     return strike
 
@@ -78,15 +77,16 @@ def frozen(find: Find) -> Strike:
 @contextmanager
 def switched_over(scene: Scene) -> Iterator[Collection[str]]:
     """Patroni makes another server the primary."""
-    _at_primary(scene, "patronictl", "--config-file", PATRONI, "switchover", "--force")
-    scene.note(f"{primary(scene)} is the new primary")
+    before = primary(scene)
+    _at(scene, before, "patronictl", "--config-file", PATRONI, "switchover", "--force")
+    scene.note(f"{_wait_for_primary(scene, but=before)} is the new primary")
     yield ()
 
 
 @contextmanager
 def killed_postgres(scene: Scene) -> Iterator[Collection[str]]:
     """The processes, as out of memory they would be; Patroni lives, and decides."""
-    _at_primary(scene, "sh", "-c", f"read -r process < {POSTMASTER} && kill -9 $process")
+    _at(scene, primary(scene), "sh", "-c", f"read -r process < {POSTMASTER} && kill -9 $process")
     scene.note("Postgres is killed")
     yield ()
 
@@ -94,15 +94,32 @@ def killed_postgres(scene: Scene) -> Iterator[Collection[str]]:
 @contextmanager
 def killed_process(scene: Scene) -> Iterator[Collection[str]]:
     """A shard's or the coordinator's; its pod lives."""
-    pod = scene.any_of("actor-system")
-    found = scene.namespace.kubectl("exec", pod, "--", "python", "-c", FIND, HOST).split()
-    if not found:
-        raise NoSuchPartError(f"{pod} hosts nothing at present")
-    kill = f"import os; os.kill({scene.random.choice(sorted(found))}, 9)"
+    ready = sorted(scene.namespace.ready_pods("actor-system"))
+    hosting = {pod: found for pod in ready if (found := _hosted(scene, pod))}
+    if not hosting:
+        raise NoSuchPartError("no actor-system pod hosts anything at present")
+    pod = scene.random.choice(list(hosting))
+    kill = f"import os; os.kill({scene.random.choice(hosting[pod])}, 9)"
     scene.namespace.kubectl("exec", pod, "--", "python", "-c", kill)
     scene.note(f"a process of {pod} is killed")
     yield ()
 
 
-def _at_primary(scene: Scene, *command: str) -> None:
-    scene.namespace.kubectl("exec", primary(scene), "--container=postgres", "--", *command)
+def _hosted(scene: Scene, pod: str) -> list[str]:
+    """Processes of shards, and of the coordinator, in a pod."""
+    return sorted(scene.namespace.kubectl("exec", pod, "--", "python", "-c", FIND, HOST).split())
+
+
+def _wait_for_primary(scene: Scene, *, but: str = "") -> str:
+    """Another one than ``but``."""
+
+    def found() -> str:
+        pods = scene.namespace.read("pods", f"--selector={PRIMARY}")["items"]
+        names = (str(pod["metadata"]["name"]) for pod in pods)
+        return next((name for name in names if name != but), "")
+
+    return wait_until(found, within_s=PRIMARY_WITHIN_S, every_s=0.5, why="no database server is the primary")
+
+
+def _at(scene: Scene, server: str, *command: str) -> None:
+    scene.namespace.kubectl("exec", server, "--container=postgres", "--", *command)

@@ -12,10 +12,6 @@ from chart_harness.cluster import Namespace
 from tests.harness.installation import Installation
 
 
-class NoSuchPartError(Exception):
-    """What a fault would break is not there."""
-
-
 class Scene(NamedTuple):
     """Where a fault strikes; what is random about it comes from ``random``, and ``note`` hears what is done to whom."""
 
@@ -33,7 +29,10 @@ class Scene(NamedTuple):
 
 
 Strike = Callable[[Scene], AbstractContextManager[Collection[str]]]
-"""Begins a fault, and ends one that lasts; within it are the uids of the pods that it takes away."""
+"""Begins a fault, and ends one that lasts; within it are the uids of the pods that it takes away.
+
+Raises NoSuchPartError where there is nothing to strike, before it has done anything.
+"""
 
 
 class Fault(NamedTuple):
@@ -55,8 +54,9 @@ def combined(first: Fault, second: Fault) -> Strike:
 
     @contextmanager
     def strike(scene: Scene) -> Iterator[Collection[str]]:
-        scene.note(f"{first.name}, then {second.name}")
-        with first.strike(scene) as gone, second.strike(scene) as also_gone:
-            yield [*gone, *also_gone]
+        with first.strike(scene) as gone:
+            scene.note(f"{first.name} lasts, now {second.name}")
+            with second.strike(scene) as also_gone:
+                yield [*gone, *also_gone]
 
     return strike

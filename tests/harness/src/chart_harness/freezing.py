@@ -18,6 +18,12 @@ CONTAINERD = "ctr --namespace k8s.io task"
 FREEZE = f"{CONTAINERD} pause ID"
 THAW = f"! {CONTAINERD} ls | grep -q '^ID .*PAUSED' || {CONTAINERD} resume ID"
 """Kubernetes may have ended the container meanwhile."""
+THAW_ALL = f"""
+{CONTAINERD} ls | while read -r id process state; do
+    [ "$state" != PAUSED ] || {CONTAINERD} resume "$id" || exit
+done
+"""
+"""What a run that was killed has left on a node."""
 
 
 def on_node(name: str, script: str) -> str:
@@ -46,10 +52,12 @@ def frozen_pods(pods: Iterable[Mapping[str, Any]], on_node: OnNode = on_node) ->
         for pod in pods
         for one in pod["status"]["containerStatuses"]
     ]
+    for node in {node for node, _ in containers}:
+        on_node(node, "true")  # it raises before anything stands still
     with ExitStack() as thawing:
         for node, container in containers:
-            on_node(node, FREEZE.replace("ID", container))
             thawing.callback(on_node, node, THAW.replace("ID", container))
+            on_node(node, FREEZE.replace("ID", container))
         yield
 
 
