@@ -79,13 +79,13 @@ def disagreements(root: Path = ROOT) -> list[str]:
     return [f"{path} has {name} {value}, not {wanted}" for path, name, value in sorted(found) if value != wanted]
 
 
-def unraised(root: Path = ROOT) -> list[str]:
+def unraised() -> list[str]:
     """Whether the chart is another one than that of the newest release, and has its version: what `ct lint` asks.
 
     Without tags, as in a shallow clone, there is nothing to compare with.
     """
     tags = git.call("tag", "--list", "v*", "--merged", "HEAD", "--sort=-version:refname").split()
-    if not tags or tags[0] != f"v{version(root)}" or not git.call("diff", "--name-only", tags[0], "--", CHART):
+    if not tags or tags[0] != f"v{version(ROOT)}" or not git.call("diff", "--name-only", tags[0], "--", CHART):
         return []
     return [f"{CHART} is another one than that of {tags[0]}, and has its version: raise it"]
 

@@ -15,7 +15,7 @@ from chart_harness.rendering import Manifest
 from ci import previous
 from tests.harness.helm import values_file
 from tests.render.existing import KINDS, rendered_beside, stateful_set
-from tests.render.rendered import BY_VOLUME, EXPOSED, KUBERAY, TESTING, Installation
+from tests.render.rendered import BY_VOLUME, EXPOSED, KUBERAY, RESTORED, STORE, TESTING, Installation
 from tests.render.test_upgrade import exceptions, manifests
 from tests.render.test_validate import EXTERNAL_NATS, untested
 
@@ -30,10 +30,19 @@ MEMORY = {
 }
 
 
-def nats(servers: int, secret: str = "nats-tls") -> Manifest:
-    """So many servers that run; without a ``secret`` they are of 0.1.0."""
+def nats(
+    servers: int, secret: str = "nats-tls", *, running: int | None = None, replaced: bool = False, prefix: str = ""
+) -> Manifest:
+    """So many servers, which run unless others are ``running``; without a ``secret`` they are of 0.1.0."""
     volumes = [{"name": "config"}, *([{"name": "tls", "secret": {"secretName": secret}}] if secret else [])]
-    return stateful_set("nats", {"replicas": servers, "template": {"spec": {"volumes": volumes}}})
+    names = [f"{prefix}nats-{number}.{prefix}nats-headless" for number in range(servers if servers > 1 else 0)]
+    told = [{"name": "nats", "command": ["sh", "-c", f"for server in {' '.join(names)}; do"]}]
+    spec = {
+        "replicas": servers if running is None else running,
+        "template": {"spec": {"containers": told, "volumes": volumes}},
+    }
+    revisions = {"currentRevision": "nats-1", "updateRevision": "nats-2" if replaced else "nats-1"}
+    return stateful_set("nats", spec, name=f"{prefix}nats") | {"status": revisions}
 
 
 def nats_config(*, encrypts: bool, sync: str = "always") -> Manifest:
@@ -55,6 +64,10 @@ def volumes(component: str, size: str, *, of_class: str = "", service: str = "")
 def claim(name: str, size: str) -> Manifest:
     spec = {"resources": {"requests": {"storage": size}}}
     return {"kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
+
+
+BALANCED: Manifest = {"kind": "Service", "metadata": {"name": "mqtt-service"}, "spec": {"loadBalancerClass": "a"}}
+SMALLER_REPOSITORY = {"postgres.backup.repository.volume.size": "10Gi"}
 
 
 class Change(NamedTuple):
@@ -81,11 +94,8 @@ def other_size(value: str, name: str) -> str:
     )
 
 
-def other_claim(value: str, name: str) -> str:
-    return (
-        f"{value} is 30Gi, but the claim {name} in namespace iot has 20Gi, and Kubernetes does not change it by "
-        "itself: set that, or let it grow first, as docs/operations.md says."
-    )
+def smaller_claim(value: str, name: str) -> str:
+    return f"{value} is 10Gi, but the claim {name} in namespace iot has 20Gi, and no volume shrinks: set that, or more."
 
 
 def of_another_kind(mode: str, there: str) -> str:
@@ -110,6 +120,10 @@ def servers_of(wanted: int, there: int) -> str:
 
 
 ONE = {"nats.replicas": 1, "global.stream.replicas": 1}
+OF_ONES_OWN = {
+    "global.tls.mode": "existing",
+    **{f"global.tls.existing.{one}": f"new-{one}" for one in ("api", "actor-system", "nats", "postgres", "ray")},
+}
 CHANGES = {
     "a single database becomes several": Change(
         [postgres("database-service")], {}, of_another_kind("replicated", "single"), {"global.database.mode": "single"}
@@ -140,11 +154,30 @@ CHANGES = {
     "one server of NATS becomes three": Change([nats(1)], {}, servers_of(3, 1), ONE),
     "three servers of NATS become one": Change([nats(3)], ONE, servers_of(1, 3), {}),
     "three servers of NATS become five": Change([nats(3)], {"nats.replicas": 5}, servers_of(5, 3), {}),
+    "three servers of NATS become five while none runs": Change(
+        [nats(3, running=0)], {"nats.replicas": 5}, servers_of(5, 3), {}
+    ),
+    "one server of NATS becomes three while none runs": Change([nats(1, running=0)], {}, servers_of(3, 1), ONE),
+    "three servers of NATS, of which two run, become one": Change([nats(3, running=2)], ONE, servers_of(1, 3), {}),
     "encryption is switched on while servers of 0.1.0 run": Change(
         [nats(3, secret="")], {}, other_certificates("generated", "none"), OFF
     ),
     "certificates of another secret": Change(
-        [nats(3, secret="mine")], {}, other_certificates("generated", "mine"), OFF
+        [nats(3, secret="mine"), nats_config(encrypts=True)], {}, other_certificates("generated", "mine"), OFF
+    ),
+    "certificates of one's own after others": Change(
+        [nats(3), nats_config(encrypts=True)], OF_ONES_OWN, other_certificates("existing", "nats-tls"), {}
+    ),
+    "certificates of one's own after none": Change(
+        [nats(3), nats_config(encrypts=False)], OF_ONES_OWN, other_certificates("existing", "nats-tls"), {}
+    ),
+    "encryption is switched on while servers of before may still run": Change(
+        [nats(3, replaced=True), nats_config(encrypts=False)],
+        {},
+        "global.tls.mode is generated, but the NATS servers in namespace iot are being replaced, and those of before "
+        "may not hear of it: let that end first (kubectl --namespace iot rollout status statefulset nats), or stop "
+        f"them: {SCALE} nats --replicas=0",
+        OFF,
     ),
     "encryption is switched on together with what NATS reads only at its start": Change(
         [nats(3), nats_config(encrypts=False, sync="2m")],
@@ -168,7 +201,7 @@ CHANGES = {
         {},
     ),
     "another prefix": Change(
-        [stateful_set("nats", nats(3, secret="site-a-nats-tls")["spec"], name="site-a-nats")],
+        [nats(3, secret="site-a-nats-tls", prefix="site-a-")],
         {},
         'global.namePrefix is "", but namespace iot has the StatefulSet site-a-nats of this release: with another '
         "prefix everything would be made anew, and be empty.",
@@ -206,20 +239,20 @@ CHANGES = {
         other_size("actor-system.ray.head.storage", "ray-head"),
         KUBERAY,  # its StatefulSet goes
     ),
-    "a larger volume of Ray's head by KubeRay": Change(
+    "a smaller volume of Ray's head by KubeRay": Change(
         [claim("ray-head", "20Gi")],
+        KUBERAY | {"actor-system.ray.head.storage": "10Gi"},
+        smaller_claim("actor-system.ray.head.storage", "ray-head"),
         KUBERAY | {"actor-system.ray.head.storage": "30Gi"},
-        other_claim("actor-system.ray.head.storage", "ray-head"),
-        KUBERAY | {"actor-system.ray.head.storage": "20Gi"},
     ),
-    "a larger repository of backups": Change(
+    "a smaller repository of backups": Change(
         [claim("backup-repository", "20Gi")],
+        BY_VOLUME | SMALLER_REPOSITORY,
+        smaller_claim("postgres.backup.repository.volume.size", "backup-repository"),
         BY_VOLUME | {"postgres.backup.repository.volume.size": "30Gi"},
-        other_claim("postgres.backup.repository.volume.size", "backup-repository"),
-        BY_VOLUME,
     ),
     "another class of load balancer": Change(
-        [{"kind": "Service", "metadata": {"name": "mqtt-service"}, "spec": {"loadBalancerClass": "a"}}],
+        [BALANCED],
         EXPOSED,
         'api.mqttLoadBalancer.className is "lb", but the Service mqtt-service in namespace iot has "a", which '
         "Kubernetes does not change: set that, or leave api.mqttLoadBalancer.sourceRanges out by an upgrade in "
@@ -229,10 +262,22 @@ CHANGES = {
 }
 STOPPED = {
     "the database": (postgres("database-service", 0), EXTERNAL_DATABASE),
-    "the broker": (nats(0), EXTERNAL_NATS),
-    "the servers of 0.1.0": (nats(0, secret=""), {}),
+    "the broker": (nats(3, running=0), EXTERNAL_NATS),
+    "the servers of 0.1.0": (nats(3, secret="", running=0), {}),
 }
 """What may be changed once nothing runs any more."""
+LEFT_ALONE: dict[str, tuple[list[Manifest], Mapping[str, Any]]] = {
+    "a repository of the same size": ([claim("backup-repository", "20Gi")], BY_VOLUME),
+    "a repository that backups had": ([claim("backup-repository", "20Gi")], SMALLER_REPOSITORY),
+    "a repository that has gone to a store": ([claim("backup-repository", "20Gi")], STORE | SMALLER_REPOSITORY),
+    "a repository that is given": ([claim("backup-repository", "20Gi")], RESTORED | SMALLER_REPOSITORY),
+    "a volume of Ray's head that goes": ([claim("ray-head", "20Gi")], {"actor-system.ray.head.storage": "10Gi"}),
+    "a class of load balancer by somebody else": ([BALANCED], EXPOSED | {"api.mqttLoadBalancer.className": ""}),
+    "a server of NATS that was stopped by hand": ([nats(3, running=2), nats_config(encrypts=True)], {}),
+    "another secret of one's own": ([nats(3, secret="mine"), nats_config(encrypts=True)], OF_ONES_OWN),
+    "another image while one comes": ([nats(3, replaced=True), nats_config(encrypts=True)], {}),
+}
+"""What an upgrade does not change, or may."""
 
 
 def singly(sets: Mapping[str, Any]) -> list[str]:
@@ -257,6 +302,11 @@ def test_what_was_stopped_may_be_left(there: Manifest, sets: Mapping[str, Any]) 
     assert "kind: Deployment" in render([there], sets)
 
 
+@pytest.mark.parametrize(("there", "sets"), LEFT_ALONE.values(), ids=LEFT_ALONE)
+def test_what_loses_nothing_is_done(there: list[Manifest], sets: Mapping[str, Any]) -> None:
+    assert "kind: Deployment" in render(there, sets)
+
+
 def test_the_same_values_again_are_never_refused(installation: Installation) -> None:
     there = [one for one in installation.manifests if one["kind"] in KINDS]
     values = [part for path in installation.values for part in ("--values", str(path))]
@@ -276,6 +326,23 @@ def test_beside_the_release_before_is_refused_what_the_upgrade_guide_names_and_d
     with pytest.raises(HelmError, match=r"global\.tls\.mode is generated"):
         rendered_beside(there, *values, *kept)
     assert rendered_beside(there, *values, *kept, "--set", "global.tls.mode=off")
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_how_many_servers_of_nats_there_are_is_known_of_the_release_before_and_of_this_one(
+    previous_tree: Path, number: int
+) -> None:
+    sets = [*(f"--set={path}={value}" for path, value in ONE.items()), "--set=global.tls.mode=off"]
+    wanted, other = (sets, sets[-1:]) if number == 1 else (sets[-1:], sets)
+    this = manifests("--values", str(TESTING), *wanted)
+    before = manifests(
+        "--values", f"{previous_tree}/values/testing.yaml", *wanted[:-1], chart=previous_tree / previous.CHART
+    )
+    for there in (this, before):
+        servers = [one for one in there if one["kind"] == "StatefulSet" and one["metadata"]["name"] == "nats"]
+        assert rendered_beside(servers, "--values", str(TESTING), *wanted)
+        with pytest.raises(HelmError, match=rf"nats\.replicas is {4 - number}, but namespace iot has {number},"):
+            rendered_beside(servers, "--values", str(TESTING), *other)
 
 
 def test_another_release_of_the_namespace_is_not_looked_at() -> None:

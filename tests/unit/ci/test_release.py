@@ -22,7 +22,8 @@ FILES = {
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clean one, of a commit that is a release."""
-    monkeypatch.setattr(git, "ROOT", tmp_path)
+    for module in (git, release):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
     for name in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{name}_NAME", "somebody")
         monkeypatch.setenv(f"GIT_{name}_EMAIL", "somebody@example.org")
@@ -79,18 +80,18 @@ def test_a_chart_of_another_version_is_named(checkout: Path, key: str) -> None:
 def test_a_chart_that_changes_after_its_release_needs_another_version(checkout: Path) -> None:
     template = release.CHART / "templates" / "a.yaml"
     commit(checkout, {template: "a\n"})
-    assert release.unraised(checkout) == []
+    assert release.unraised() == []
     git.call("tag", "v1.2.2")
     git.call("tag", f"v{VERSION}")
     commit(checkout, {Path("more"): "", template: "a\n"})
-    assert release.unraised(checkout) == []
+    assert release.unraised() == []
     (checkout / template).write_text("b\n")
     told = f"{release.CHART} is another one than that of v{VERSION}, and has its version: raise it"
-    assert release.unraised(checkout) == [told]
+    assert release.unraised() == [told]
     commit(checkout, {template: "b\n"})
-    assert release.unraised(checkout) == [told]
+    assert release.unraised() == [told]
     (checkout / release.PROGRAM).write_text('__version__ = "1.3.0"\n')
-    assert release.unraised(checkout) == []
+    assert release.unraised() == []
 
 
 def test_a_commit_that_is_none_is_told_every_reason(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from iot_system.errors import Fenced, Unavailable
 from iot_system.ports.store import PartitionCommit, Store
 from iot_system.services.departures import Departures
 from iot_system.services.outbox import Outbox
-from iot_system.services.ownership import Ownership
+from iot_system.services.ownership import OwnedPartitions
 from iot_system.services.shard_metrics import AWAY
 from iot_system.services.turn import Share, SteppedWork
 from iot_system.services.within import bound_to
@@ -27,7 +27,7 @@ class Committing:
         self,
         name: str,
         store: Store,
-        ownership: Ownership,
+        ownership: OwnedPartitions,
         outbox: Outbox,
         departures: Departures,
         *,

@@ -18,7 +18,7 @@ from iot_system.services.shard_metrics import OWNED
 log = structlog.get_logger()
 
 
-class Ownership:
+class OwnedPartitions:
     """``owned`` are partitions by number; their positions are those of the stream ``stream_id``."""
 
     def __init__(
@@ -78,6 +78,13 @@ class Ownership:
                 self._outbox.drop(number)
                 await self._requests.unserve(number)
         self._changed()
+
+    async def follow(self, stream_id: str) -> None:
+        """Take what is owned anew, by a stream that replaces the one before. Raises `Unavailable` as `take` does."""
+        self.stream_id = stream_id
+        owned = list(self.owned)
+        await self.drop(owned)
+        await self.take(owned)
 
     async def begin_anew(self, partitions: Collection[int], *, lost: Collection[int] = ()) -> None:
         """Take ``partitions`` as the store has them, without those that are ``lost`` to others."""

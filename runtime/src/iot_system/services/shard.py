@@ -25,7 +25,7 @@ from iot_system.services.departures import Departures
 from iot_system.services.dues import Gateways
 from iot_system.services.housekeeping import Housekeeping
 from iot_system.services.outbox import Outbox
-from iot_system.services.ownership import Ownership
+from iot_system.services.ownership import OwnedPartitions
 from iot_system.services.partition import Partition
 from iot_system.services.questions import Answers
 from iot_system.services.reading import Reading
@@ -67,7 +67,7 @@ class Shard:
         self._gateways = Gateways(requests, clock)
         self._turn = Turns()
         self._answers = Answers(self, store, requests, clock)
-        self._ownership = Ownership(
+        self._ownership = OwnedPartitions(
             name,
             store,
             requests,
@@ -276,10 +276,7 @@ class Shard:
             if stream_id == self.stream_id:
                 return
             log.error("the stream was lost; beginning anew", shard=self.name, was=self.stream_id, now=stream_id)
-            self._ownership.stream_id = stream_id
-            owned = list(self.owned)
-            await self._ownership.drop(owned)
-            await self._ownership.take(owned)
+            await self._ownership.follow(stream_id)
 
     @property
     def _must_end_turn(self) -> bool:

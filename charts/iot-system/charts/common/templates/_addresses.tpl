@@ -3,14 +3,10 @@ Where the parts find each other.
 */}}
 {{- define "common.natsUrl" -}}
 {{- if include "common.ownNats" . -}}
-{{ include "common.natsScheme" . }}://{{ include "common.name" (list . "nats-service") }}:4222
+{{ include "common.tls" . | empty | ternary "nats" "tls" }}://{{ include "common.name" (list . "nats-service") }}:4222
 {{- else -}}
 {{- join "," .Values.global.nats.urls -}}
 {{- end -}}
-{{- end -}}
-
-{{- define "common.natsScheme" -}}
-{{ include "common.tls" . | empty | ternary "nats" "tls" }}
 {{- end -}}
 
 {{- define "common.rayAddress" -}}

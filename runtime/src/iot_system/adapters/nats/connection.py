@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+from contextlib import AsyncExitStack
 from typing import Any
 
 import nats.errors
@@ -15,7 +16,7 @@ from nats.protocol.parser import AUTHORIZATION_VIOLATION
 from iot_system.adapters.secret_file import secret
 from iot_system.adapters.tls.contexts import TlsContexts, client_contexts, file_of, pair_of
 from iot_system.ending import ended
-from iot_system.errors import Unavailable
+from iot_system.errors import Unavailable, reason_of
 from iot_system.settings import BrokerSettings
 
 __all__ = ["Client", "connect"]
@@ -92,36 +93,38 @@ async def connect(settings: BrokerSettings, *, name: str) -> Client:
 
     password = secret(settings.password, "NATS_PASSWORD_FILE", settings.password_file)
     client = _client(settings)
-    # The client itself would try for ever, the first time too, and say nothing.
-    connecting = asyncio.create_task(
-        client.connect(
-            settings.urls.split(","),
-            name=name,
-            user=settings.user,
-            password=password,
-            inbox_prefix=inbox_of(settings.user),
-            connect_timeout=2,
-            ping_interval=5,
-            max_outstanding_pings=2,
-            reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds, fractions too
-            max_reconnect_attempts=-1,
-            pending_size=PENDING_BYTES,
-            disconnected_cb=on_disconnect,
-            reconnected_cb=on_reconnect,
-            error_cb=on_error,
+    async with AsyncExitStack() as unless_connected:  # also where the caller is cancelled meanwhile
+        unless_connected.push_async_callback(disconnect, client)
+        # The client itself would try for ever, the first time too, and say nothing.
+        connecting = asyncio.create_task(
+            client.connect(
+                settings.urls.split(","),
+                name=name,
+                user=settings.user,
+                password=password,
+                inbox_prefix=inbox_of(settings.user),
+                connect_timeout=2,
+                ping_interval=5,
+                max_outstanding_pings=2,
+                reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds, fractions too
+                max_reconnect_attempts=-1,
+                pending_size=PENDING_BYTES,
+                disconnected_cb=on_disconnect,
+                reconnected_cb=on_reconnect,
+                error_cb=on_error,
+            )
         )
-    )
-    try:
-        await asyncio.wait([connecting], timeout=FIRST_CONNECTION_TIMEOUT_S)
-    finally:
-        connecting.cancel()
-        await ended([connecting])
-    try:
-        connecting.result()
-    except (OSError, TimeoutError, asyncio.CancelledError, nats.errors.Error) as error:
-        last = client.last_error or error
-        await disconnect(client)
-        raise Unavailable(f"the broker at {settings.urls} does not answer: {last or 'timeout'}") from error
+        try:
+            await asyncio.wait([connecting], timeout=FIRST_CONNECTION_TIMEOUT_S)
+        finally:
+            connecting.cancel()
+            await ended([connecting])
+        try:
+            connecting.result()
+        except (OSError, TimeoutError, asyncio.CancelledError, nats.errors.Error) as error:
+            reason = reason_of(client.last_error or (TimeoutError() if connecting.cancelled() else error))
+            raise Unavailable(f"the broker at {settings.urls} does not answer: {reason}") from error
+        unless_connected.pop_all()
     return client
 
 
