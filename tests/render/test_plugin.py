@@ -127,7 +127,10 @@ def test_what_breaks_a_rule_is_told_in_the_failure(python: Path, notes: Path, he
     code, said = run_tests(python, notes, helm_program, "tests/test_rules.py")
     assert code == 1
     assert "Service/release leads to port web, which StatefulSet/release has not" in said
-    assert set(re.findall(r"^FAILED [^\[]*\[(.*?)\]", said, re.MULTILINE)) == {"default-values-ports", "open-values-ports"}
+    assert set(re.findall(r"^FAILED [^\[]*\[(.*?)\]", said, re.MULTILINE)) == {
+        "default-values-ports",
+        "open-values-ports",
+    }
 
 
 def test_kinds_that_nobody_has_looked_up_are_named_where_they_change_and_hide_nothing_else(
