@@ -39,7 +39,7 @@ class Fault(NamedTuple):
     """``limits``: measure (`tests.harness.figures.MEASURES`) → the most seconds that its 95th percentile may be.
 
     One that lasts does so for ``lasts_s`` at least, and until the system works in spite of it. Of a single round one
-    ``of_many`` is no part: it takes minutes, and other cluster tests do the like once.
+    ``of_many`` is no part: it takes minutes, or others do the like once.
     """
 
     name: str
