@@ -141,6 +141,10 @@ class Namespace:
         selector = component if "=" in component else f"{NAME}={component}"
         return [pod for pod in self.read("pods", f"--selector={selector}")["items"] if not _is_ending(pod)]
 
+    def has_ending_pods(self) -> bool:
+        """Whether a pod is about to end."""
+        return any(_is_ending(pod) for pod in self.read("pods")["items"])
+
     def running_pods(self) -> list[dict[str, Any]]:
         """All pods whose work is not done."""
         return list(self.read("pods", "--field-selector=status.phase=Running")["items"])

@@ -14,6 +14,7 @@ from chart_harness.cluster import Kubernetes, Namespace
 from chart_harness.errors import KubernetesError, NotReadyError
 from chart_harness.port_forward import PortForward
 from chart_harness.rendering import content, set_arguments
+from chart_harness.waiting import wait_until
 
 RELEASE = "release"
 READY_WITHIN_S = 300.0
@@ -87,9 +88,10 @@ class Installation:
         return self.namespace.helm("test", self.release, "--logs", f"--timeout={TEST_S}s", timeout_s=TEST_S + 20)
 
     def uninstall(self) -> None:
-        """Return when Helm has deleted everything that is its own."""
+        """Return when everything that is Helm's own is gone, pods included, for which Helm does not wait."""
         self.close()
         self.namespace.helm("uninstall", self.release, "--wait", "--ignore-not-found", timeout_s=UNINSTALL_S)
+        wait_until(lambda: not self.namespace.has_ending_pods(), within_s=UNINSTALL_S, why="pods do not end")
 
     def left(self) -> set[str]:
         """Everything in the namespace as `kind/name`, but what Kubernetes itself puts there."""
