@@ -68,6 +68,19 @@ def test_a_job_goes_when_it_has_ended_so_that_a_later_upgrade_runs_it_again(name
     assert 60 <= job.manifest["spec"]["ttlSecondsAfterFinished"] <= 3600
 
 
+def test_a_job_selects_its_pods_itself_so_that_an_upgrade_can_be_taken_back_while_it_is_there(
+    installation: Installation,
+) -> None:
+    """Helm takes off an object that it takes up again what the chart does not say: Kubernetes' own selector, for one."""
+    for job in installation.of_kind("Job"):
+        if HOOK in notes(job):
+            continue
+        selected = job["spec"]["selector"]["matchLabels"]
+        assert job["spec"]["manualSelector"]
+        assert job["metadata"]["name"] in selected.values(), "another Job's pods would be taken for its own"
+        assert selected.items() <= job["spec"]["template"]["metadata"]["labels"].items()
+
+
 def test_a_database_in_memory_needs_no_migration_job() -> None:
     found = [job["metadata"]["name"] for job in Installation("development", (DEVELOPMENT,)).of_kind("Job")]
     assert [re.sub("-[0-9a-f]{8}$", "", name) for name in found] == ["streams", "secrets"]
