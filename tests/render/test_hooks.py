@@ -71,7 +71,7 @@ def test_a_job_goes_when_it_has_ended_so_that_a_later_upgrade_runs_it_again(name
 def test_a_job_selects_its_pods_itself_so_that_an_upgrade_can_be_taken_back_while_it_is_there(
     installation: Installation,
 ) -> None:
-    """Helm takes off an object that it takes up again what the chart does not say: Kubernetes' own selector, for one."""
+    """Helm strips what it takes up again of all that the chart does not say: of a selector by Kubernetes, for one."""
     for job in installation.of_kind("Job"):
         if HOOK in notes(job):
             continue
