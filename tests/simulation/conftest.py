@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 PART = 50
+TOLD = "history"
+"""The property of a test that has a history to tell: processes of tests hand nothing else on."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -17,3 +19,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if seed is not None:
         parts = [range(seed, seed + 1)]
     metafunc.parametrize("seeds", parts, ids=[f"{part.start}-{part.stop - 1}" for part in parts])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Who asks for one history gets that alone."""
+    if config.getoption("--seed") is not None:
+        items[:] = [item for item in items if "seeds" in getattr(item, "fixturenames", ())]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the history that was asked for; one that went wrong stands in its failure."""
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, told in report.user_properties:
+            if name == TOLD:
+                terminalreporter.write_line(f"\n{told}")

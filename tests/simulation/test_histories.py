@@ -5,17 +5,20 @@ python -m pytest -c runtime/pyproject.toml --rootdir=. tests/simulation/test_his
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from tests.simulation.conftest import TOLD
 from tests.simulation.simulation import simulate
 
 
 def test_whatever_goes_wrong_what_was_acknowledged_is_there_once_and_in_its_order(
-    seeds: range, request: pytest.FixtureRequest
+    seeds: range, pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
 ) -> None:
-    is_told = request.config.getoption("--seed") is not None
+    is_told = pytestconfig.getoption("--seed") is not None
     for seed in seeds:
         outcome = simulate(seed, is_told=is_told)
         assert not outcome.wrong, f"\n{outcome}"
         if is_told:
-            request.config.get_terminal_writer().line(f"\n{outcome}")
+            record_property(TOLD, str(outcome))
