@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from functools import partial
 
 import ray
+from iot_system.adapters.ray.apart import stay_apart
 from iot_system.adapters.ray.host import Factory
 from iot_system.errors import Unavailable
 from iot_system.ports.placement import ShardStatus
@@ -17,6 +19,8 @@ REFUSED = 13
 
 class PlacedShard:
     """Its process id stands in the place of an epoch, so that a restart can be seen."""
+
+    staying_apart: asyncio.Task[None]
 
     def __init__(self, name: str, node: str) -> None:
         self._name = name
@@ -41,6 +45,12 @@ async def start(name: str, node: str) -> PlacedShard:
 
 async def start_here(name: str) -> PlacedShard:
     return PlacedShard(name, ray.get_runtime_context().get_node_id())
+
+
+async def start_apart() -> PlacedShard:
+    shard = await start_here("apart")
+    shard.staying_apart = asyncio.create_task(stay_apart())
+    return shard
 
 
 async def start_in_vain(name: str, node: str) -> PlacedShard:

@@ -20,8 +20,8 @@ from chart_harness.loopback import free_port
 from chart_harness.waiting import until
 from iot_system.__main__ import _prepare_ray as prepare_ray
 from iot_system.adapters.ray.encryption import encrypted
+from iot_system.adapters.ray.machines import NODE_RESOURCE
 from iot_system.adapters.ray.node import QUIET, Hosting, RayNode
-from iot_system.adapters.ray.placement import NODE_RESOURCE
 from iot_system.adapters.tls.authority import contents, new_ca
 from iot_system.errors import InvalidSetting
 from iot_system.settings import RayHeadSettings, read_settings

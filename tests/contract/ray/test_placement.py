@@ -14,16 +14,17 @@ from uuid import uuid4
 import pytest
 import ray
 from chart_harness.waiting import until
-from iot_system.adapters.ray.host import host
-from iot_system.adapters.ray.machines import MACHINE, apart_from_head, digest
+from iot_system.adapters.ray.apart import apart_from_head
+from iot_system.adapters.ray.host import Gone, host
+from iot_system.adapters.ray.machines import MACHINE, NODE_RESOURCE, digest
 from iot_system.adapters.ray.node import QUIET, WATCHFUL, connect
-from iot_system.adapters.ray.placement import NODE_RESOURCE, Head, RayPlacement, RayShard
+from iot_system.adapters.ray.placement import Head, RayPlacement, RayShard
 from iot_system.errors import Unavailable
 from iot_system.ports.placement import ShardHandle
 from ray._private.utils import publish_error_to_driver
 from ray.cluster_utils import Cluster
 
-from tests.contract.ray.placed import REFUSED, factory, factory_here, factory_in_vain
+from tests.contract.ray.placed import REFUSED, factory, factory_here, factory_in_vain, start_apart
 
 pytestmark = pytest.mark.alone
 DEADLINE_S = 60.0
@@ -150,6 +151,33 @@ async def test_an_actor_that_should_not_share_the_heads_machine_runs_on_another_
     assert await nodes_of("second", "third", "fourth") == {elsewhere.node_id}
     for node in (beside, elsewhere):
         await asyncio.to_thread(cluster.remove_node, node)
+
+
+async def test_an_actor_beside_the_head_ends_once_there_is_another_machine_and_is_made_anew_there(
+    cluster: Any, placement: RayPlacement
+) -> None:
+    small = {"num_cpus": 0, "object_store_memory": OBJECT_STORE_BYTES, "resources": {"room": 1, NODE_RESOURCE: 1}}
+
+    def made() -> RayShard:
+        options = {"resources": {"room": 0.01}} | apart_from_head()
+        return RayShard("apart", "", host("apart", placement._namespace, start_apart, **options))
+
+    beside = cluster.add_node(**small, labels={MACHINE: digest("the head's")})
+    first = made()
+    assert (await first.status()).node == beside.node_id
+    elsewhere = cluster.add_node(**small, labels={MACHINE: digest("another")})
+    await until(lambda: _is_gone(first), within_s=DEADLINE_S, why="it stays beside the head")
+    assert (await made().status()).node == elsewhere.node_id
+    for node in (beside, elsewhere):
+        await asyncio.to_thread(cluster.remove_node, node)
+
+
+async def _is_gone(shard: ShardHandle) -> bool:
+    try:
+        await shard.status()
+    except Gone:
+        return True
+    return False
 
 
 async def test_a_head_that_does_not_answer_is_told_in_time_and_asked_nothing_more_meanwhile() -> None:

@@ -15,8 +15,9 @@ from iot_system.adapters.nats.connection import disconnect
 from iot_system.adapters.nats.stream import NatsStream
 from iot_system.adapters.ray import host as on_ray
 from iot_system.adapters.ray import node as ray_node
-from iot_system.adapters.ray.machines import apart_from_head
-from iot_system.adapters.ray.placement import NODE_RESOURCE, Head
+from iot_system.adapters.ray.apart import apart_from_head
+from iot_system.adapters.ray.machines import NODE_RESOURCE
+from iot_system.adapters.ray.placement import Head
 from iot_system.adapters.stores import is_in_memory, open_store
 from iot_system.errors import InvalidSetting, Unavailable
 from iot_system.services.coordinator import Coordinator, Overview
@@ -208,21 +209,26 @@ class RayMembers:
 
     async def start(self) -> str:
         settings = self._settings
-        if not self._child.started:
+        if not self._child.running:  # a machine that is too busy lets Ray give up at its start
             await self._child.start()
         await self._child.reach_head()
         connect = partial(ray_node.connect, settings.cluster_name, head=self._child.gcs, address=settings.address)
         self._node = await self._head.ask(connect, timeout_s=START_TIMEOUT_S)
+        await self._find_coordinator()
+        return self._node
+
+    async def _find_coordinator(self) -> on_ray.Handle:
+        """Make it where there is none. Raises `Unavailable` where the head does not answer."""
         self._coordinator = await self._head.ask(
             lambda: on_ray.host(
                 COORDINATOR,
-                settings.cluster_name,
+                self._settings.cluster_name,
                 coordinator_on_ray,
                 resources={NODE_RESOURCE: 0.001},
                 **apart_from_head(),
             )
         )
-        return self._node
+        return self._coordinator
 
     async def overview(self) -> Overview:
         overview = await self._ask("overview")
@@ -233,11 +239,13 @@ class RayMembers:
         return await self._ask("drain", node)
 
     async def _ask(self, method: str, *arguments: str) -> Overview:
-        if self._coordinator is None:
-            raise Unavailable("the coordinator is not there yet")
+        coordinator = self._coordinator or await self._find_coordinator()
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
-                return cast("Overview", await on_ray.call(self._coordinator, method, *arguments))
+                return cast("Overview", await on_ray.call(coordinator, method, *arguments))
+        except on_ray.Gone:
+            self._coordinator = None
+            raise
         except TimeoutError:
             raise Unavailable("the coordinator does not answer") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from functools import partial
 
@@ -9,6 +10,7 @@ from iot_system.actors.time_limit import HANDLERS
 from iot_system.adapters.nats.connection import connect, disconnect
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.adapters.nats.stream import NatsStream
+from iot_system.adapters.ray.apart import stay_apart
 from iot_system.adapters.ray.host import Factory
 from iot_system.adapters.ray.placement import RayPlacement
 from iot_system.adapters.stores import is_in_memory, open_store
@@ -29,6 +31,12 @@ class RunningShard(Shard):
         """Release everything, then close what belongs to it."""
         await super().stop()
         await self.opened.aclose()
+
+
+class RunningCoordinator(Coordinator):
+    """A coordinator in a process of its own, where nobody but Ray ends it."""
+
+    staying_apart: asyncio.Task[None]
 
 
 async def start_shard(settings: ShardSettings, name: str, node: str) -> RunningShard:
@@ -71,16 +79,17 @@ async def shard_on_ray(name: str, node: str) -> RunningShard:
     return shard
 
 
-async def coordinator_on_ray() -> Coordinator:
-    """The coordinator, on any node."""
+async def coordinator_on_ray() -> RunningCoordinator:
+    """The coordinator, on any node, best on one that is not lost with Ray's head."""
     settings = read_settings(ActorSystemSettings)
     set_up_logs(settings.process.log_level, service="coordinator")
-    coordinator = Coordinator(
+    coordinator = RunningCoordinator(
         RayPlacement(settings.cluster_name, _factory),
         partitions=settings.shard.stream.partitions,
         shards_per_node=settings.shards_per_node,
     )
     await coordinator.start()
+    coordinator.staying_apart = asyncio.create_task(stay_apart())
     return coordinator
 
 

@@ -8,13 +8,17 @@ from typing import Any, TypeAlias, cast
 
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from iot_system.errors import IotError, Unavailable
 
 Handle: TypeAlias = "ActorHandle[Host]"
 Factory = Callable[[], Awaitable[Any]]
 """Makes and starts the hosted object; pickled by reference, so it reads its settings where it runs."""
+
+
+class Gone(Unavailable):
+    """The actor was ended for good: whoever needs it makes it anew."""
 
 
 class Host:
@@ -56,13 +60,15 @@ def host(name: str, namespace: str, factory: Factory, **options: Any) -> Handle:
 
 
 async def call(handle: Handle, method: str, *arguments: Any) -> Any:
-    """Call a hosted object. Raises `Unavailable` where it cannot be reached or could not do it."""
+    """Call a hosted object. Raises `Unavailable` where it cannot be reached or could not do it; `Gone`, see there."""
     try:
         return await cast("Any", handle).call.remote(method, *arguments)
     except RayTaskError as error:
         # Its text is the far side's traceback.
         why = str(error.cause) if isinstance(error.cause, IotError) else f"{method} failed: {error.cause!r}"
         raise Unavailable(why) from error
+    except ActorDiedError as error:
+        raise Gone(f"{method} failed: {_first_line(error)}") from error
     except RayError as error:
         raise Unavailable(f"{method} failed: {_first_line(error)}") from error
 

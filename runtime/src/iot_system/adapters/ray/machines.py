@@ -1,16 +1,13 @@
-"""Which machine a Ray node runs on, as a label of the node: pods that are lost together bear the same one."""
+"""What a Ray node says of itself: whether it may host, and its machine. Pods on one are lost together."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any, cast
 
-import ray
-from ray.util.scheduling_strategies import NodeLabelSchedulingStrategy, NotIn
-
+NODE_RESOURCE = "iot_node"
+"""Nodes that may host shards and the coordinator offer this; the head does not."""
 MACHINE = "iot-machine"
-_HEAD = "node:__internal_head__"
-"""The resource by which Ray marks its head."""
+"""A label of the node."""
 
 
 def label_of(machine: str | None) -> tuple[str, ...]:
@@ -21,15 +18,3 @@ def label_of(machine: str | None) -> tuple[str, ...]:
 def digest(machine: str) -> str:
     """A machine's name as the value of a label."""
     return hashlib.sha256(machine.encode()).hexdigest()[:16]
-
-
-def apart_from_head() -> dict[str, Any]:
-    """Options of an actor that should not run on the machine of Ray's head, where there is another.
-
-    Whoever decides that a shard is lost must not be lost with the head that would start him again. Asks the head.
-    """
-    head = next((node for node in cast("Any", ray).nodes() if node["Alive"] and _HEAD in node["Resources"]), None)
-    machine = head["Labels"].get(MACHINE) if head else None
-    if machine is None:
-        return {}
-    return {"scheduling_strategy": NodeLabelSchedulingStrategy(hard={}, soft={MACHINE: cast("Any", NotIn)(machine)})}

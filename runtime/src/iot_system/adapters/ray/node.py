@@ -17,8 +17,7 @@ import msgspec
 import ray
 import structlog
 
-from iot_system.adapters.ray.machines import label_of
-from iot_system.adapters.ray.placement import NODE_RESOURCE
+from iot_system.adapters.ray.machines import NODE_RESOURCE, label_of
 from iot_system.errors import Unavailable
 
 GCS_PORT = 6379
@@ -135,9 +134,9 @@ class RayNode:
         self._relaying = asyncio.create_task(relay(self._process.stdout))
 
     @property
-    def started(self) -> bool:
-        """Whether `start` was called."""
-        return self._process is not None
+    def running(self) -> bool:
+        """Whether it was started, and has not ended."""
+        return self._process is not None and self._process.returncode is None
 
     def why_not_alive(self) -> str | None:
         """The exit of the child, if it has ended."""
@@ -169,7 +168,7 @@ class RayNode:
 
     async def stop(self) -> None:
         """End the processes; idempotent."""
-        if self._process is None or self._process.returncode is not None:
+        if self._process is None or not self.running:
             return
         self._process.terminate()
         try:

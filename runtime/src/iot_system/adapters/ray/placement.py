@@ -12,11 +12,10 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from iot_system.adapters.ray.host import Factory, Handle, call, host
+from iot_system.adapters.ray.machines import NODE_RESOURCE
 from iot_system.errors import Unavailable
 from iot_system.ports.placement import ShardHandle, ShardStatus
 
-NODE_RESOURCE = "iot_node"
-"""Nodes that may host shards and the coordinator offer this; the head does not."""
 HEAD_TIMEOUT_S = 5.0
 T = TypeVar("T")
 
