@@ -154,7 +154,13 @@ def test_kinds_that_nobody_has_looked_up_are_named_where_they_change_and_hide_no
 
 
 def test_tests_that_take_too_long_are_interrupted_and_clean_up() -> None:
-    program = "import time\nprint('begun', flush=True)\ntry: time.sleep(600)\nfinally: print('cleaned')"
+    program = """
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have taken from what runs behind it
+print("begun", flush=True)
+try: time.sleep(600)
+finally: print("cleaned")
+"""
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", program], stdout=pipe, stderr=pipe, text=True) as tests:
         assert tests.stdout is not None

@@ -15,7 +15,7 @@ from chart_harness.rendering import Manifest
 from ci import previous
 from tests.harness import helm
 from tests.harness.helm import ROOT
-from tests.render.rendered import BY_VOLUME, EXPOSED, PRODUCTION, TESTING, Installation
+from tests.render.rendered import EXPOSED, PRODUCTION, TESTING, Installation
 
 UPGRADING = ROOT / "UPGRADING.md"
 OTHER_MODES: dict[str, dict[str, Any]] = {
@@ -36,7 +36,6 @@ STAYING: dict[str, tuple[dict[str, Any], Any, Any]] = {
     "nats.storage": ({}, "20Gi", "21Gi"),
     "postgres.storage": ({}, "20Gi", "21Gi"),
     "actor-system.ray.head.storage": ({}, "1Gi", "2Gi"),
-    "postgres.backup.repository.volume.size": (BY_VOLUME, "50Gi", "51Gi"),
     "api.mqttLoadBalancer.className": (EXPOSED, "a", "b"),
 }
 """Values that stay: how the installation is beside them, and two of each."""
