@@ -13,8 +13,7 @@ from iot_system.client import IotClient
 from iot_system.commands.behaviours import read_outcome
 
 from tests.harness import occupancy
-from tests.harness.applied import check_applied, settle, twin
-from tests.harness.checker import Checker
+from tests.harness.applied import found_in, twin
 from tests.harness.installation import Installation
 from tests.harness.ledger import Ledger
 from tests.harness.rest import Rest
@@ -62,10 +61,8 @@ def wait_until_applied(rest: Rest) -> None:
 
 def assert_held_once(rest: Rest) -> None:
     """Everything that was acknowledged before is applied; then history and twins are those of the CSV, no more."""
-    settle(rest, ROOMS)
-    checker = Checker(whole_sample())
-    check_applied(checker, rest, ROOMS)
-    assert checker.findings.clean, checker.findings
+    findings = found_in(whole_sample(), rest, ROOMS)
+    assert findings.clean, findings
     asyncio.run(assert_behaviours_agree(rest))
 
 

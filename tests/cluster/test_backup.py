@@ -23,6 +23,11 @@ EACH = 250
 """Readings of a device in one batch."""
 BACKUP_WITHIN_S = 240
 ARCHIVED_WITHIN_S = 60.0
+KINDS: dict[str, dict[str, Any]] = {
+    "single": {},
+    "replicated": {"global.tls.mode": "generated", "networkPolicy.enabled": True},
+}
+"""`global.database.mode`, and what else such an installation has."""
 SMALL: dict[str, Any] = {
     "postgres.replicas": 2,
     "postgres.storage": "2Gi",
@@ -68,6 +73,13 @@ def wait_for_backup(installation: Installation, *what: str) -> None:
     )
 
 
+def known(installation: Installation) -> list[dict[str, Any]]:
+    """All devices, as they are registered."""
+    found: list[dict[str, Any]] = installation.rest.request("GET", "/v1/devices?limit=100").json()["items"]
+    assert {device["id"] for device in found} >= DEVICES.keys()
+    return found
+
+
 def archive_everything(installation: Installation) -> None:
     """What a minute does, at once."""
     last = installation.sql("select pg_walfile_name(pg_switch_wal())")
@@ -75,12 +87,12 @@ def archive_everything(installation: Installation) -> None:
     wait_until(lambda: installation.sql(archived) == "t", within_s=ARCHIVED_WITHIN_S, every_s=0.5)
 
 
-@pytest.mark.parametrize("mode", ["single", "replicated"])
+@pytest.mark.parametrize("mode", KINDS)
 def test_an_empty_namespace_gets_the_history_of_a_moment_row_for_row_and_goes_on_from_there(
     installations: Installations, store: ObjectStore, mode: str
 ) -> None:
     passphrase = secrets.token_hex(16)
-    values = {**SMALL, **store.values(f"/{mode}"), "global.database.mode": mode}
+    values = {**SMALL, **KINDS[mode], **store.values(f"/{mode}"), "global.database.mode": mode}
     first = installations.new(values_file("development"), name=mode, sets=values)
     store.admit(first.namespace, passphrase)
     first.install(sets={"postgres.backup.enabled": False})
@@ -95,17 +107,18 @@ def test_an_empty_namespace_gets_the_history_of_a_moment_row_for_row_and_goes_on
     wait_for_backup(first, "job/now")
     send(first, ledger, 2)
     moment = datetime.now(UTC)
-    then = sorted(history(first.rest, DEVICES))
+    then, registry = sorted(history(first.rest, DEVICES)), known(first)
     twins = {device: twin(first.rest, f"devices/{device}")["latest"] for device in DEVICES}
     assert ledger.compare(iter(then)).clean
     send(first, Ledger(), 3)
+    first.rest.register("later", room="room")
     archive_everything(first)
 
     restored = installations.new(values_file("development"), name=f"{mode}-restored", sets=values)
     store.admit(restored.namespace, passphrase)
     target = moment.isoformat(sep=" ", timespec="microseconds")
     restored.install(sets={"postgres.restore.enabled": True, "postgres.restore.target": target})
-    assert sorted(history(restored.rest, DEVICES)) == then
+    assert (sorted(history(restored.rest, DEVICES)), known(restored)) == (then, registry)
     assert {device: twin(restored.rest, f"devices/{device}")["latest"] for device in DEVICES} == twins
     send(restored, ledger, 4)
     assert sorted(history(restored.rest, DEVICES)) == sorted([*then, *batch(4)])

@@ -1,27 +1,55 @@
-"""values/development.yaml: one replica of each part, nothing to keep, within 1.5 GiB."""
+"""values/development.yaml: one replica of each part, nothing to keep, within 1.5 GiB; the chart as users get it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from ci import release
+from ci.folders import ROOT
 from tests.cluster import sample
-from tests.harness.helm import values_file
+from tests.harness.charts import HelmUser, repository
+from tests.harness.helm import RELEASE, values_file
 from tests.harness.installation import Installation, Installations
 from tests.harness.jetstream import streams
+from tests.harness.registry import running_registry
 
+TIME_S = 1_800_000_000
 LIMIT_BYTES = 1536 * 1024**2
 STREAMS = {"IOT_FRAMES", "IOT_EVENTS"}
 
 
 @pytest.fixture(scope="module")
-def development(installations: Installations) -> Iterator[Installation]:
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return release.package(ROOT, tmp_path_factory.mktemp("dist"), TIME_S)
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory: pytest.TempPathFactory) -> HelmUser:
+    return HelmUser(tmp_path_factory.mktemp("user"))
+
+
+@pytest.fixture(scope="module")
+def development(installations: Installations, package: Path, user: HelmUser) -> Iterator[Installation]:
+    """From an OCI registry."""
     installation = installations.new(values_file("development"))
-    installation.install()
+    with running_registry() as address:
+        charts = f"oci://{address}/charts"
+        user("push", package, charts, "--plain-http")
+        installation.printed = user("install", *to_be_ready(installation, f"{charts}/iot-system"), "--plain-http")
     yield installation
     installations.remove(installation)
+
+
+def to_be_ready(installation: Installation, chart: str) -> tuple[str, ...]:
+    """What an installation, or an upgrade, of a chart from elsewhere is told."""
+    namespace = installation.namespace
+    where = ("--kubeconfig", str(namespace.cluster.kubeconfig), "--namespace", namespace.name)
+    given = ("--version", release.version(), "--values", str(values_file("development")))
+    return (RELEASE, chart, *where, *given, "--wait", f"--timeout={installation.ready_within_s:.0f}s")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +97,22 @@ def test_with_the_sample_loaded_everything_together_uses_less_than_1_5_gib(
     loaded: Installation, figures: list[str]
 ) -> None:
     used = loaded.namespace.cluster.working_set(loaded.namespace.name)
-    running = {pod for part in ("api", "actor-system", "nats") for pod in loaded.namespace.ready_pods(part)}
-    assert running <= used.keys(), "the kubelets say nothing about some pods"
+    assert running(loaded) <= used.keys(), "the kubelets say nothing about some pods"
     figures.append(f"values/development.yaml with the sample: {sum(used.values()) // 1024**2} MiB")
     assert sum(used.values()) < LIMIT_BYTES, used
+
+
+def test_the_same_chart_from_a_repository_is_an_upgrade_that_replaces_nothing(
+    development: Installation, package: Path, user: HelmUser, tmp_path: Path
+) -> None:
+    before = running(development)
+    with repository(package, tmp_path) as url:
+        user("repo", "add", "ours", url)
+        printed = user("upgrade", *to_be_ready(development, "ours/iot-system"))
+    assert "has been upgraded" in printed
+    assert running(development) == before
+
+
+def running(development: Installation) -> set[str]:
+    """Names of the pods."""
+    return {pod for part in ("api", "actor-system", "nats") for pod in development.namespace.ready_pods(part)}

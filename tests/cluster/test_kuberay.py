@@ -9,7 +9,7 @@ import pytest
 from chart_harness.cluster import Kubernetes, Namespace
 from chart_harness.waiting import wait_until
 
-from tests.harness.applied import history, settle
+from tests.harness.applied import found_in
 from tests.harness.entry import open_to
 from tests.harness.helm import values_file
 from tests.harness.installation import Installation, Installations
@@ -63,8 +63,7 @@ def test_pods_of_the_operator_come_back_under_load_and_nothing_is_lost(installat
             pod = namespace.ready_pods(component)[0]
             namespace.kubectl("delete", "pod", pod)
             wait_for_ray(namespace, without=[pod])
-    settle(entry.rest, traffic.rooms)
-    findings = traffic.ledger.compare(history(entry.rest, traffic.rooms))
+    findings = found_in(traffic.ledger, entry.rest, traffic.rooms)
     assert traffic.ledger.count_acknowledged()
     assert findings.clean, findings
 
@@ -96,8 +95,7 @@ def test_the_pods_of_ray_come_to_the_chart_and_back_to_the_operator_under_load(
         installation.roll_back()
         wait_for_ray(installation.namespace)
         traffic.wait_until_heard()
-    settle(entry.rest, traffic.rooms)
-    findings = traffic.ledger.compare(history(entry.rest, traffic.rooms))
+    findings = found_in(traffic.ledger, entry.rest, traffic.rooms)
     assert findings.clean, findings
     gap_s = traffic.ledger.gap_s(traffic.devices)
     figures.append(f"pods of Ray from the operator to the chart and back: the longest wait of a device {gap_s:.1f} s")

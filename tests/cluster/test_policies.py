@@ -25,7 +25,7 @@ TABLE = {pair: parsed(cell) for pair, cell in documented().items()}
 WITHIN_S = 30.0
 """In which a policy is in force everywhere."""
 OURS = {"app.kubernetes.io/instance": RELEASE, "app.kubernetes.io/part-of": "iot-system"}
-JOBS = ("migrate", "secrets", "sample", "check")
+JOBS = ("migrate", "streams", "secrets", "sample", "check")
 """Whose pods have ended; others get their labels. There are no backups here, hence none of their job."""
 STRANGER, NEIGHBOUR, OUTSIDER = "another pod of the installation", "another pod of the namespace", "elsewhere"
 INSIDE = {

@@ -13,7 +13,7 @@ from chart_harness.cluster import NAME, Namespace
 from iot_system.adapters.tls.authority import Identity, sign
 from iot_system.commands.renewal import COMING_CERTIFICATE, COMING_KEY, OVERLAP
 
-from tests.harness.applied import history, settle
+from tests.harness.applied import found_in, settle
 from tests.harness.doors import Answers, Doors
 from tests.harness.installation import Installation
 from tests.harness.renewal import Key
@@ -217,8 +217,7 @@ def test_no_acknowledged_reading_was_lost_or_doubled_meanwhile(
     traffic: Traffic, rest: Rest, figures: list[str]
 ) -> None:
     traffic.stop()
-    settle(rest, traffic.rooms)
-    findings = traffic.ledger.compare(history(rest, traffic.rooms))
+    findings = found_in(traffic.ledger, rest, traffic.rooms)
     assert findings.clean, findings
     figures.append(
         f"{traffic.ledger.count_acknowledged():,} readings acknowledged while secrets were exchanged: none lost"

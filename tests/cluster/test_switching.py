@@ -10,8 +10,7 @@ import pytest
 from chart_harness.errors import KubernetesError
 
 from tests.cluster.test_upgrade import claims
-from tests.harness.applied import check_applied, settle
-from tests.harness.checker import Checker
+from tests.harness.applied import found_in, settle
 from tests.harness.installation import Installation
 from tests.harness.traffic import Traffic
 
@@ -96,10 +95,7 @@ def test_nothing_that_was_acknowledged_meanwhile_is_lost_or_doubled(
     installation: Installation, traffic: Traffic, figures: list[str]
 ) -> None:
     traffic.stop()
-    rest = installation.entry.rest
-    settle(rest, traffic.rooms)
-    checker = Checker(traffic.ledger)
-    check_applied(checker, rest, traffic.rooms)
-    assert checker.findings.clean, checker.findings
+    findings = found_in(traffic.ledger, installation.entry.rest, traffic.rooms)
+    assert findings.clean, findings
     assert set(traffic.ledger.devices()) == traffic.rooms.keys()
     figures.append(f"{traffic.ledger.count_acknowledged():,} readings acknowledged meanwhile: none lost")

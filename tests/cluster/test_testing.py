@@ -9,7 +9,7 @@ from tests.cluster import sample
 from tests.harness import occupancy
 from tests.harness.installation import Installation
 
-REPLICATED = ("api", "actor-system", "nats")
+REPLICATED = ("api", "actor-system", "nats", "postgres")
 AGAIN_WITHIN_S = 240.0
 
 

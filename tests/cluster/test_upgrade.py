@@ -10,8 +10,7 @@ import pytest
 from chart_harness.cluster import Namespace
 
 from ci import previous
-from tests.harness.applied import check_applied, settle
-from tests.harness.checker import Checker
+from tests.harness.applied import found_in, settle
 from tests.harness.entry import open_to
 from tests.harness.helm import values_file
 from tests.harness.installation import Installation, Installations
@@ -102,10 +101,8 @@ def test_no_acknowledged_reading_is_lost_doubled_or_out_of_order_after_both(
     installation: Installation, traffic: Traffic, figures: list[str]
 ) -> None:
     traffic.stop()
-    settle(installation.entry.rest, traffic.rooms)
-    checker = Checker(traffic.ledger)
-    check_applied(checker, installation.entry.rest, traffic.rooms)
-    assert checker.findings.clean, checker.findings
+    findings = found_in(traffic.ledger, installation.entry.rest, traffic.rooms)
+    assert findings.clean, findings
     assert set(traffic.ledger.devices()) == traffic.rooms.keys()
     figures.append(
         f"{traffic.ledger.count_acknowledged():,} readings acknowledged, from before the upgrade to after the rollback"

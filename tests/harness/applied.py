@@ -10,7 +10,8 @@ from typing import Any
 from chart_harness.waiting import wait_until
 
 from tests.harness.checker import Checker
-from tests.harness.ledger import Entry
+from tests.harness.findings import Findings
+from tests.harness.ledger import Accounts, Entry
 from tests.harness.rest import Rest
 
 MARK = "mark-"
@@ -39,6 +40,14 @@ def history(rest: Rest, devices: Iterable[str]) -> Iterator[Entry]:
     """All readings of the devices without marks."""
     for device in devices:
         yield from (entry for entry in rest.history(device) if not entry.metric.startswith(MARK))
+
+
+def found_in(ledger: Accounts, rest: Rest, rooms: Mapping[str, str]) -> Findings:
+    """What is wrong with devices (→ their rooms), all of them in the ledger, once they are settled."""
+    settle(rest, rooms)
+    checker = Checker(ledger)
+    check_applied(checker, rest, rooms)
+    return checker.findings
 
 
 def check_applied(checker: Checker, rest: Rest, rooms: Mapping[str, str]) -> None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping
-from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from chart_harness.errors import HelmError
 
-from ci import git, release, tools
+from ci import git, release
 from ci.folders import ROOT
-from tests.harness import helm
-from tests.harness.http_server import serving
+from tests.harness import charts, helm
+from tests.harness.charts import HelmUser
 from tests.harness.registry import running_registry
 from tests.render.rendered import TESTING
 
@@ -26,20 +23,8 @@ VERSION = release.version()
 KEY = "iot-system tests"
 
 
-class Helm:
-    """Helm of a user who has never used it here: its settings and caches are in a folder of their own."""
-
-    def __init__(self, home: Path) -> None:
-        self._environment = os.environ | {
-            f"HELM_{name}_HOME": str(home / name.lower()) for name in ("CACHE", "CONFIG", "DATA")
-        }
-
-    def __call__(self, *arguments: str | Path) -> str:
-        command = (tools.path("helm"), *arguments)
-        run = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
-        if run.returncode:
-            raise HelmError(run.stderr.strip())
-        return run.stdout
+class Helm(HelmUser):
+    """Who renders the chart, too."""
 
     def template(self, *chart: str | Path) -> str:
         """What the chart makes of values/testing.yaml."""
@@ -66,13 +51,8 @@ def registry() -> Iterator[str]:
 
 @pytest.fixture
 def repository(package: Path, tmp_path: Path) -> Iterator[str]:
-    """A repository of charts, as `helm repo index` makes it and any web server serves it."""
-    folder = tmp_path / "repository"
-    folder.mkdir()
-    shutil.copy(package, folder)
-    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(folder))
-    with serving(handler) as url:
-        Helm(tmp_path / "publisher")("repo", "index", folder, "--url", url)
+    """A repository of charts."""
+    with charts.repository(package, tmp_path) as url:
         yield url
 
 
@@ -115,7 +95,7 @@ def test_it_renders_what_the_folder_renders(package: Path, user: Helm) -> None:
     assert user.template(package) == helm.template("--values", str(TESTING))
 
 
-def test_it_is_pushed_to_a_registry_and_installed_from_there(
+def test_it_is_pushed_to_a_registry_and_rendered_from_there(
     package: Path, registry: str, user: Helm, tmp_path: Path
 ) -> None:
     user("push", package, registry, "--plain-http")
@@ -126,7 +106,7 @@ def test_it_is_pushed_to_a_registry_and_installed_from_there(
     assert f"version: {VERSION}" in user("show", "chart", *there)
 
 
-def test_it_is_found_in_a_repository_and_installed_from_there(repository: str, user: Helm) -> None:
+def test_it_is_found_in_a_repository_and_rendered_from_there(repository: str, user: Helm) -> None:
     user("repo", "add", "ours", repository)
     assert VERSION in user("search", "repo", "ours/iot-system")
     assert user.template("ours/iot-system", "--version", VERSION) == helm.template("--values", str(TESTING))

@@ -13,11 +13,7 @@ from tests.harness.nodes import breakable
 
 
 def lost(how: Callable[[Kubernetes, str], AbstractContextManager[None]]) -> Strike:
-    """One of the nodes without the Kubernetes API, until that has noticed it and the system works without it.
-
-    Not that of Ray's head: where the coordinator is there too, nobody gives its partitions to others until it is back
-    (see docs/reliability.md).
-    """
+    """One of the nodes without the Kubernetes API, until that has noticed it and the system works without it."""
 
     @contextmanager
     def strike(scene: Scene) -> Iterator[Collection[str]]:
@@ -25,10 +21,10 @@ def lost(how: Callable[[Kubernetes, str], AbstractContextManager[None]]) -> Stri
         nodes = breakable(cluster)
         if len(nodes) < 2:
             raise NoSuchPartError("the cluster has not two nodes beside its control plane")
-        spared = {pod["spec"]["nodeName"] for pod in scene.namespace.pods("ray-head")}
-        node = scene.random.choice([node for node in nodes if node not in spared])
+        node = scene.random.choice(nodes)
+        heads = [pod for pod in scene.namespace.pods("ray-head") if pod["spec"]["nodeName"] == node]
         with how(cluster, node):
-            scene.note(f"{node} is {how.__name__.replace('_', ' ')}")
+            scene.note(f"{node} is {how.__name__.replace('_', ' ')}{', with the head of Ray' if heads else ''}")
             yield ()
 
     return strike
