@@ -56,11 +56,12 @@ def rolled_back(scene: Scene) -> Iterator[Collection[str]]:
 
 @contextmanager
 def interrupted(scene: Scene) -> Iterator[Collection[str]]:
-    """Helm is killed when the first new pod is there; `helm rollback` is the way out of what that leaves."""
+    """Helm is killed when a workload has its first new pod; `helm rollback` is the way out of what that leaves."""
     label = _another_label(scene)
-    marked = f"--selector={LABEL}={label['global.commonLabels'][LABEL]}"
+    marked = f"{LABEL}={label['global.commonLabels'][LABEL]}"
+    of_jobs = "batch.kubernetes.io/job-name"  # whose first pod comes before Helm changes anything
     with scene.installation.begun_upgrade(label):
-        wait_until(lambda: scene.namespace.read("pods", marked)["items"], within_s=BEGUN_WITHIN_S, why="no new pod")
+        wait_until(lambda: scene.namespace.pods(f"{marked},!{of_jobs}"), within_s=BEGUN_WITHIN_S, why="no new pod")
     scene.note("helm is killed; helm rollback")
     scene.installation.roll_back()
     yield ()

@@ -76,6 +76,8 @@ The job itself, for one of the two.
 */}}
 {{- define "iot-system.secrets.job" -}}
 {{- $root := index . 0 -}}
+# Time to read what it has to say, where Helm has not deleted it before.
+ttlSecondsAfterFinished: 86400
 backoffLimit: 4
 template:
   metadata:
