@@ -107,11 +107,14 @@ def owners(testing: Installation, traffic: Traffic) -> Iterator[Owners]:
 
 @pytest.fixture(scope="module")
 def sight(testing: Installation, traffic: Traffic, commanding: Commanding, owners: Owners) -> Iterator[Sight]:
-    """Somebody looks at every device."""
+    """Somebody looks at every device, and has seen each: who has never been seen is late by no measure."""
     looking = Sight(testing.entry.url, testing.token, traffic.devices, trust=testing.trust)
     with ExitStack() as started:
         started.callback(looking.stop)
         looking.start()
+        traffic.wait_until_heard()
+        newest = traffic.ledger.newest()
+        wait_until(lambda: looking.has_seen(newest), within_s=OVER_WITHIN_S, why="acknowledged, but not to be seen")
         yield looking
 
 

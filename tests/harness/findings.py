@@ -31,9 +31,9 @@ class Found:
         return iter(self._examples)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Findings:
-    """All empty when the contracts hold."""
+    """All empty when the contracts hold; printed, it is a sentence."""
 
     lost: Found = field(default_factory=Found)
     """Acknowledged, and not there."""
@@ -59,8 +59,9 @@ class Findings:
         """By name, for people."""
         return {one.name.replace("_", " "): getattr(self, one.name) for one in fields(self)}
 
-    def __str__(self) -> str:
-        return "; ".join(f"{len(found):,} {kind}: {_shown(found)}" for kind, found in self.kinds().items() if found)
+    def __repr__(self) -> str:
+        said = (f"{len(found):,} {kind}: {_shown(found)}" for kind, found in self.kinds().items() if found)
+        return "; ".join(said) or "nothing"
 
 
 def _shown(found: Found) -> str:

@@ -18,6 +18,8 @@ from tests.harness.errors import NotBreakableError
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 NOTICED_WITHIN_S = 90.0
 BACK_WITHIN_S = 60.0
+PAUSED_WITHIN_S = 30.0
+"""A node whose processes come and go too fast for the kernel is asked again."""
 LINK = "eth0"
 """To everybody else."""
 CUT = 10
@@ -66,7 +68,9 @@ def frozen(cluster: Kubernetes, name: str) -> Iterator[None]:
     """Everything on the node stands still, at least until Kubernetes has noticed it; connections to it stay open."""
     containers = _containers()
     try:
-        containers.run("pause", name)
+        wait_until(
+            lambda: containers.works("pause", name), within_s=PAUSED_WITHIN_S, why=f"{name} does not stand still"
+        )
         yield
         _wait_until_noticed(cluster, name)
     finally:

@@ -116,6 +116,22 @@ async def test_a_client_comes_back_with_the_certificates_of_that_moment(
         await disconnect(client)
 
 
+async def test_who_has_a_server_that_stands_still_soon_has_another(ours: Authority, tmp_path: Path) -> None:
+    """By TLS, where whoever says farewell waits for the answer."""
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    tls, shown = tls_of(ours.server(), ours.ca), ours.client("api")
+    async with running(folders[0], tls) as first, running(folders[1], tls) as second:
+        both = settings(first, ours.ca, shown)
+        both = msgspec.structs.replace(both, urls=f"{both.urls},tls://127.0.0.1:{second.port}")
+        client = await connect(both, name="test")
+        its_own = first if str(first.port) in str(client.connected_url) else second
+        with its_own.standing_still():
+            await until(lambda: answers(client), within_s=DEADLINE_S)
+        await disconnect(client)
+
+
 async def test_files_that_do_not_fit_stop_the_start(ours: Authority, tmp_path: Path) -> None:
     shown = msgspec.structs.replace(ours.client("api"), key=ours.client("api").key)
     async with running(tmp_path, "") as server:

@@ -11,6 +11,7 @@ from typing import Any
 import nats.errors
 import structlog
 from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
 from nats.protocol.parser import AUTHORIZATION_VIOLATION
 
 from iot_system.adapters.secret_file import secret
@@ -23,6 +24,8 @@ __all__ = ["Client", "connect"]
 
 FIRST_CONNECTION_TIMEOUT_S = 5.0
 LEAVE_TIMEOUT_S = 1.0
+PING_S = 3
+"""A server that has not answered for three times as long is given up."""
 log = structlog.get_logger()
 PENDING_BYTES = 32 * 1024 * 1024
 """The bound of what waits for the socket while the broker is away; over it, publishing fails."""
@@ -37,11 +40,18 @@ def inbox_of(user: str | None) -> str:
 
 
 class _Client(Client):
-    """Whom a server sends away comes back: its password may have changed on both sides, on this one a moment later."""
+    """Gives a connection up at once that does not work, and comes back whatever the server says."""
+
+    async def _process_op_err(self, e: Exception) -> None:
+        """No farewell: asyncio would wait 30 s for that of a server that stands still, or is out of reach, with TLS."""
+        transport = self._transport
+        if isinstance(transport, TcpTransport) and transport._io_writer is not None and not self.is_reconnecting:
+            transport._io_writer.transport.abort()
+        await super()._process_op_err(e)
 
     async def _process_err(self, err_msg: str) -> None:
         if AUTHORIZATION_VIOLATION in err_msg and self.is_connected:
-            # nats-py itself would close for good.
+            # Its password may have changed on both sides, on this one later. nats-py itself would close for good.
             await self._process_op_err(nats.errors.AuthorizationError())
         else:
             await super()._process_err(err_msg)
@@ -104,7 +114,7 @@ async def connect(settings: BrokerSettings, *, name: str) -> Client:
                 password=password,
                 inbox_prefix=inbox_of(settings.user),
                 connect_timeout=2,
-                ping_interval=5,
+                ping_interval=PING_S,
                 max_outstanding_pings=2,
                 reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds, fractions too
                 max_reconnect_attempts=-1,
