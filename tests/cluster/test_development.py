@@ -9,22 +9,21 @@ from pathlib import Path
 import pytest
 
 from ci import release
-from ci.folders import ROOT
 from tests.cluster import sample
-from tests.harness.charts import HelmUser, repository
+from tests.harness import charts
+from tests.harness.charts import HelmUser
 from tests.harness.helm import RELEASE, values_file
 from tests.harness.installation import Installation, Installations
 from tests.harness.jetstream import streams
 from tests.harness.registry import running_registry
 
-TIME_S = 1_800_000_000
 LIMIT_BYTES = 1536 * 1024**2
 STREAMS = {"IOT_FRAMES", "IOT_EVENTS"}
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return release.package(ROOT, tmp_path_factory.mktemp("dist"), TIME_S)
+    return charts.package(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +36,9 @@ def development(installations: Installations, package: Path, user: HelmUser) -> 
     """From an OCI registry."""
     installation = installations.new(values_file("development"))
     with running_registry() as address:
-        charts = f"oci://{address}/charts"
-        user("push", package, charts, "--plain-http")
-        installation.printed = user("install", *to_be_ready(installation, f"{charts}/iot-system"), "--plain-http")
+        there = f"oci://{address}/charts"
+        user("push", package, there, "--plain-http")
+        installation.printed = user("install", *to_be_ready(installation, f"{there}/iot-system"), "--plain-http")
     yield installation
     installations.remove(installation)
 
@@ -106,7 +105,7 @@ def test_the_same_chart_from_a_repository_is_an_upgrade_that_replaces_nothing(
     development: Installation, package: Path, user: HelmUser, tmp_path: Path
 ) -> None:
     before = running(development)
-    with repository(package, tmp_path) as url:
+    with charts.repository(package, tmp_path) as url:
         user("repo", "add", "ours", url)
         printed = user("upgrade", *to_be_ready(development, "ours/iot-system"))
     assert "has been upgraded" in printed

@@ -58,8 +58,7 @@ def on_node(name: str, script: str) -> str:
 def revive(name: str) -> None:
     """Let a node go on that stands still, and start one that was stopped; one that runs is left alone."""
     containers = _containers()
-    state = containers.run("inspect", "--format", "{{.State.Status}}", name).strip()
-    if state != "running":
+    if (state := _state(containers, name)) != "running":
         containers.run("unpause" if state == "paused" else "start", name)
 
 
@@ -69,7 +68,9 @@ def frozen(cluster: Kubernetes, name: str) -> Iterator[None]:
     containers = _containers()
     try:
         wait_until(
-            lambda: containers.works("pause", name), within_s=PAUSED_WITHIN_S, why=f"{name} does not stand still"
+            lambda: containers.works("pause", name) or _state(containers, name) == "paused",
+            within_s=PAUSED_WITHIN_S,
+            why=f"{name} does not stand still",
         )
         yield
         _wait_until_noticed(cluster, name)
@@ -116,6 +117,10 @@ def _containers() -> Engine:
         return engine.find()
     except NoClusterError as lacking:
         raise NotBreakableError(str(lacking)) from lacking
+
+
+def _state(containers: Engine, name: str) -> str:
+    return containers.run("inspect", "--format", "{{.State.Status}}", name).strip()
 
 
 def _beyond(cluster: Kubernetes, name: str) -> Iterator[str]:

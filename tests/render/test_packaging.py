@@ -18,7 +18,6 @@ from tests.harness.charts import HelmUser
 from tests.harness.registry import running_registry
 from tests.render.rendered import TESTING
 
-TIME_S = 1_800_000_000
 VERSION = release.version()
 KEY = "iot-system tests"
 
@@ -39,7 +38,7 @@ def user(tmp_path: Path) -> Helm:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return release.package(ROOT, tmp_path_factory.mktemp("dist"), TIME_S)
+    return charts.package(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +79,7 @@ def test_every_chart_has_the_programs_version() -> None:
 def test_the_same_tree_gives_the_same_bytes(package: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(ROOT / release.CHART, copy / release.CHART, copy_function=shutil.copyfile)
-    assert release.package(copy, tmp_path, TIME_S).read_bytes() == package.read_bytes()
+    assert release.package(copy, tmp_path, charts.TIME_S).read_bytes() == package.read_bytes()
 
 
 def test_it_has_the_files_of_the_repository_and_no_others(package: Path) -> None:

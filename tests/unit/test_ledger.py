@@ -29,7 +29,8 @@ def ledger_of(*sent: Entry) -> Ledger:
 
 
 def test_what_agrees_is_clean() -> None:
-    assert ledger_of(ONE, TWO).compare(iter([TWO, ONE])).clean
+    found = ledger_of(ONE, TWO).compare(iter([TWO, ONE]))
+    assert (found.clean, str(found)) == (True, "nothing")
 
 
 def test_an_acknowledged_reading_that_is_missing_is_lost() -> None:

@@ -210,14 +210,15 @@ class RayMembers:
     async def start(self) -> str:
         settings = self._settings
         if not self._child.running:  # a machine that is too busy lets Ray give up at its start
+            await self._head.ask(ray_node.disconnect)  # from one that has ended
             await self._child.start()
         await self._child.reach_head()
         connect = partial(ray_node.connect, settings.cluster_name, head=self._child.gcs, address=settings.address)
         self._node = await self._head.ask(connect, timeout_s=START_TIMEOUT_S)
-        await self._find_coordinator()
+        await self._reach_coordinator()
         return self._node
 
-    async def _find_coordinator(self) -> on_ray.Handle:
+    async def _reach_coordinator(self) -> on_ray.Handle:
         """Make it where there is none. Raises `Unavailable` where the head does not answer."""
         self._coordinator = await self._head.ask(
             lambda: on_ray.host(
@@ -239,7 +240,7 @@ class RayMembers:
         return await self._ask("drain", node)
 
     async def _ask(self, method: str, *arguments: str) -> Overview:
-        coordinator = self._coordinator or await self._find_coordinator()
+        coordinator = self._coordinator or await self._reach_coordinator()
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
                 return cast("Overview", await on_ray.call(coordinator, method, *arguments))

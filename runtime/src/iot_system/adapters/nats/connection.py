@@ -45,7 +45,8 @@ class _Client(Client):
     async def _process_op_err(self, e: Exception) -> None:
         """No farewell: asyncio would wait 30 s for that of a server that stands still, or is out of reach, with TLS."""
         transport = self._transport
-        if isinstance(transport, TcpTransport) and transport._io_writer is not None and not self.is_reconnecting:
+        is_left = self.is_closed or self.is_reconnecting
+        if isinstance(transport, TcpTransport) and transport._io_writer is not None and not is_left:
             transport._io_writer.transport.abort()
         await super()._process_op_err(e)
 

@@ -7,7 +7,7 @@ come to the actor's machine; so the actor looks again and again, and ends where 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -41,29 +41,30 @@ async def stay_apart() -> None:
     Whoever calls it is told that it is `iot_system.adapters.ray.host.Gone`, and makes it anew.
     """
     head, context = Head(), ray.get_runtime_context()
-    end = partial(ray.kill, context.current_actor, no_restart=True)
-    look = partial(could_leave_head, context.get_node_id())
+    here, itself = context.get_node_id(), context.current_actor
     beside = 0
     while True:
         await asyncio.sleep(CHECK_S)
         try:
-            beside = beside + 1 if await head.ask(look) else 0
+            beside = beside + 1 if should_leave_head(here, await head.ask(_nodes)) else 0
             if beside >= CHECKS:
                 log.info("leaves the machine of Ray's head")
-                await head.ask(end)
+                await head.ask(partial(ray.kill, itself, no_restart=True))
         except Unavailable:
+            beside = 0
+        except Exception:
+            log.exception("nobody can tell where Ray's head is")
             beside = 0
 
 
-def could_leave_head(node: str) -> bool:
-    """Whether ``node`` is on the machine of Ray's head, and one that may host is on another. Asks the head."""
-    nodes = _nodes()
+def should_leave_head(node: str, nodes: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether ``node`` is on the machine of Ray's head, and one that may host is on another; ``nodes`` are alive."""
     taken = _machine_of_head(nodes)
     machines = {one["NodeID"]: one["Labels"].get(MACHINE) for one in nodes if one["Resources"].get(NODE_RESOURCE)}
     return taken is not None and machines.get(node) == taken and bool(set(machines.values()) - {taken, None})
 
 
-def _machine_of_head(nodes: Iterable[Mapping[str, Any]]) -> str | None:
+def _machine_of_head(nodes: Sequence[Mapping[str, Any]]) -> str | None:
     return next((one["Labels"].get(MACHINE) for one in nodes if _HEAD in one["Resources"]), None)
 
 

@@ -18,7 +18,7 @@ Factory = Callable[[], Awaitable[Any]]
 
 
 class Gone(Unavailable):
-    """The actor was ended for good: whoever needs it makes it anew."""
+    """The actor was ended for good, and does not come back by itself."""
 
 
 class Host:

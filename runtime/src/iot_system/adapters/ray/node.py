@@ -131,6 +131,8 @@ class RayNode:
             limit=LINE_LIMIT,
         )
         assert self._process.stdout is not None
+        if self._relaying is not None:
+            self._relaying.cancel()
         self._relaying = asyncio.create_task(relay(self._process.stdout))
 
     @property
