@@ -58,5 +58,5 @@ FAULTS = (
     Fault("rolled-in-turn", {"mqtt_s": 1, "rest_s": 1}, changes.rolled_in_turn, of_many=True),
     Fault("upgrade", {"mqtt_s": 1, "rest_s": 1}, changes.upgraded),
     Fault("rollback", {"mqtt_s": 1, "rest_s": 1}, changes.rolled_back, of_many=True),
-    Fault("upgrade-interrupted", {}, changes.interrupted),
+    Fault("upgrade-interrupted", {}, changes.interrupted, of_many=True),
 )
