@@ -14,17 +14,13 @@ pytestmark = pytest.mark.alone
 WITHIN_S = 120
 BEGINS = f"""
 import asyncio
+from functools import partial
 import ray
-from iot_system.errors import Unavailable
 from iot_system.services.actor_system import RayMembers
+from iot_system.services.waiting import wait_for
 from iot_system.settings import ActorSystemSettings, read_settings
 
-async def done(what):
-    while True:
-        try:
-            return await what()
-        except Unavailable:
-            await asyncio.sleep(0.1)
+done = partial(wait_for, missing=lambda _: None)
 
 async def main():
     members = RayMembers(read_settings(ActorSystemSettings))

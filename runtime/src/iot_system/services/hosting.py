@@ -38,12 +38,6 @@ class RunningCoordinator(Coordinator):
 
     staying_apart: asyncio.Task[None]
 
-    async def stop(self) -> None:
-        """End the rounds, and stay."""
-        self.staying_apart.cancel()
-        await asyncio.gather(self.staying_apart, return_exceptions=True)
-        await super().stop()
-
 
 async def start_shard(settings: ShardSettings, name: str, node: str) -> RunningShard:
     """Connect and start a shard. Raises `Unavailable` where the broker, a stream or the store is missing."""

@@ -170,8 +170,9 @@ class RayNode:
 
     async def stop(self) -> None:
         """End the processes; idempotent."""
-        if self._process is None or not self.running:
+        if not self.running:
             return
+        assert self._process is not None
         self._process.terminate()
         try:
             async with asyncio.timeout(STOP_WAIT_S):
