@@ -91,7 +91,7 @@ class Traffic:
     """Sends; `stop` returns when all that was sent is acknowledged.
 
     ``name`` goes before every device and room, so that one traffic after the other finds nothing of the one before.
-    With ``trust`` all speak TLS; without ``rest`` all send by MQTT.
+    With ``trust`` all speak TLS; without ``rest`` all send by MQTT; ``numbered``: see `Device`.
     """
 
     def __init__(
@@ -104,6 +104,7 @@ class Traffic:
         name: str,
         trust: ssl.SSLContext | None = None,
         rest: bool = True,
+        numbered: bool = True,
     ) -> None:
         self.by_mqtt = _devices(name, BY_MQTT)
         self.by_rest = _devices(name, BY_REST) if rest else []
@@ -113,6 +114,7 @@ class Traffic:
         self._token = token
         self._mqtt = mqtt
         self._trust = trust
+        self._is_numbered = numbered
         self._script = Script(seed, time.time_ns() // 1_000_000, 1000 // MESSAGES_A_SECOND)
         self.ledger = TimedLedger(self._script, self.devices)
         self._folder = tempfile.TemporaryDirectory(prefix="iot-traffic-")
@@ -178,7 +180,10 @@ class Traffic:
             url=self._url,
             mqtt=self._mqtt,
             token=self._token,
-            devices=[Device(one, tokens[one] if one in self.by_mqtt else None) for one in self.devices],
+            devices=[
+                Device(one, tokens[one] if one in self.by_mqtt else None, is_numbered=self._is_numbered)
+                for one in self.devices
+            ],
             script=self._script,
             messages_a_second=MESSAGES_A_SECOND,
             seconds=MOST_SECONDS,

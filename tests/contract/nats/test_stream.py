@@ -16,6 +16,7 @@ from iot_system.ports.stream import Reader, StreamLost, StreamMessage
 from iot_system.services.streams import make_streams
 from iot_system.settings import BrokerSettings, StreamSettings
 from msgspec.structs import replace
+from nats.js.api import StreamInfo
 
 from tests.harness.nats import NatsServer, connected
 
@@ -306,7 +307,30 @@ async def test_a_stream_that_lost_what_it_held_changes_its_identity_once(
     assert await stream.follow(before, reached=last + 1) == after, "another shard finds it out later"
     await make_streams(server.settings(), replace(SETTINGS, max_bytes=65 << 20))
     assert await stream.identity() == after, "new limits keep it"
-    assert await stream.follow(after, reached=last + 1) not in (before, after), "the next loss is another one"
+    reached = (await publish(stream, 1, "b"))[0] + 1
+    assert await stream.follow(after, reached=reached) not in (before, after), "the next loss is another one"
+
+
+async def test_a_server_that_is_behind_makes_nobody_believe_in_a_loss_and_loses_nothing_by_trimming(
+    stream: NatsStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = await stream.identity()
+    (one,) = await publish(stream, 1, "a")
+    behind = await stream._jetstream.stream_info(STREAM, subjects_filter=">")
+    two, three = await publish(stream, 1, "b", "c")
+
+    async def out_of_date(*_: object, **__: object) -> StreamInfo:
+        return behind
+
+    monkeypatch.setattr(stream._jetstream, "stream_info", out_of_date)
+    with pytest.raises(StreamLost, match=f"ends at {one}, but {two} was applied"):
+        await stream.verify(identity, reached=two)
+    assert await stream.follow(identity, reached=two) == identity, "what is published then has a higher number"
+    await stream.trim({1: one}, stream_id=identity)
+    monkeypatch.undo()
+    async with await reading(stream, {1: 0}) as reader:
+        assert [message.data for message in await read(reader, 3)] == [b"b", b"c", b""]
+    assert await stream.follow(identity, reached=three) == identity
 
 
 async def test_losses_that_0_1_0_has_noted_count(administrator: Client, stream: NatsStream) -> None:

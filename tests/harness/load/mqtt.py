@@ -35,6 +35,7 @@ class MqttDevice(asyncio.Protocol):
     def __init__(self, sending: Sending) -> None:
         self.sending = sending
         self.connections = 0
+        self._is_numbered = sending.device.is_numbered
         self._topic = f"v1/devices/{sending.device.id}/telemetry"
         self._on_their_way: dict[int, int] = {}
         """Packet id → number, in the order in which they were sent."""
@@ -127,5 +128,9 @@ class MqttDevice(asyncio.Protocol):
 
     def _publish(self, number: int, *, again: bool) -> bytes:
         ts, values = self.sending.ts_and_values(number)
-        body = b'{"boot":"%s","seq":%d,"ts":%d,"values":%s}' % (BOOT.encode(), number, ts, values)
+        body = b'{%s"ts":%d,"values":%s}' % (
+            b'"boot":"%s","seq":%d,' % (BOOT, number) if self._is_numbered else b"",
+            ts,
+            values,
+        )
         return encode(Publish(self._topic, body, 1, number % PACKET_IDS + 1, dup=again))

@@ -14,10 +14,14 @@ MOST_SECONDS = 4 * 3600
 
 
 class Device(msgspec.Struct, frozen=True):
-    """Sends by MQTT as itself where it has a ``token``, else by REST."""
+    """Sends by MQTT as itself where it has a ``token``, else by REST.
+
+    What goes by MQTT has numbers of its own where it ``is_numbered``, so that it is known when it comes again.
+    """
 
     id: str
     token: str | None = None
+    is_numbered: bool = True
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):

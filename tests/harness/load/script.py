@@ -10,7 +10,7 @@ from iot_system.commands.occupancy import read_sample, shipped_sample
 
 from tests.harness.ledger import Value
 
-BOOT = "first"
+BOOT = b"first"
 METRICS = 6
 """Of a message: all that the sample has."""
 
