@@ -109,7 +109,7 @@ class Stream(Protocol):
     async def follow(self, stream_id: str, *, reached: int) -> str:
         """Return the identity of the stream that is there. Raises `Unavailable` where it is missing.
 
-        One that is still ``stream_id`` but ends before ``reached`` has lost what it held, and changes its identity: once
-        it has given a number again, for who says where it ends may be behind.
+        One that is still ``stream_id`` but ends before ``reached`` has lost what it held, and changes its identity:
+        once it has given a number again, for who says where it ends may be behind.
         """
         ...
