@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _IN_MEMORY = "/dev/shm"  # noqa: S108 - a private folder is made in it
 """Where keys of a moment lie."""
 
-HEAD_AWAY_S = "600"
+HEAD_AWAY_S = "86400"
+"""A node that is repaired within a day brings the head back with its volume; everything else goes on meanwhile."""
 
 
 def _api(arguments: Sequence[str]) -> int:
