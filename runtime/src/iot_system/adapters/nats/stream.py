@@ -7,6 +7,7 @@ from functools import partial
 from uuid import uuid4
 
 import nats.errors
+import structlog
 from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 
@@ -27,6 +28,7 @@ DEDUPLICATION_WINDOW_S = 120.0
 ANSWER_TIMEOUT_S = 5.0
 LEAST_PAYLOAD = 8 << 20
 """Frames reach 4 MiB, and one message more."""
+log = structlog.get_logger()
 
 
 class NatsStream:
@@ -53,7 +55,8 @@ class NatsStream:
         if (identity := identity_of(info, losses)) != stream_id or info.state.last_seq >= reached:
             return identity
         # A server may be behind; what is published is numbered by all of them.
-        if await self.publish_bundle({0: b""}, message_id=f"follow-{uuid4()}") > reached:
+        if (given := await self.publish_bundle({0: b""}, message_id=f"follow-{uuid4()}")) > reached:
+            log.warning("a server is behind", stream=STREAM, ends_at=info.state.last_seq, applied=reached, given=given)
             return identity
         try:
             await note_losses(self._jetstream, STREAM, losses + 1)
