@@ -29,7 +29,7 @@ def test_a_primary_is_replaced_before_its_lease_could_be_kept_without_the_others
 
 def test_a_transaction_is_on_two_disks_before_it_is_committed(replicated: Installation) -> None:
     shared = patroni(replicated)["bootstrap"]["dcs"]
-    assert (shared["synchronous_mode"], shared["synchronous_mode_strict"]) == ("on", False)
+    assert (shared["synchronous_mode"], shared["synchronous_mode_strict"]) == ("quorum", False)
     strict = Installation("strict", (PRODUCTION,), {"postgres.synchronous.strict": True})
     assert patroni(strict)["bootstrap"]["dcs"]["synchronous_mode_strict"] is True
 
