@@ -39,10 +39,10 @@ def installation(previous_chart: Path, installations: Installations) -> Iterator
 def traffic(installation: Installation) -> Iterator[Traffic]:
     """Readings flow from before the upgrade until after the way back.
 
-    Without numbers: 0.1.0 acknowledges numbered ones that it then leaves out, as UPGRADING.md says.
+    To and from 0.1.0 without numbers: it acknowledges numbered ones that it then leaves out, as UPGRADING.md says.
     """
-    entry = installation.entry
-    running = Traffic(entry.url, installation.token, entry.mqtt, seed=SEED, name="upgrade", numbered=False)
+    entry, numbered = installation.entry, previous.read().version != "0.1.0"
+    running = Traffic(entry.url, installation.token, entry.mqtt, seed=SEED, name="upgrade", numbered=numbered)
     running.start()
     try:
         yield running

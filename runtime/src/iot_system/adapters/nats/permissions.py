@@ -101,6 +101,7 @@ PERMISSIONS: Mapping[str, Allowed] = {
             *_look(FRAMES, EVENTS, READINGS),
             *_read(FRAMES),
             f"$JS.API.STREAM.PURGE.{FRAMES}",
+            f"$JS.API.STREAM.MSG.GET.{FRAMES}",
         ],
         subscribe=[f"{inbox_of(ACTOR_SYSTEM)}.>", f"{ASK}.*", ALIVE, LISTENING],
     ),
