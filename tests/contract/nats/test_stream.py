@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 
 import nats.js.errors
@@ -348,6 +350,20 @@ async def test_a_loss_that_could_not_be_noted_is_not_forgotten(
     assert await stream.follow(before, reached=last + 1) != before
 
 
+async def test_a_full_stream_that_ends_too_early_is_taken_for_one_that_lost_something(
+    server: NatsServer, stream: NatsStream
+) -> None:
+    await make_streams(server.settings(), replace(SETTINGS, max_bytes=1 << 20))
+    last = 0
+    for size in (10_000, 0):
+        with contextlib.suppress(Overloaded):
+            for number in count():
+                last = await stream.publish(0, bytes(size), message_id=f"{size} {number}")
+    before = await stream.identity()
+    assert await stream.follow(before, reached=last) == before
+    assert await stream.follow(before, reached=last + 1) != before
+
+
 async def test_a_server_that_does_not_have_the_newest_messages_makes_nobody_forget_them(
     stream: NatsStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,3 +379,18 @@ async def test_a_server_that_does_not_have_the_newest_messages_makes_nobody_forg
     monkeypatch.undo()
     async with await reading(stream, {1: 0}) as reader:
         assert [message.data for message in await read(reader, 2)] == [b"b", b"c"]
+
+
+async def test_losses_that_0_1_0_has_noted_count(administrator: Client, stream: NatsStream) -> None:
+    jetstream = administrator.jetstream()
+    config = (await jetstream.stream_info(STREAM)).config
+    await jetstream.update_stream(config, metadata={**(config.metadata or {}), "iot-lives": "2"})
+    before = await stream.identity()
+    assert before.endswith(", lost 2 times"), "as its programs call it, whose positions go on counting"
+    assert (await stream.follow(before, reached=1)).endswith(", lost 3 times")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_no_broker_is_told_in_one_sentence() -> None:
+    with pytest.raises(Unavailable, match=r"the broker at nats://127\.0\.0\.1:1 does not answer"):
+        await connect(BrokerSettings(urls="nats://127.0.0.1:1"), name="test")
