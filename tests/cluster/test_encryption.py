@@ -24,8 +24,10 @@ SAID = {
     ("nats", 4222): (NATS, b"Authorization Violation"),
     ("nats", 6222): (NATS, b"Authorization Violation"),
     ("postgres", 5432): (struct.pack("!ii", len(POSTGRES) + 8, 3 << 16) + POSTGRES, b"SCRAM-SHA-256"),
+    ("postgres", 8008): (b"GET /liveness HTTP/1.0\r\n\r\n", b"200 OK"),
     ("ray-head", 6379): (HTTP2, SETTINGS),
     ("actor-system", 10101): (HTTP2, SETTINGS),
+    ("actor-system", 10102): (HTTP2, SETTINGS),
 }
 """(component, port) → what a client says in plain text, and what it would hear from a server that understands it."""
 FIRST = {("nats", 4222): (b"", b"\r\n"), ("postgres", 5432): (struct.pack("!ii", 8, 80877103), b"S")}
