@@ -35,7 +35,6 @@ class MqttDevice(asyncio.Protocol):
     def __init__(self, sending: Sending) -> None:
         self.sending = sending
         self.connections = 0
-        self._is_numbered = sending.device.is_numbered
         self._topic = f"v1/devices/{sending.device.id}/telemetry"
         self._on_their_way: dict[int, int] = {}
         """Packet id → number, in the order in which they were sent."""
@@ -128,9 +127,6 @@ class MqttDevice(asyncio.Protocol):
 
     def _publish(self, number: int, *, again: bool) -> bytes:
         ts, values = self.sending.ts_and_values(number)
-        body = b'{%s"ts":%d,"values":%s}' % (
-            b'"boot":"%s","seq":%d,' % (BOOT, number) if self._is_numbered else b"",
-            ts,
-            values,
-        )
+        name = b'"boot":"%s","seq":%d,' % (BOOT, number) if self.sending.device.is_numbered else b""
+        body = b'{%s"ts":%d,"values":%s}' % (name, ts, values)
         return encode(Publish(self._topic, body, 1, number % PACKET_IDS + 1, dup=again))
