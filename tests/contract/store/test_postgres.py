@@ -195,17 +195,6 @@ async def test_after_a_read_only_answer_no_old_connection_is_used(postgres: Post
     await other.stop()
 
 
-async def test_another_owner_need_not_wait_for_one_that_froze_in_a_transaction(
-    postgres: PostgresServer, owner: Owner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(database.SESSION, "idle_in_transaction_session_timeout", "200ms")
-    frozen = await asyncpg.connect(postgres.url_of(RUNTIME), server_settings=database.SESSION)
-    await frozen.execute("begin; select * from partitions for update")
-    async with asyncio.timeout(60):
-        assert (await Owner.of(owner.store, name="next")).claim.epoch == 2
-    frozen.terminate()
-
-
 async def test_a_server_that_is_not_there_is_told_in_one_sentence() -> None:
     port = free_port()
     store = open_store(f"postgresql://iot:{PASSWORD_IN_URL}@127.0.0.1:{port}/iot")

@@ -29,14 +29,18 @@ SESSION = {
     "timezone": "UTC",
     # Short statements over many partitions: compiling them costs more than it saves.
     "jit": "off",
-    # An owner that froze must not hold its partitions' rows against the next one.
+    # An owner that froze must not hold its partitions' rows against the next one; see `holders` too.
     "idle_in_transaction_session_timeout": "15s",
+    # A statement ends with its client, instead of holding locks, or a place among those that wait, for nobody.
+    "client_connection_check_interval": "5s",
+    # A client that was lost with its machine is known as gone after 25 s (two hours, as systems have it).
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
 }
 MIGRATION = {
     # Who waits for a table's lock makes everybody else wait behind: rather try again in a moment.
     "lock_timeout": "5s",
-    # A statement of a job that was killed ends, instead of holding its locks until it is done for nobody.
-    "client_connection_check_interval": "5s",
 }
 MIGRATION_TIMEOUT_S = 3600.0
 """An index over years of history is not made in a moment."""
@@ -132,7 +136,7 @@ class Database:
         return self._one(SESSION, COMMAND_TIMEOUT_S)
 
     def migrating(self) -> AbstractAsyncContextManager[Connection]:
-        """A connection whose statements may take long, but wait for no lock for long, and end with their client."""
+        """A connection whose statements may take long, but wait for no lock for long."""
         return self._one(SESSION | MIGRATION, MIGRATION_TIMEOUT_S)
 
     @contextlib.asynccontextmanager

@@ -10,6 +10,7 @@ import asyncpg
 from iot_system.adapters.postgres import commands, credentials, history, ownership, records, registry, rooms, schema
 from iot_system.adapters.postgres.database import Database
 from iot_system.adapters.postgres.days import DAY_US, Days
+from iot_system.adapters.postgres.holders import ending_holders
 from iot_system.adapters.postgres.metrics import Metrics
 from iot_system.adapters.postgres.small import SmallCommits
 from iot_system.domain.access import Scope
@@ -53,7 +54,10 @@ class PostgresStore:
         """See `Store.claim`."""
         self._metrics.forget()
         self._days.forget()
-        async with self._database.transaction() as connection:
+        async with (
+            self._database.transaction() as connection,
+            ending_holders(self._database, connection.get_server_pid()),
+        ):
             claims = await ownership.claim(connection, partitions, owner, stream)
         self._small.claimed(claims.values())
         return claims
