@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 from chart_harness.errors import KubernetesError
 from chart_harness.waiting import wait_until
@@ -16,12 +17,14 @@ from tests.harness.errors import NoSuchPartError
 from tests.harness.faults.scene import Fault, Scene
 from tests.harness.figures import Moment, Row
 from tests.harness.installation import Installation
+from tests.harness.patroni import is_whole
 from tests.harness.sight import Sight
 from tests.harness.timeline import Pods, Pulse
 from tests.harness.traffic import Traffic
 
 OVER_WITHIN_S = 240.0
 READY_WITHIN_S = 300.0
+WHOLE_WITHIN_S = 120.0
 COMPONENT = "actor-system"
 
 
@@ -37,9 +40,11 @@ class Striking:
     def strike(self, fault: Fault, number: int) -> Row:
         """Return once all pods are ready, and readings of every device are acknowledged and seen again.
 
-        Raises NoSuchPartError where nothing was struck.
+        It begins when nothing is left of the fault before. Raises NoSuchPartError where nothing was struck.
         """
         namespace, ledger = self._installation.namespace, self._traffic.ledger
+        whole = partial(is_whole, namespace)
+        wait_until(whole, within_s=WHOLE_WITHIN_S, every_s=0.5, why=f"{fault.name}: the database is not whole before")
         began, began_s = datetime.now(UTC), time.monotonic()
         moments: list[Moment] = []
 
