@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
+from iot_system.adapters.postgres import confirming
 from iot_system.adapters.postgres.connecting import TROUBLE, connect
 from iot_system.adapters.postgres.server import DATABASE_URL, server_of
 from iot_system.adapters.tls.contexts import client_contexts, file_of, pair_of
@@ -87,6 +88,7 @@ class Database:
                 server_settings=SESSION,
                 reset=_keep_session,
                 connect=self._connect,
+                connection_class=confirming.Connection,
             )
 
     async def stop(self) -> None:
@@ -114,6 +116,13 @@ class Database:
                     connection.terminate()
                     await self._pool.expire_connections()
                     raise
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        """A connection for statements whose answers somebody gets: its server is the primary, see `confirming`."""
+        async with self.session() as connection:
+            await connection.confirm()
+            yield connection
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -81,7 +81,7 @@ class PostgresStore:
 
     async def check(self, guards: Sequence[Guard]) -> None:
         """See `Store.check`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             await ownership.check(session, guards)
 
     async def known(self, readings: Iterable[Reading]) -> set[tuple[str, str, int]]:
@@ -96,12 +96,12 @@ class PostgresStore:
 
     async def load_devices(self, ids: Sequence[str]) -> dict[str, tuple[Device, DeviceState, list[Command]]]:
         """See `Store.load_devices`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await registry.load_devices(session, ids)
 
     async def load_rooms(self, ids: Sequence[str]) -> dict[str, tuple[Room, RoomState]]:
         """See `Store.load_rooms`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await rooms.load_rooms(session, ids)
 
     async def add_credential(self, guard: Guard, credential: Credential, audit: AuditEntry | None = None) -> None:
@@ -120,53 +120,53 @@ class PostgresStore:
 
     async def access(self, ids: Sequence[str]) -> list[DeviceAccess]:
         """See `Store.access`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await credentials.access(session, ids)
 
     async def list_devices(
         self, *, room: str | None, label: str | None, limit: int, cursor: str | None, scopes: Sequence[Scope] = ()
     ) -> Page:
         """See `Store.list_devices`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await registry.list_devices(
                 session, room=room, label=label, limit=limit, cursor=cursor, scopes=scopes
             )
 
     async def members(self, room: str, *, limit: int) -> list[str]:
         """See `Store.members`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await registry.members(session, room, limit=limit)
 
     async def list_rooms(self, *, limit: int, cursor: str | None, scopes: Sequence[Scope] = ()) -> Page:
         """See `Store.list_rooms`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await rooms.list_rooms(session, limit=limit, cursor=cursor, scopes=scopes)
 
     async def commands(self, keys: Sequence[tuple[str, str]]) -> list[Command]:
         """See `Store.commands`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await commands.find(session, keys)
 
     async def list_commands(
         self, device: str, *, status: CommandStatus | Literal["pending"] | None, limit: int, cursor: str | None
     ) -> Page:
         """See `Store.list_commands`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await commands.list_commands(session, device, status=status, limit=limit, cursor=cursor)
 
     async def room_command(self, room: str, id_: str) -> list[Command]:
         """See `Store.room_command`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await commands.room_command(session, room, id_)
 
     async def failures(self, actor: Address) -> list[Failure]:
         """See `Store.failures`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await records.failures(session, actor)
 
     async def tokens(self, ids: Sequence[str]) -> list[ApiToken]:
         """See `Store.tokens`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await credentials.tokens(session, ids)
 
     async def put_token(self, token: ApiToken, audit: AuditEntry | None = None) -> None:
@@ -181,22 +181,22 @@ class PostgresStore:
 
     async def list_tokens(self, *, limit: int, cursor: str | None) -> Page:
         """See `Store.list_tokens`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await credentials.list_tokens(session, limit=limit, cursor=cursor)
 
     async def list_audit(self, *, target: str | None, by: str | None, limit: int, cursor: str | None) -> Page:
         """See `Store.list_audit`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await records.list_audit(session, target=target, by=by, limit=limit, cursor=cursor)
 
     async def readings(self, query: HistoryQuery) -> Stretch[Reading]:
         """See `Store.readings`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await history.read(session, query)
 
     async def buckets(self, query: HistoryQuery) -> Stretch[Bucket]:
         """See `Store.buckets`."""
-        async with self._database.session() as session:
+        async with self._database.reading() as session:
             return await history.buckets(session, query)
 
     async def maintain(self, *, now_us: int, retention_days: int) -> None:
