@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 from chart_harness.cluster import Namespace
+from chart_harness.errors import KubernetesError
 
 SERVERS = "iot-system/database"
 """Label of the servers, and of what Patroni writes."""
@@ -18,11 +19,12 @@ def is_whole(namespace: Namespace) -> bool:
 
     A server that has only just come back may not: it may lack what was committed meanwhile. One server alone is whole.
     """
-    servers = {str(pod["metadata"]["name"]) for pod in namespace.pods("postgres")}
-    written = {
-        one["metadata"]["name"].rpartition("-")[2]: one["metadata"].get("annotations", {})
-        for one in namespace.read("configmaps", f"--selector={SERVERS}")["items"]
-    }
+    try:
+        servers = {str(pod["metadata"]["name"]) for pod in namespace.pods("postgres")}
+        found = namespace.read("configmaps", f"--selector={SERVERS}")["items"]
+    except KubernetesError:
+        return False  # the API server may have stood still until now
+    written = {one["metadata"]["name"].rpartition("-")[2]: one["metadata"].get("annotations", {}) for one in found}
     now = datetime.now(UTC)
     return len(servers) == 1 or may_lose_one(servers, written.get("leader", {}), written.get("sync", {}), now)
 

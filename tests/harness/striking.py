@@ -40,7 +40,7 @@ class Striking:
     def strike(self, fault: Fault, number: int) -> Row:
         """Return once all pods are ready, and readings of every device are acknowledged and seen again.
 
-        It begins when nothing is left of the fault before. Raises NoSuchPartError where nothing was struck.
+        It begins when the database is whole. Raises NoSuchPartError where nothing was struck.
         """
         namespace, ledger = self._installation.namespace, self._traffic.ledger
         whole = partial(is_whole, namespace)

@@ -32,12 +32,14 @@ SESSION = {
     "jit": "off",
     # An owner that froze must not hold its partitions' rows against the next one; see `holders` too.
     "idle_in_transaction_session_timeout": "15s",
-    # A statement ends with its client, instead of holding locks, or a place among those that wait, for nobody.
+    # A statement ends with its client, instead of holding locks, or a place among those that wait, for nobody; but for
+    # a commit that waits for a replica.
     "client_connection_check_interval": "5s",
     # A client that was lost with its machine is known as gone after 25 s (two hours, as systems have it).
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "25s",
 }
 MIGRATION = {
     # Who waits for a table's lock makes everybody else wait behind: rather try again in a moment.

@@ -19,17 +19,24 @@ from iot_system.ending import ended
 from iot_system.errors import Unavailable
 
 PATIENCE_S = 3.0
+SILENT_S = 2.0
 _END = """
-select pid, host(client_addr), pg_terminate_backend(pid) from pg_stat_activity
-where pid = any(pg_blocking_pids($1)) and wait_event_type = 'Client' and usename = current_user
+with recursive holding (pid) as (
+    select unnest(pg_blocking_pids($1))
+    union select unnest(pg_blocking_pids(pid)) from holding
+)
+select pid, host(client_addr), pg_terminate_backend(pid) from pg_stat_activity join holding using (pid)
+where wait_event_type = 'Client' and usename = current_user
+and state_change < clock_timestamp() - make_interval(secs => $2)
 """
-"""Whoever works, or waits for a replica or a lock, is left alone."""
+"""Whoever works, or waits for a replica or a lock, is left alone. A COPY of more than `SILENT_S` may be met while it waits
+for its next rows: what it writes is rolled back, and written by the next owner."""
 log = structlog.get_logger()
 
 
 @contextlib.asynccontextmanager
 async def ending_holders(database: Database, pid: int) -> AsyncIterator[None]:
-    """Meanwhile, whoever keeps the session ``pid`` waiting for `PATIENCE_S`, and waits for its own client, is ended."""
+    """Meanwhile, whoever keeps the session ``pid`` waiting, and waits for its own client for `SILENT_S`, is ended."""
     watching = asyncio.create_task(_watch(database, pid))
     try:
         yield
@@ -43,7 +50,7 @@ async def _watch(database: Database, pid: int) -> None:
         await asyncio.sleep(PATIENCE_S)
         try:
             async with database.session() as session:
-                found = await session.fetch(_END, pid)
+                found = await session.fetch(_END, pid, SILENT_S)
         except (Unavailable, asyncpg.PostgresError) as error:
             log.warning("nobody can tell who holds partitions", error=str(error))
             continue

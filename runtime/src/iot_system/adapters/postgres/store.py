@@ -92,7 +92,9 @@ class PostgresStore:
     async def applied(self, stream: str) -> dict[int, int]:
         """See `Store.applied`."""
         async with self._database.session() as session:
-            return await ownership.applied(session, stream)
+            found = await ownership.applied(session, stream)
+            await session.confirm(0)  # the stream is trimmed by it: it must be true for the next primary, too
+            return found
 
     async def load_devices(self, ids: Sequence[str]) -> dict[str, tuple[Device, DeviceState, list[Command]]]:
         """See `Store.load_devices`."""
