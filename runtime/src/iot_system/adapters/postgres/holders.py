@@ -29,8 +29,8 @@ select pid, host(client_addr), pg_terminate_backend(pid) from pg_stat_activity j
 where wait_event_type = 'Client' and usename = current_user
 and state_change < clock_timestamp() - make_interval(secs => $2)
 """
-"""Whoever works, or waits for a replica or a lock, is left alone. A COPY of more than `SILENT_S` may be met while it waits
-for its next rows: what it writes is rolled back, and written by the next owner."""
+"""Whoever works, or waits for a replica or a lock, is left alone. A COPY of more than `SILENT_S` may be met while it
+waits for its next rows: what it writes is rolled back, and written by the next owner."""
 log = structlog.get_logger()
 
 
