@@ -9,10 +9,8 @@ import asyncpg
 import pytest
 from chart_harness.waiting import until
 from iot_system.adapters.postgres import confirming
-from iot_system.adapters.stores import open_store
 from iot_system.domain.addresses import Address
 from iot_system.domain.history import HistoryQuery
-from iot_system.ports.store import Store
 
 from tests.contract.store.owner import STREAM, Owner
 from tests.harness.postgres import PostgresServer
@@ -42,11 +40,8 @@ READS: dict[str, Callable[[Owner], Awaitable[object]]] = {
 
 
 @pytest.fixture
-async def store(postgres_url: str) -> AsyncIterator[Store]:
-    store = open_store(postgres_url)
-    await store.start()
-    yield store
-    await store.stop()
+def url(postgres_url: str) -> str:
+    return postgres_url
 
 
 @pytest.fixture

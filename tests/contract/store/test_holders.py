@@ -10,8 +10,6 @@ import asyncpg
 import pytest
 from chart_harness.waiting import until
 from iot_system.adapters.postgres import database, holders
-from iot_system.adapters.stores import open_store
-from iot_system.ports.store import Store
 
 from tests.contract.store.owner import Owner
 from tests.harness.postgres import RUNTIME, PostgresServer
@@ -21,11 +19,8 @@ HOLD = "begin; select * from partitions for update"
 
 
 @pytest.fixture
-async def store(postgres_url: str) -> AsyncIterator[Store]:
-    store = open_store(postgres_url)
-    await store.start()
-    yield store
-    await store.stop()
+def url(postgres_url: str) -> str:
+    return postgres_url
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import asyncpg
 import pytest
@@ -27,11 +27,8 @@ NOW_US = 1_795_600_000_000_000
 
 
 @pytest.fixture
-async def store(postgres_url: str) -> AsyncIterator[Store]:
-    store = open_store(postgres_url)
-    await store.start()
-    yield store
-    await store.stop()
+def url(postgres_url: str) -> str:
+    return postgres_url
 
 
 @pytest.fixture

@@ -25,13 +25,13 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no
 
     confirmed_s = -math.inf
 
-    async def confirm(self, within_s: float | None = None) -> None:
-        """Return when the server was the primary ``within_s`` (`CONFIRMED_S`) ago or later.
+    async def confirm(self, within_s: float) -> None:
+        """Return when the server was the primary ``within_s`` ago or later.
 
         While replicas are away, this waits as commits do. With 0, all that was read before is at a replica, too.
         """
         now_s = time.monotonic()
-        if now_s - self.confirmed_s < (CONFIRMED_S if within_s is None else within_s):
+        if now_s - self.confirmed_s < within_s:
             return
         await self.execute(_CONFIRM)
         self.confirmed_s = now_s

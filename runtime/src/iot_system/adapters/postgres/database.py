@@ -123,7 +123,7 @@ class Database:
     async def reading(self) -> AsyncIterator[Connection]:
         """A connection for statements whose answers somebody gets: its server is the primary, see `confirming`."""
         async with self.session() as connection:
-            await connection.confirm()
+            await connection.confirm(confirming.CONFIRMED_S)
             yield connection
 
     @contextlib.asynccontextmanager
