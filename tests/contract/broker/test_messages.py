@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
 from iot_system.adapters.nats.broker import NatsBroker
+from iot_system.adapters.nats.broker.streams import MESSAGES
 from iot_system.errors import Unavailable
 from iot_system.ports.broker import Message, MessageReader, Stored, group_key
+from iot_system.ports.stream import StreamLost
+from nats.js import JetStreamContext
+from nats.js.api import StreamInfo
 
 from tests.harness.nats import NatsServer
 
@@ -99,6 +104,30 @@ async def test_a_reader_goes_on_without_a_gap_after_the_broker_was_killed(
                 except Unavailable:
                     continue
     assert [one.message.payload for one in found] == [b"1", b"2", b"3"]
+
+
+async def test_a_server_that_is_behind_makes_nobody_believe_in_a_loss(
+    broker: NatsBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await publish(broker, *texts("app/a", "1"))
+    behind = await broker.messages._jetstream.stream_info(MESSAGES)
+    (last,) = await publish(broker, *texts("app/a", "2"))
+
+    async def out_of_date(*_: object) -> StreamInfo:
+        return behind
+
+    monkeypatch.setattr(JetStreamContext, "stream_info", out_of_date)
+    async with broker.messages.read(["#"], after=last) as reader:
+        assert await reader.fetch(16, wait_s=0.1) == []
+        await publish(broker, *texts("app/a", "3"))
+        assert [one.message.payload for one in await read(reader, 1)] == [b"3"]
+
+
+async def test_a_log_that_ends_before_what_was_read_is_told(broker: NatsBroker) -> None:
+    (last,) = await publish(broker, *texts("app/a", "1"))
+    async with broker.messages.read(["app/a"], after=last + 3) as reader:
+        with pytest.raises(StreamLost, match=f"stream IOT_MESSAGES ends at {last}, but {last + 3} was read"):
+            await reader.fetch(16, wait_s=1)
 
 
 async def test_each_message_of_a_group_goes_to_one_process_until_it_is_settled(broker: NatsBroker) -> None:

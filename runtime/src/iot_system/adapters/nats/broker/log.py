@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -51,16 +51,27 @@ class LogReader:
 
     A consumer numbers what it delivers without gaps, so a jump means that something was lost on the way; another one is
     then made behind the last message read, the same when the heartbeats stop.
+
+    Who tells where the stream ends may be behind, as a server that stood still and does not know yet that others lead.
+    ``append`` adds something to it, of which a majority says where it is; without it, the end that is told counts.
     """
 
     def __init__(
-        self, client: Client, stream: str, subjects: Sequence[str], *, after: int, headers_only: bool = False
+        self,
+        client: Client,
+        stream: str,
+        subjects: Sequence[str],
+        *,
+        after: int,
+        headers_only: bool = False,
+        append: Callable[[], Awaitable[int]] | None = None,
     ) -> None:
         self._jetstream = client.jetstream(timeout=TIMEOUT_S)
         self._pull = Pull(client, stream)
         self._stream = stream
         self._subjects = list(subjects)
         self._headers_only = headers_only
+        self._append = append
         self._after = after
         self._consumer = ""
         self._number = 0
@@ -114,9 +125,9 @@ class LogReader:
         return not info.num_pending and info.delivered.consumer_seq == self._number
 
     async def _open(self) -> None:
-        stream = await self._jetstream.stream_info(self._stream)
-        if stream.state.last_seq < self._after:
-            raise StreamLost(f"stream {self._stream} ends at {stream.state.last_seq}, but {self._after} was read")
+        end = (await self._jetstream.stream_info(self._stream)).state.last_seq
+        if end < self._after and (self._append is None or await self._append() <= self._after):
+            raise StreamLost(f"stream {self._stream} ends at {end}, but {self._after} was read")
         info = await self._jetstream.add_consumer(
             self._stream,
             ConsumerConfig(

@@ -23,6 +23,8 @@ from iot_system.ports.broker import Group, Message, Stored
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode
+_PROBE = Message("$end", b"", 1)
+"""No client may subscribe to its topic."""
 
 
 class NatsMessages:
@@ -61,7 +63,14 @@ class NatsMessages:
     def read(self, filters: Sequence[str], *, after: int) -> StoredReader:
         """See `iot_system.ports.broker.Messages.read`."""
         subjects = [f"{MESSAGES_SUBJECT}.{one}" for one in cover(filters)]
-        return StoredReader(LogReader(self._client, MESSAGES, subjects, after=after), _read)
+        return StoredReader(LogReader(self._client, MESSAGES, subjects, after=after, append=self._append_probe), _read)
+
+    async def _append_probe(self) -> int:
+        """Add a message that nobody gets; returns its sequence. Raises `Unavailable`."""
+        (sequence,) = await self.publish([_PROBE])
+        if isinstance(sequence, IotError):
+            raise Unavailable(f"stream {MESSAGES} does not tell where it ends: {sequence}") from sequence
+        return sequence
 
     def uncovered(self, filters: Sequence[str], by: Sequence[str]) -> list[str]:
         """See `iot_system.ports.broker.Messages.uncovered`."""
