@@ -28,6 +28,8 @@ HTTP_PORT = 8000
 MQTT_PORT = 1883
 START_TIMEOUT_S = 180.0
 POLL_S = 0.05
+BUSY = 3
+"""Load average by processor, from which on it is told."""
 FOLDER_LENGTH_LIMIT = 40
 """A longer path would not fit into the names of Ray's sockets, of which the system allows 107 bytes."""
 OURS = ("IOT_", "NATS_", "RAY_", "ACTOR_SYSTEM_", "DATABASE_", "PROMETHEUS_MULTIPROC_DIR")
@@ -133,9 +135,8 @@ class Installation:
                         break
                     missing = response.text
                 if time.monotonic() - began_s > START_TIMEOUT_S:
-                    raise Unavailable(
-                        f"{child.name} is not ready after {START_TIMEOUT_S:g} s: {missing}; {child.tail()}"
-                    )
+                    late = f"{child.name} is not ready after {START_TIMEOUT_S:g} s{why_slow()}"
+                    raise Unavailable(f"{late}: {missing}; {child.tail()}")
                 await asyncio.sleep(POLL_S)
         say(f"  {child.name + ' is ready':<58} {time.monotonic() - began_s:5.1f} s")
 
@@ -143,6 +144,14 @@ class Installation:
         """End all processes and remove the folder."""
         await self._children.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def why_slow() -> str:
+    """What the machine has to do besides, where that is more than its processors can; else nothing."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load < BUSY * cores:
+        return ""
+    return f" (the machine is busy: {load:.0f} processes want its {cores} processors; try again when fewer do)"
 
 
 def command(name: str) -> list[str]:
