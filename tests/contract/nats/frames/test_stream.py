@@ -3,60 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Mapping
-from itertools import count
 from pathlib import Path
 
 import nats.js.errors
 import pytest
-from iot_system.adapters.nats.connection import Client, connect
-from iot_system.adapters.nats.reader import NatsReader
+from iot_system.adapters.nats.connection import connect
 from iot_system.adapters.nats.stream import STREAM, SUBJECT, NatsStream, frame_stream
 from iot_system.errors import InvalidSetting, Overloaded, TooLarge, Unavailable
-from iot_system.ports.stream import Reader, StreamLost, StreamMessage
+from iot_system.ports.stream import StreamMessage
 from iot_system.services.streams import make_streams
 from iot_system.settings import BrokerSettings, StreamSettings
 from msgspec.structs import replace
-from nats.js.api import RawStreamMsg, StreamInfo
 
-from tests.harness.nats import NatsServer, connected
-
-PARTITIONS = 8
-SETTINGS = StreamSettings(partitions=PARTITIONS, max_bytes=64 << 20)
-
-
-@pytest.fixture
-async def server(server: NatsServer) -> NatsServer:
-    """With the streams."""
-    await make_streams(server.settings(), SETTINGS)
-    return server
-
-
-@pytest.fixture
-def stream(actor_system: Client) -> NatsStream:
-    return NatsStream(actor_system, SETTINGS)
-
-
-async def delete(server: NatsServer) -> None:
-    async with connected(server) as client:
-        await client.jetstream().delete_stream(STREAM)
-
-
-async def read(reader: Reader, count: int) -> list[StreamMessage]:
-    messages: list[StreamMessage] = []
-    async with asyncio.timeout(15):
-        while len(messages) < count:
-            messages += await reader.fetch(16, wait_s=1)
-    return messages
-
-
-async def reading(stream: NatsStream, positions: Mapping[int, int]) -> NatsReader:
-    return stream.read(positions, stream_id=await stream.identity())
-
-
-async def publish(stream: NatsStream, partition: int, *texts: str) -> list[int]:
-    return [await stream.publish(partition, text.encode(), message_id=f"{partition}-{text}") for text in texts]
+from tests.contract.nats.frames.stream import PARTITIONS, SETTINGS, publish, read, reading
+from tests.harness.nats import NatsServer
 
 
 async def test_messages_come_back_in_order_with_their_sequences(stream: NatsStream) -> None:
@@ -265,129 +225,6 @@ async def test_a_broker_that_takes_no_large_frames_is_refused(tmp_path: Path) ->
     with pytest.raises(InvalidSetting, match="max_payload is 1048576 bytes; it must be at least 8388608"):
         await make_streams(server.settings(), SETTINGS)
     server.stop()
-
-
-async def test_the_identity_changes_with_the_data(server: NatsServer, stream: NatsStream) -> None:
-    first = await stream.identity()
-    assert await stream.identity() == first
-    await delete(server)
-    await make_streams(server.settings(), SETTINGS)
-    assert await stream.identity() != first
-
-
-async def test_positions_of_a_stream_that_was_replaced_trim_nothing_and_read_nothing(
-    server: NatsServer, stream: NatsStream
-) -> None:
-    before = await stream.identity()
-    await publish(stream, 1, *"abc")
-    await delete(server)
-    for use in (stream.identity(), stream.verify(before, reached=0), stream.follow(before, reached=3)):
-        with pytest.raises(Unavailable, match="stream IOT_FRAMES does not exist; `iot-system streams` makes it"):
-            await use
-    await make_streams(server.settings(), SETTINGS)
-    after = await stream.follow(before, reached=3)
-    await publish(stream, 1, "d")
-    with pytest.raises(StreamLost, match="is another one now"):
-        await stream.trim({1: 3}, stream_id=before)
-    with pytest.raises(StreamLost, match="is another one now"):
-        async with stream.read({1: 3}, stream_id=before) as reader:
-            await reader.fetch(16, wait_s=1)
-    async with stream.read({1: 0}, stream_id=after) as reader:
-        assert [message.data for message in await read(reader, 1)] == [b"d"]
-
-
-async def test_a_stream_that_lost_what_it_held_changes_its_identity_once(
-    server: NatsServer, stream: NatsStream
-) -> None:
-    before = await stream.identity()
-    (last,) = await publish(stream, 1, "a")
-    assert await stream.follow(before, reached=last) == before
-    with pytest.raises(StreamLost, match=f"ends at {last}, but {last + 1} was applied"):
-        await stream.trim({1: last + 1}, stream_id=before)
-    after = await stream.follow(before, reached=last + 1)
-    assert after != before
-    assert await stream.follow(before, reached=last + 1) == after, "another shard finds it out later"
-    await make_streams(server.settings(), replace(SETTINGS, max_bytes=65 << 20))
-    assert await stream.identity() == after, "new limits keep it"
-    reached = (await publish(stream, 1, "b"))[0] + 1
-    assert await stream.follow(after, reached=reached) not in (before, after), "the next loss is another one"
-
-
-async def test_a_server_that_is_behind_makes_nobody_believe_in_a_loss(
-    stream: NatsStream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    identity = await stream.identity()
-    (one,) = await publish(stream, 1, "a")
-    behind = await stream._jetstream.stream_info(STREAM)
-    (two,) = await publish(stream, 1, "b")
-
-    async def out_of_date(*_: object) -> StreamInfo:
-        return behind
-
-    monkeypatch.setattr(stream._jetstream, "stream_info", out_of_date)
-    with pytest.raises(StreamLost, match=f"ends at {one}, but {two} was applied"):
-        await stream.verify(identity, reached=two)
-    assert await stream.follow(identity, reached=two) == identity, "what is published then has a higher number"
-    monkeypatch.undo()
-    async with await reading(stream, {1: 0}) as reader:
-        assert [message.data for message in await read(reader, 3)] == [b"a", b"b", b""]
-
-
-async def test_a_loss_that_could_not_be_noted_is_not_forgotten(
-    server: NatsServer, stream: NatsStream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = await stream.identity()
-    (last,) = await publish(stream, 1, "a")
-
-    async def away(*_: object) -> None:
-        raise TimeoutError
-
-    monkeypatch.setattr(stream._jetstream, "add_consumer", away)
-    with pytest.raises(Unavailable, match="a loss of stream IOT_FRAMES cannot be noted"):
-        await stream.follow(before, reached=last + 1)
-    monkeypatch.undo()
-    await publish(stream, 1, *"bcd")
-    assert await stream.follow(before, reached=last + 1) != before
-
-
-async def test_a_full_stream_that_ends_too_early_is_taken_for_one_that_lost_something(
-    server: NatsServer, stream: NatsStream
-) -> None:
-    await make_streams(server.settings(), replace(SETTINGS, max_bytes=1 << 20))
-    last = 0
-    for size in (10_000, 0):
-        with contextlib.suppress(Overloaded):
-            for number in count():
-                last = await stream.publish(0, bytes(size), message_id=f"{size} {number}")
-    before = await stream.identity()
-    assert await stream.follow(before, reached=last) == before
-    assert await stream.follow(before, reached=last + 1) != before
-
-
-async def test_a_server_that_does_not_have_the_newest_messages_makes_nobody_forget_them(
-    stream: NatsStream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (one,) = await publish(stream, 1, "a")
-    behind = await stream._jetstream.get_last_msg(STREAM, f"{SUBJECT}.1")
-    await publish(stream, 1, "b", "c")
-
-    async def out_of_date(*_: object) -> RawStreamMsg:
-        return behind
-
-    monkeypatch.setattr(stream._jetstream, "get_last_msg", out_of_date)
-    await stream.trim({1: one}, stream_id=await stream.identity())
-    monkeypatch.undo()
-    async with await reading(stream, {1: 0}) as reader:
-        assert [message.data for message in await read(reader, 2)] == [b"b", b"c"]
-
-
-async def test_losses_that_0_1_0_has_noted_count(administrator: Client, stream: NatsStream) -> None:
-    jetstream = administrator.jetstream()
-    config = (await jetstream.stream_info(STREAM)).config
-    await jetstream.update_stream(config, metadata={**(config.metadata or {}), "iot-lives": "2"})
-    before = await stream.identity()
-    assert before.endswith(", lost 2 times"), "as its programs call it, whose positions go on counting"
-    assert (await stream.follow(before, reached=1)).endswith(", lost 3 times")
 
 
 @pytest.mark.usefixtures("impatient")
