@@ -38,6 +38,9 @@ OPTIONS = (
 EXAMPLES = ("faker", "polyfactory")
 # What Litestar depends on only for its own command.
 COLOURS = ("markdown-it-py", "mdurl", "pygments", "rich", "rich-click")
+# What knows internationalized addresses for jsonschema, if it is there: its grammar takes a second of every process that
+# imports Ray, and CycloneDX's schema alone asks for such addresses, of which ours are plain.
+ADDRESSES = ("rfc3987-syntax",)
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,9 @@ def locks(runtime: Path) -> dict[str, Lock]:
     project = _project(runtime)
     return {
         DEVELOPMENT: Lock(
-            extras=list(project["project"]["optional-dependencies"]), groups=list(project["dependency-groups"])
+            extras=list(project["project"]["optional-dependencies"]),
+            groups=list(project["dependency-groups"]),
+            without=ADDRESSES,
         ),
         "api": Lock(without=[*EXAMPLES, *COLOURS]),
         "actor-system": Lock(extras=["actor-system"], without=EXAMPLES),
