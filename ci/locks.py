@@ -38,8 +38,8 @@ OPTIONS = (
 EXAMPLES = ("faker", "polyfactory")
 # What Litestar depends on only for its own command.
 COLOURS = ("markdown-it-py", "mdurl", "pygments", "rich", "rich-click")
-# What knows internationalized addresses for jsonschema, if it is there: its grammar takes a second of every process that
-# imports Ray, and CycloneDX's schema alone asks for such addresses, of which ours are plain.
+# What knows internationalized addresses for jsonschema, if it is there: its grammar takes a second of every process
+# that imports Ray, and CycloneDX's schema alone asks for such addresses, of which ours are plain.
 ADDRESSES = ("rfc3987-syntax",)
 
 

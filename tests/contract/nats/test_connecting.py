@@ -1,4 +1,4 @@
-"""A connection to a broker that takes connections and says nothing more, as one whose process comes to stand still."""
+"""Connections to brokers that take them and say nothing more, as one whose process stands still, and that come back."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from chart_harness.waiting import until
+from iot_system.adapters.addresses import remember_addresses
 from iot_system.adapters.nats import connection
-from iot_system.adapters.nats.connection import connect
+from iot_system.adapters.nats.connection import connect, disconnect
 from iot_system.adapters.nats.permissions import API
 from iot_system.errors import Unavailable
 from iot_system.settings import BrokerSettings
+from msgspec.structs import replace
+
+from tests.harness.nats import NatsServer
+from tests.harness.resolver import Resolver
 
 DEADLINE_S = 20.0
 INFO = b'INFO {"server_id": "a", "version": "2.12.0", "max_payload": 1048576}\r\n'
@@ -59,3 +65,18 @@ async def test_who_is_cancelled_while_it_connects_leaves_no_connection_behind(si
         with pytest.raises(asyncio.CancelledError):
             await connecting
         await silent.ended.wait()
+
+
+async def test_a_broker_is_found_again_while_nobody_tells_its_address(server: NatsServer) -> None:
+    resolver = Resolver(asyncio.get_running_loop())
+    remember_addresses()
+    settings = replace(server.settings(API), urls=server.url.replace("127.0.0.1", "localhost"))
+    client = await connect(settings, name="test")
+    try:
+        resolver.is_silent = True
+        server.kill()
+        await asyncio.to_thread(server.start)
+        await until(lambda: client.is_connected, within_s=DEADLINE_S, why="the client does not come back")
+        await client.flush()
+    finally:
+        await disconnect(client)

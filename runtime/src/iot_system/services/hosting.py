@@ -7,6 +7,7 @@ import contextlib
 from functools import partial
 
 from iot_system.actors.time_limit import HANDLERS
+from iot_system.adapters.addresses import remember_addresses
 from iot_system.adapters.nats.connection import connect, disconnect
 from iot_system.adapters.nats.requests import NatsRequests
 from iot_system.adapters.nats.stream import NatsStream
@@ -74,6 +75,7 @@ async def shard_on_ray(name: str, node: str) -> RunningShard:
     """The shard ``name`` in a process of its own."""
     settings = read_settings(ActorSystemSettings)
     set_up_logs(settings.process.log_level, service="shard", shard=name, node=node)
+    remember_addresses()
     shard = await start_shard(settings.shard, name, node)
     collect_seldom()
     return shard

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import structlog
 
+from iot_system.adapters.addresses import remember_addresses
 from iot_system.adapters.http.server import NO_WEBSOCKETS, ASGIApp, HttpServer, HttpTls, WebSocketFactory
 from iot_system.garbage import collect_seldom
 from iot_system.ports.health import Health
@@ -48,6 +49,7 @@ async def run(
     has them. At the end, requests under way have ``requests_timeout_s``, then the service stops. Raises what
     `Service.start` raises.
     """
+    remember_addresses()
     told_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
