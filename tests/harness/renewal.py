@@ -34,5 +34,9 @@ class Renewal:
         self._namespace.kubectl("wait", "--for=condition=complete", f"job/{name}", f"--timeout={JOB_WITHIN_S}s")
 
     def bring(self) -> None:
-        """Have the kubelets bring what has changed now, not within the next minute or two."""
-        self._namespace.kubectl("annotate", "pods", "--all", f"iot-system/renewed={time.time_ns()}", "--overwrite")
+        """Have the kubelets bring what has changed now, not within the next minute or two.
+
+        To pods that run: those of Jobs that are done go at any moment, and need nothing.
+        """
+        running, mark = "--field-selector=status.phase=Running", f"iot-system/renewed={time.time_ns()}"
+        self._namespace.kubectl("annotate", "pods", running, mark, "--overwrite")
