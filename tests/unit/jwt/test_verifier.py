@@ -55,7 +55,7 @@ NOW_S = int(time.time())
     "claims",
     [
         pytest.param({"exp": NOW_S - LEEWAY_S - 60}, id="over"),
-        pytest.param({"nbf": NOW_S + LEEWAY_S + 600}, id="not yet"),
+        pytest.param({"nbf": NOW_S + LEEWAY_S + 86_400}, id="not yet"),
         pytest.param({"iss": "https://id.example.net"}, id="another issuer"),
         pytest.param({"aud": "another"}, id="another audience"),
         pytest.param({"sub": 7}, id="sub is no text"),
