@@ -33,6 +33,8 @@ MOST_PROCESSES = 8
 """Of tests; more gain nothing, for each imports everything first."""
 IN_PARALLEL = (f"--numprocesses={min(CORES, MOST_PROCESSES)}", "--dist=worksteal")
 JUNIT = "--junitxml="
+SLOWEST = ("--durations=15", "--durations-min=5")
+"""Where the time has gone, said at the end of each run of pytest."""
 NOTHING_CHOSEN = 5
 """Pytest's exit code."""
 
@@ -206,7 +208,7 @@ def _pytest(*arguments: str) -> Run:
         own = [argument.removeprefix(JUNIT) for argument in arguments if argument.startswith(JUNIT)]
         report = ROOT / [f"{folder}/report.xml", *own][-1]
         base = (sys.executable, "-m", "pytest", "-c", CONFIG, f"--rootdir={ROOT}", "-q", f"{JUNIT}{report}")
-        return Run(_code(*base, *arguments), skipped(report))
+        return Run(_code(*base, *SLOWEST, *arguments), skipped(report))
 
 
 def _passes(*command: str | Path) -> bool:
