@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trustme
 import uvloop
+from chart_harness.waiting import until
 from iot_system.adapters import addresses
 from iot_system.adapters.addresses import Addresses, remember_addresses
 
@@ -71,9 +72,7 @@ async def test_while_nobody_tells_the_address_from_before_is_taken(names: Names,
     async def is_told() -> bool:
         return await known.of("nats") == ["192.0.2.2"]
 
-    async with asyncio.timeout(DEADLINE_S):
-        while not await is_told():
-            pass
+    await until(is_told, within_s=DEADLINE_S, why="what is told in the end is not believed")
 
 
 async def test_a_name_that_has_no_address_any_more_is_not_remembered(names: Names) -> None:
@@ -91,8 +90,8 @@ async def test_who_knows_none_waits_until_it_is_told_or_refused(names: Names) ->
         await known.of("nats")
     names.answer = None
     waiting = asyncio.create_task(known.of("nats"))
-    await asyncio.sleep(2 * addresses.PATIENCE_S)
-    assert not waiting.done()
+    done, _ = await asyncio.wait([waiting], timeout=2 * addresses.PATIENCE_S)
+    assert not done
     names.speak(["192.0.2.2"])
     assert await waiting == ["192.0.2.2"]
 
