@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 from iot_system.adapters.nats.broker import NatsBroker
@@ -14,6 +15,7 @@ from iot_system.ports.stream import StreamLost
 from nats.js import JetStreamContext
 from nats.js.api import StreamInfo
 
+from tests.harness.collecting import collect
 from tests.harness.nats import NatsServer
 
 
@@ -28,11 +30,7 @@ def texts(topic: str, payloads: Sequence[str]) -> list[Message]:
 
 
 async def read(reader: MessageReader, count: int) -> list[Stored]:
-    found: list[Stored] = []
-    async with asyncio.timeout(15):
-        while len(found) < count:
-            found += await reader.fetch(16, wait_s=1)
-    return found
+    return await collect(partial(reader.fetch, 16, wait_s=1), count, within_s=15)
 
 
 async def test_a_batch_stands_in_the_log_in_its_order_with_everything_that_its_messages_had(broker: NatsBroker) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from iot_system.ports.events import Log, LogLost, LogReader
 from iot_system.services.streams import make_streams
 from iot_system.settings import StreamSettings
 
+from tests.harness.collecting import collect
 from tests.harness.nats import NatsServer, connected, running_nats
 from tests.unit.services.memory_log import MemoryLog
 
@@ -82,11 +84,7 @@ async def written(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 async def read(reader: LogReader, count: int) -> list[tuple[int, bytes]]:
     """So many messages, within the deadline."""
-    found: list[tuple[int, bytes]] = []
-    async with asyncio.timeout(DEADLINE_S):
-        while len(found) < count:
-            found += await reader.fetch(wait_s=1)
-    return found
+    return await collect(partial(reader.fetch, wait_s=1), count, within_s=DEADLINE_S)
 
 
 async def test_what_is_appended_is_read_in_order_from_behind_a_position(written: Written) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 import pytest
 from iot_system.ports.events import Log
 from iot_system.ports.stream import StreamLost, StreamMessage
 
 from tests.contract.transport.conftest import PARTITIONS, Transport
+from tests.harness.collecting import collect
 
 DEADLINE_S = 60.0
 
@@ -20,23 +22,17 @@ async def publish(transport: Transport, partition: int, *texts: str) -> list[int
 
 async def read(transport: Transport, positions: Mapping[int, int], count: int) -> list[StreamMessage]:
     """The first ``count`` messages behind ``positions``, and there are no more."""
-    found: list[StreamMessage] = []
     async with transport.stream.read(positions, stream_id=transport.stream_id) as reader, asyncio.timeout(DEADLINE_S):
-        while len(found) < count:
-            found += await reader.fetch(16, wait_s=1)
-        found += await reader.fetch(16, wait_s=0.1)
-    return found
+        found = await collect(partial(reader.fetch, 16, wait_s=1), count, within_s=DEADLINE_S)
+        return found + await reader.fetch(16, wait_s=0.1)
 
 
 async def log_of(log: Log, count: int) -> list[bytes]:
     """The first ``count`` messages."""
     reader = log.read(0)
-    found: list[bytes] = []
-    async with asyncio.timeout(DEADLINE_S):
-        while len(found) < count:
-            found += [data for _, data in await reader.fetch(wait_s=1)]
+    found = await collect(partial(reader.fetch, wait_s=1), count, within_s=DEADLINE_S)
     await reader.close()
-    return found
+    return [data for _, data in found]
 
 
 async def test_frames_come_in_their_order_from_behind_each_position(transport: Transport) -> None:

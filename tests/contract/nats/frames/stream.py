@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 from iot_system.adapters.nats.reader import NatsReader
 from iot_system.adapters.nats.stream import NatsStream
 from iot_system.ports.stream import Reader, StreamMessage
 from iot_system.settings import StreamSettings
+
+from tests.harness.collecting import collect
 
 PARTITIONS = 8
 SETTINGS = StreamSettings(partitions=PARTITIONS, max_bytes=64 << 20)
@@ -26,8 +28,4 @@ async def reading(stream: NatsStream, positions: Mapping[int, int]) -> NatsReade
 
 async def read(reader: Reader, count: int) -> list[StreamMessage]:
     """So many messages, within a deadline."""
-    messages: list[StreamMessage] = []
-    async with asyncio.timeout(15):
-        while len(messages) < count:
-            messages += await reader.fetch(16, wait_s=1)
-    return messages
+    return await collect(partial(reader.fetch, 16, wait_s=1), count, within_s=15)
