@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+from iot_system.adapters.nats import events
 from iot_system.adapters.nats.connection import Client
 from iot_system.adapters.nats.events import EVENTS, NatsLog
 from iot_system.adapters.nats.stream import NatsStream
@@ -18,7 +20,7 @@ from iot_system.services.streams import make_streams
 from iot_system.settings import StreamSettings
 
 from tests.harness.collecting import collect
-from tests.harness.nats import NatsServer, connected, running_nats
+from tests.harness.nats import NatsCluster, NatsServer, connected, running_nats
 from tests.unit.services.memory_log import MemoryLog
 
 DEADLINE_S = 20.0
@@ -150,3 +152,40 @@ async def test_a_stream_that_nobody_made_yet_is_not_available(api: Client) -> No
     log = NatsLog(api, EVENTS, partitions=SETTINGS.partitions)
     with pytest.raises(Unavailable, match="stream IOT_EVENTS does not exist; `iot-system streams` makes it"):
         await log.end()
+
+
+async def test_the_one_server_is_believed_that_it_has_lost_what_was_read(server: NatsServer, api: Client) -> None:
+    await make_streams(server.settings(), SETTINGS)
+    reader = NatsLog(api, EVENTS, partitions=SETTINGS.partitions).read(3)
+    with pytest.raises(LogLost, match="ends at 0, but 3 was read"):
+        await reader.fetch(wait_s=1)
+    await reader.close()
+
+
+async def test_one_of_several_is_believed_once_the_others_had_time_to_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have stood still: what others have comes within seconds, or is lost."""
+    servers = NatsCluster(tmp_path, [tmp_path / f"store-{number}" for number in range(3)]).servers
+    async with AsyncExitStack() as opened:
+        for server in servers:
+            opened.callback(server.stop)
+            await asyncio.to_thread(server.start)
+        async with asyncio.timeout(60):
+            await make_streams(servers[0].settings(), StreamSettings(partitions=4, replicas=3))
+        client = await opened.enter_async_context(connected(servers[0]))
+        written = InJetStream(servers[0], client)
+        reader = written.log.read(1)
+        with pytest.raises(Unavailable, match="ends at 0, but 1 was read") as behind:
+            await reader.fetch(wait_s=1)
+        assert not isinstance(behind.value, LogLost)
+        for data in (b"1", b"2"):
+            await written.append(data)
+        assert await read(reader, 1) == [(2, b"2")]
+        await reader.close()
+
+        monkeypatch.setattr(events, "BEHIND_S", 0.0)
+        reader = written.log.read(3)
+        with pytest.raises(LogLost, match="ends at 2, but 3 was read"):
+            await reader.fetch(wait_s=1)
+        await reader.close()

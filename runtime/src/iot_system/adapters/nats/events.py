@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
@@ -21,6 +22,8 @@ READINGS = "IOT_READINGS"
 SUBJECTS = {EVENTS: "iot.events", READINGS: "iot.readings"}
 TIMEOUT_S = 5.0
 FETCH = 256
+BEHIND_S = 10.0
+"""One of several servers that stood still may not know what the others have; it does within seconds."""
 
 
 class NatsLog:
@@ -83,6 +86,7 @@ class NatsLogReader:
         self._log = log
         self._position = after
         self._made: str | None = None
+        self._behind_since_s: float | None = None
         self._reader = log.reader(self, after)
 
     async def fetch(self, *, wait_s: float) -> list[tuple[int, bytes]]:
@@ -97,9 +101,21 @@ class NatsLogReader:
         await self._reader.__aexit__(None, None, None)
 
     async def verify(self) -> None:
-        """Raises `LogLost` where the stream was made anew, or ends before what was read already."""
+        """Raises `LogLost` where the stream was made anew, or has lost what was read already.
+
+        `Unavailable` where it ends before that, but others may know more than who tells.
+        """
         info = await self._log.info()
         made = str(info.created)
         self._made = self._made or made
-        if made != self._made or info.state.last_seq < self._position:
-            raise LogLost("a stream of events is another one now, or has lost what it held")
+        if made != self._made:
+            raise LogLost("a stream of events is another one now")
+        if info.state.last_seq >= self._position:
+            self._behind_since_s = None
+            return
+        now_s = asyncio.get_running_loop().time()
+        self._behind_since_s = self._behind_since_s or now_s
+        ends = f"a stream of events ends at {info.state.last_seq}, but {self._position} was read"
+        if (info.config.num_replicas or 1) > 1 and now_s - self._behind_since_s < BEHIND_S:
+            raise Unavailable(ends)
+        raise LogLost(ends)
