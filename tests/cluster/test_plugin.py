@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from chart_harness.cluster import MARK, Kubernetes
+from chart_harness.errors import KubernetesError
+from chart_harness.installation import Installation, Installations
 
 from ci import engine, images
 from ci.errors import NoClusterError
-from tests.harness.alone import copy, environment, run_tests
+from tests.harness.alone import NOTES, copy, environment, run_tests
 from tests.harness.errors import NotBreakableError
 from tests.harness.nodes import breakable
 
@@ -61,7 +63,8 @@ def test_the_small_chart_is_installed_upgraded_broken_and_uninstalled_with_the_p
     python: Path, kubernetes: Kubernetes, tmp_path: Path, nodes: Mapping[str, str], figures: list[str]
 ) -> None:
     folder = copy(tmp_path)
-    code, said = run_tests(python, folder, kubernetes.helm_program, *options(kubernetes, folder, IMAGE), env=nodes)
+    given = [*options(kubernetes, folder, IMAGE), f"--previous-chart={NOTES / 'chart'}"]
+    code, said = run_tests(python, folder, kubernetes.helm_program, *given, env=nodes)
     assert code == 0, said
     assert ("skipped" in said) is not are_containers(kubernetes), said
     assert left(kubernetes) == []
@@ -81,4 +84,20 @@ def test_a_release_that_never_gets_ready_is_told_by_one_sentence_with_its_diagno
     [diagnostics] = re.findall(rf"^{folder}/diagnostics/\S+$", said, re.MULTILINE)
     [pods] = Path(diagnostics).glob("release-of-the-cluster-*/pods.txt")
     assert "iot-system/nowhere:0" in pods.read_text()
+    assert left(kubernetes) == []
+
+
+def test_values_that_are_refused_while_nothing_is_ready_are_told_by_helm(
+    kubernetes: Kubernetes, tmp_path: Path
+) -> None:
+    values = tmp_path / "of-the-cluster.yaml"
+    values.write_text("image: docker.io/iot-system/nowhere:0\ntoken: of-the-cluster-tests\n")
+    installations = Installations(Installation, kubernetes, NOTES / "chart")
+    try:
+        installation = installations.new(values)
+        installation.install(wait=False)
+        with pytest.raises(KubernetesError, match="tokens"):
+            installation.upgrade({"tokens": "x"})
+    finally:
+        installations.remove_all()
     assert left(kubernetes) == []

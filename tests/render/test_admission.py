@@ -28,6 +28,7 @@ def test_names_labels_networks_and_schedules_are_what_kubernetes_takes(installat
             "Thing/x: matchExpressions {'key': 'a', 'operator': 'In'}",
         ),
         ({"spec": {"from": [{"ipBlock": {"cidr": "10.0.0.0/33"}}]}}, "Thing/x: cidr '10.0.0.0/33'"),
+        ({"spec": {"from": [{"ipBlock": {"cidr": "fd00::/x"}}]}}, "Thing/x: cidr 'fd00::/x'"),
         ({"spec": {"ports": [{"port": 65536}]}}, "Thing/x: port 65536"),
         ({"spec": {"rules": [{"host": "198.51.100.7"}]}}, "Thing/x: host '198.51.100.7'"),
         ({"spec": {"volumes": [{"secret": {"secretName": "a..b"}}]}}, "Thing/x: secretName 'a..b'"),
@@ -41,6 +42,20 @@ def test_names_labels_networks_and_schedules_are_what_kubernetes_takes(installat
 )
 def test_what_it_refuses_is_found(broken: dict[str, Any], complaint: str) -> None:
     assert [*complaints([{"kind": "Thing", "metadata": {"name": "x"}} | broken])] == [complaint]
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["nginx", "nginx:1", f"nginx@sha256:{0:064}", f"registry.example.org:5000/a/b:1@sha256:{0:064}"],
+)
+def test_images_may_be_named_in_every_way(image: str) -> None:
+    assert [*complaints([{"kind": "Pod", "metadata": {"name": "x"}, "spec": {"containers": [{"image": image}]}}])] == []
+
+
+@pytest.mark.parametrize("name", ["system:x", "A b"])
+def test_roles_may_have_names_that_nothing_else_has(name: str) -> None:
+    assert [*complaints([{"kind": "ClusterRole", "metadata": {"name": name}}])] == []
+    assert [*complaints([{"kind": "Service", "metadata": {"name": name}}])] != []
 
 
 @pytest.mark.parametrize("schedule", ["@daily", "0 3 * * sun", "*/15 0-6,18-23 1 JAN-mar 0"])

@@ -16,7 +16,7 @@ from chart_harness.cluster import Kubernetes
 from chart_harness.errors import NotFreezableError, SettingError
 from chart_harness.freezing import on_node
 from chart_harness.installation import Installation, Installations
-from chart_harness.manifests import Rendered
+from chart_harness.manifests import Rendered, selects
 from chart_harness.rendering import Chart
 from chart_harness.rules import RULES
 
@@ -95,20 +95,50 @@ def test_every_example_of_the_documentation_is_what_the_small_chart_is_tested_wi
     assert [one for one in examples if not any(one in text for text in files)] == []
 
 
-def test_the_documentation_names_every_rule_option_and_setting() -> None:
+def test_the_documentation_names_every_rule_option_setting_and_fixture() -> None:
     assert re.findall(r"^\| `([a-z][a-z-]*)` \|", README, re.MULTILINE) == list(RULES)
     source = (PLUGIN / "src" / "chart_harness" / "configuration.py").read_text()
     named = re.findall(r'add(?:option|ini)\("(.+?)"', source)
     assert len(named) == 8
     assert [name for name in named if f"`{name}`" not in README] == []
+    plugin = (PLUGIN / "src" / "chart_harness" / "plugin.py").read_text()
+    fixtures = re.findall(r"@pytest.fixture.*\n *def (\w+)", plugin)
+    assert len(fixtures) == 11
+    assert [name for name in fixtures if f"`{name}`" not in README] == []
 
 
 def test_a_chart_is_tested_with_the_plugin_alone_outside_of_this_repository(
     python: Path, notes: Path, helm_program: str
 ) -> None:
-    code, said = run_tests(python, notes, helm_program, "tests/test_rules.py")
+    code, said = run_tests(python, notes, helm_program, f"--previous-chart={NOTES / 'chart'}", "tests/test_rules.py")
     assert code == 0, said
-    assert f"{2 * len(RULES) + 2} passed" in said, said
+    assert f"{2 * len(RULES) + 2} passed in" in said, said
+
+
+def test_an_upgrade_that_begins_nowhere_is_no_test_that_passes(python: Path, notes: Path, helm_program: str) -> None:
+    code, said = run_tests(python, notes, helm_program, "tests/test_rules.py", "-k", "upgrade", "-rs")
+    assert code == 0, said
+    assert "2 skipped" in said, said
+    assert "no --previous-chart is given, from which an upgrade would begin" in said, said
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ("tokens: x", "Additional property tokens is not allowed|additional properties 'tokens' not allowed"),
+        ("token: [", "error converting YAML to JSON|failed to parse .*values.yaml"),
+    ],
+    ids=["refused", "no-yaml"],
+)
+def test_values_that_helm_refuses_are_told_by_its_own_words(
+    python: Path, notes: Path, helm_program: str, values: str, sentence: str
+) -> None:
+    file = notes / "of-ones-own-values.yaml"
+    file.write_text(values)
+    code, said = run_tests(python, notes, helm_program, "-o", f"chart_values={file}", "tests/test_rules.py")
+    assert code == 1
+    assert re.search(sentence, said), said
+    assert not re.search("^E  |Traceback", said, re.MULTILINE), said
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: f"{mistake.rule}-{mistake.new}")
@@ -116,6 +146,25 @@ def test_a_mistake_of_one_line_is_found_by_its_rule(notes: Path, helm_program: s
     assert complaints(mistake.rule, notes, helm_program) == []
     broken(notes, mistake.file, mistake.old, mistake.new)
     assert complaints(mistake.rule, notes, helm_program) != []
+
+
+def test_values_that_are_new_to_the_chart_before_are_its_own_of_that_name_or_refused_by_one_sentence(
+    notes: Path, helm_program: str
+) -> None:
+    before = Path(shutil.copytree(notes / "chart", notes / "before"))
+    broken(notes, "values.schema.json", '"properties": {\n', '"properties": {\n    "colour": {"type": "string"},\n')
+    for name in ("default", "new"):
+        file = notes / "chart" / "ci" / f"{name}-values.yaml"
+        file.write_text("token: of-the-render-tests\ncolour: red\n")
+    chart, previous = Chart(notes / "chart", helm_program), Chart(before, helm_program)
+    found = {
+        name: [*RULES["upgrade"](Rendered(chart, notes / "chart" / "ci" / f"{name}-values.yaml", previous=previous))]
+        for name in ("default", "new")
+    }
+    assert found["default"] == []
+    [told] = found["new"]
+    assert told.startswith("the chart before takes neither these values nor has values of its own by that name: ")
+    assert "colour" in told
 
 
 def test_every_rule_has_its_mistake() -> None:
@@ -153,6 +202,23 @@ def test_kinds_that_nobody_has_looked_up_are_named_where_they_change_and_hide_no
     ]
 
 
+@pytest.mark.parametrize(
+    ("operator", "values", "is_taken"),
+    [
+        ("In", ["b", "c"], True),
+        ("In", ["c"], False),
+        ("NotIn", ["c"], True),
+        ("NotIn", ["b"], False),
+        ("Exists", None, True),
+        ("DoesNotExist", None, False),
+    ],
+)
+def test_a_selector_may_be_made_of_expressions(operator: str, values: list[str] | None, is_taken: bool) -> None:
+    requirement = {"key": "a", "operator": operator} | ({"values": values} if values else {})
+    assert selects({"matchExpressions": [requirement]}, {"a": "b"}) is is_taken
+    assert selects({"matchLabels": {"d": "e"}, "matchExpressions": [requirement]}, {"a": "b"}) is False
+
+
 def test_tests_that_take_too_long_are_interrupted_and_clean_up() -> None:
     program = """
 import signal, time
@@ -177,7 +243,9 @@ finally: print("cleaned")
         ({"chart_path": ""}, "no chart is named: give --chart-path, or chart_path in pytest.ini"),
         ({"chart_values": "none.yaml"}, "chart_values names none.yaml, and there is no such file"),
         ({"chart_rules_left_out": "probe"}, "there is no rule probe to leave out, only probes, resources, .*"),
-        ({"chart_ready_s": "soon"}, "chart_ready_s is 'soon': it is a number of seconds"),
+        ({"chart_values": "/nowhere/none.yaml"}, "chart_values names /nowhere/none.yaml, and there is no such file"),
+        ({"chart_ready_s": "soon"}, "chart_ready_s is 'soon': it is a number of seconds above 0"),
+        ({"chart_ready_s": "nan"}, "chart_ready_s is 'nan': it is a number of seconds above 0"),
     ],
     ids=lambda value: None if isinstance(value, str) else next(iter(value)),
 )

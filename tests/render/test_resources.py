@@ -99,3 +99,17 @@ def test_nats_collects_garbage_before_it_reaches_its_limit(installation: Install
     nats = installation.container("nats")
     limit = amount(nats.spec["resources"]["limits"]["memory"])
     assert 0.85 * limit <= int(nats.env["GOMEMLIMIT"]["value"]) <= 0.95 * limit
+
+
+@pytest.mark.parametrize(
+    ("quantity", "meant"),
+    [("1", 1), (0.5, 0.5), ("100m", 0.1), ("100n", 1e-7), ("1e3", 1e3), ("1E", 1e18), ("2Gi", 2 * GI), (".5Ki", 512)],
+)
+def test_quantities_are_read_as_kubernetes_does(quantity: str | float, meant: float) -> None:
+    assert amount(quantity) == pytest.approx(meant)
+
+
+@pytest.mark.parametrize("quantity", ["", "1g", "1.2.3", "Gi", "1 Gi"])
+def test_what_is_no_quantity_is_told(quantity: str) -> None:
+    with pytest.raises(ValueError, match=r" is no quantity, as 500m or 2Gi$"):
+        amount(quantity)

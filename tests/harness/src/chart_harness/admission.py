@@ -23,8 +23,11 @@ LABEL_VALUE = re.compile(rf"({_NAME})?")
 CONFIG_KEY = re.compile("[-._a-zA-Z0-9]{1,253}")
 IMAGE = re.compile(
     r"([a-zA-Z0-9][-.a-zA-Z0-9]*(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
-    r":[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}(@sha256:[0-9a-f]{64})?"
+    r"(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@sha256:[0-9a-f]{64})?"
 )
+PATH_SEGMENT = re.compile(r"(?![.]{1,2}$)[^/%]+")
+ROLES = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
+"""Kinds whose names are no DNS names: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/."""
 NAMES = ("secretName", "claimName", "serviceAccountName", "priorityClassName", "storageClassName", "ingressClassName")
 """Fields that name another object."""
 REFERENCES = ("secretKeyRef", "configMapRef", "configMap", "imagePullSecrets")
@@ -46,7 +49,7 @@ def complaints(manifests: Iterable[Manifest]) -> Iterator[str]:
 
 def _of(manifest: Manifest) -> Iterator[str]:
     kind, name = manifest["kind"], manifest["metadata"]["name"]
-    valid = SERVICE if kind == "Service" else SUBDOMAIN
+    valid = SERVICE if kind == "Service" else PATH_SEGMENT if kind in ROLES else SUBDOMAIN
     if not valid.fullmatch(name) or len(name) > LONGEST.get(kind, 253):
         yield "its name is not valid"
     if kind == "ConfigMap":
@@ -107,7 +110,8 @@ def _is_address(text: str) -> bool:
 
 def _is_network(text: str) -> bool:
     if ":" in text:
-        return 0 <= int(text.rpartition("/")[2]) <= 128
+        length = text.rpartition("/")[2]
+        return length.isdecimal() and int(length) <= 128
     try:
         ipaddress.IPv4Network(text, strict=False)
     except ValueError:

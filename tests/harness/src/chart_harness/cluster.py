@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chart_harness.errors import KubernetesError
+from chart_harness.manifests import selects
 from chart_harness.waiting import wait_until
 
 ANSWER_S = 120.0
@@ -38,7 +39,7 @@ class Kubernetes:
         try:
             self.kubectl("get", "--raw", "/readyz", f"--request-timeout={REACHED_WITHIN_S}s")
         except KubernetesError as error:
-            why = str(error).splitlines()[-1]
+            why = (str(error).splitlines() or ["kubectl does not say why"])[-1]
             raise KubernetesError(f"no cluster answers where {self.kubeconfig} leads: {why}") from error
 
     def kubectl_command(self, *arguments: str) -> list[str]:
@@ -199,8 +200,7 @@ def _why_not_ready(workload: dict[str, Any], pods: list[dict[str, Any]]) -> str 
         wanted, updated = status.get("desiredNumberScheduled", 0), status.get("updatedNumberScheduled", 0)
     else:
         wanted, updated = spec["replicas"], status.get("updatedReplicas", 0)
-    labels = spec["selector"]["matchLabels"].items()
-    own = [pod for pod in pods if labels <= pod["metadata"].get("labels", {}).items()]
+    own = [pod for pod in pods if selects(spec["selector"], pod["metadata"].get("labels", {}))]
     ready = sum(map(is_ready, own))
     is_current = (
         status.get("observedGeneration") == workload["metadata"]["generation"]

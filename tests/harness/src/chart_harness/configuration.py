@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import math
 import os
 import shutil
 from pathlib import Path
@@ -52,7 +54,7 @@ def values_files(config: pytest.Config) -> list[Path]:
         return [existing_chart(chart) / "values.yaml", *sorted(chart.glob("ci/*-values.yaml"))]
     found: list[Path] = []
     for pattern in patterns:
-        matching = sorted(_beside_ini(config).glob(pattern))
+        matching = sorted(map(Path, glob.glob(str(_beside_ini(config) / pattern), recursive=True)))
         if not matching:
             raise SettingError(f"chart_values names {pattern}, and there is no such file")
         found += matching
@@ -71,9 +73,12 @@ def ready_within_s(config: pytest.Config) -> float:
     """How long a release may take. Raises SettingError."""
     given: str = config.getini("chart_ready_s")
     try:
-        return float(given)
+        seconds = float(given)
     except ValueError:
-        raise SettingError(f"chart_ready_s is {given!r}: it is a number of seconds") from None
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise SettingError(f"chart_ready_s is {given!r}: it is a number of seconds above 0")
+    return seconds
 
 
 def program(config: pytest.Config, name: str) -> str:

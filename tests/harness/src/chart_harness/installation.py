@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ READY_WITHIN_S = 300.0
 TEST_S, UNINSTALL_S = 180, 200.0
 GIVEN_BY_KUBERNETES = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
 NOT_KEPT = ("events", "events.events.k8s.io", "pods.metrics.k8s.io")
+_WAITED = re.compile("deadline exceeded|timed out waiting|did not end within")
+"""What Helm says where it has waited in vain, and `Kubernetes.helm` where Helm itself did not end."""
 
 
 class Installation:
@@ -130,7 +133,7 @@ class Installation:
 
     @property
     def _waiting(self) -> tuple[str, ...]:
-        return ("--wait", f"--timeout={self.ready_within_s:.0f}s")
+        return ("--wait", f"--timeout={self.ready_within_s}s")
 
     def _given(self, values: Path, sets: Mapping[str, Any], *, wait: bool) -> list[str]:
         content(values)
@@ -140,8 +143,8 @@ class Installation:
         try:
             return self.namespace.helm(*command, timeout_s=2 * self.ready_within_s)
         except KubernetesError as error:
-            missing = self.namespace.not_ready()
-            if not missing or "--wait" not in command:
+            missing = self.namespace.not_ready() if "--wait" in command and _WAITED.search(str(error)) else []
+            if not missing:  # a hook that failed, say: Helm tells
                 raise
             raise NotReadyError(
                 f"{self.release} is not ready after {self.ready_within_s:g} s: {'; '.join(missing)}"

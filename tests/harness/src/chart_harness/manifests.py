@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from chart_harness.rendering import Chart, Manifest
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod")
 ENDING = ("Job", "CronJob", "Pod")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,12 @@ class Workload:
 
     @property
     def kind(self) -> str:
+        """Such as `Deployment`."""
         return str(self.manifest["kind"])
 
     @property
     def name(self) -> str:
+        """The object's own, which is not that of its pods."""
         return str(self.manifest["metadata"]["name"])
 
     @property
@@ -83,6 +86,7 @@ class Workload:
 
     @property
     def pod(self) -> Manifest:
+        """Spec of the pods."""
         pod: Manifest = self.template["spec"]
         return pod
 
@@ -94,6 +98,7 @@ class Workload:
 
     @property
     def containers(self) -> list[Container]:
+        """All of them, those first that end before the others start."""
         return [Container(self, spec) for spec in [*self.pod.get("initContainers", []), *self.pod["containers"]]]
 
     @property
@@ -125,6 +130,7 @@ class Objects(ABC):
         """As they were rendered."""
 
     def of_kind(self, kind: str) -> list[Manifest]:
+        """All objects of one kind, in the order of the manifests."""
         return [manifest for manifest in self.manifests if manifest["kind"] == kind]
 
     def one(self, kind: str, name: str) -> Manifest:
@@ -136,6 +142,7 @@ class Objects(ABC):
 
     @property
     def workloads(self) -> list[Workload]:
+        """Everything that runs pods."""
         return [Workload(manifest) for manifest in self.manifests if manifest["kind"] in WORKLOADS]
 
     @property
@@ -145,13 +152,45 @@ class Objects(ABC):
 
     @property
     def containers(self) -> Iterator[Container]:
+        """Those of all workloads."""
         return (container for workload in self.workloads for container in workload.containers)
 
     def workload(self, name: str) -> Workload:
-        return next(workload for workload in self.workloads if workload.name == name)
+        """The first workload of this name. Raises LookupError with what there is instead."""
+        return self._first(name, {workload.name: workload for workload in reversed(self.workloads)}, "workload")
 
     def container(self, name: str) -> Container:
-        return next(container for container in self.containers if container.spec["name"] == name)
+        """The first container of this name. Raises LookupError with what there is instead."""
+        found = {container.spec["name"]: container for container in reversed([*self.containers])}
+        return self._first(name, found, "container")
+
+    def _first(self, name: str, there: Mapping[str, T], what: str) -> T:
+        if name not in there:
+            raise LookupError(f"{self} renders no {what} {name}, only {sorted(there)}")
+        return there[name]
+
+
+def selects(selector: Manifest, labels: Mapping[str, str]) -> bool:
+    """Whether a selector of a workload (`matchLabels`, `matchExpressions`) takes pods with these labels.
+
+    https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#resources-that-support-set-based-requirements
+    """
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(
+        _fits(one, labels) for one in selector.get("matchExpressions", [])
+    )
+
+
+def _fits(requirement: Manifest, labels: Mapping[str, str]) -> bool:
+    is_there = requirement["key"] in labels
+    match requirement["operator"]:
+        case "Exists":
+            return is_there
+        case "DoesNotExist":
+            return not is_there
+        case "In":
+            return is_there and labels[requirement["key"]] in requirement["values"]
+        case _:
+            return not is_there or labels[requirement["key"]] not in requirement["values"]
 
 
 @dataclass(frozen=True)
@@ -170,6 +209,7 @@ class Rendered(Objects):
 
     @cached_property
     def manifests(self) -> list[Manifest]:
+        """As they were rendered, once. Raises HelmError where the chart refuses the values."""
         return self.chart.render(self.values, sets=self.sets)
 
     def __str__(self) -> str:

@@ -12,15 +12,18 @@ import pytest
 from chart_harness import configuration, diagnostics
 from chart_harness.cluster import Kubernetes
 from chart_harness.configuration import NO_CHART
-from chart_harness.errors import HarnessError, SettingError
+from chart_harness.errors import HarnessError, HelmError, NotReadyError, SettingError
 from chart_harness.faults import Faults, Ledger, NoLedger
 from chart_harness.installation import Installation, Installations
 from chart_harness.manifests import Rendered
 from chart_harness.rendering import Chart
 from chart_harness.rules import Rule
+from chart_harness.rules.templates import upgrade
 
 INSTALLATIONS = pytest.StashKey[Installations[Any]]()
 """All installations of the run, which a failure tells about; who makes his own fixture `installations` puts it here."""
+TELLING = (SettingError, HelmError, NotReadyError)
+"""What says all by itself, wherever it comes up; the others do where a fixture meets them, before the test begins."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,8 +53,10 @@ def cases(files: Sequence[Path], rules: Mapping[str, Rule]) -> ModuleType:
 
     @pytest.fixture(params=rules.values(), ids=list(rules))
     def rule(request: pytest.FixtureRequest) -> Rule:
-        """One of the rules."""
+        """One of the rules; `upgrade` needs a chart to begin at."""
         rule: Rule = request.param
+        if rule is upgrade and not request.config.getoption("previous_chart"):
+            pytest.skip("no --previous-chart is given, from which an upgrade would begin")
         return rule
 
     made = ModuleType(f"{__name__}.cases")
@@ -135,11 +140,11 @@ def faults(installation: Installation, ledger: Ledger) -> Faults:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failure leaves diagnostics of everything that is installed; what was missing beforehand is one sentence."""
+    """A failure leaves diagnostics of everything that is installed; what is no fault of the test is one sentence."""
     report = yield
     if not report.failed:
         return report
-    if call.excinfo is not None and call.when == "setup" and call.excinfo.errisinstance(HarnessError):
+    if call.excinfo is not None and call.excinfo.errisinstance(HarnessError if call.when == "setup" else TELLING):
         report.longrepr = str(call.excinfo.value)
     made = item.config.stash.get(INSTALLATIONS, None)
     if made is not None and made.live:

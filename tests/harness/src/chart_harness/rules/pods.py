@@ -10,11 +10,10 @@ from chart_harness.rendering import Manifest
 
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 UNITS = {
-    "": 1.0,
-    "m": 0.001,
-    **{unit: 1000.0 ** (power + 1) for power, unit in enumerate(("k", "M", "G", "T", "P"))},
-    **{f"{unit}i": 1024.0 ** (power + 1) for power, unit in enumerate(("K", "M", "G", "T", "P"))},
+    **{unit: 1000.0**power for power, unit in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)},
+    **{f"{unit}i": 1024.0**power for power, unit in enumerate(("K", "M", "G", "T", "P", "E"), 1)},
 }
+QUANTITY = re.compile(r"([+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+))(?:[eE]([+-]?[0-9]+)|([a-zA-Z]*))")
 # https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 ALLOWED_VOLUMES = {
     "configMap",
@@ -51,16 +50,25 @@ def resources(chart: Objects) -> Iterator[str]:
         yield from (f"{container} does not ask for {one}" for one in ("cpu", "memory") if one not in requests)
         if "memory" not in limits:
             yield f"{container} has no limit of memory"
-        for name in requests.keys() & limits.keys():
-            if amount(requests[name]) > amount(limits[name]):
+        for name in sorted(requests.keys() & limits.keys()):
+            try:
+                is_beyond = amount(requests[name]) > amount(limits[name])
+            except ValueError as error:
+                yield f"{container}: {name} {error}"
+                continue
+            if is_beyond:
                 yield f"{container} asks for more {name} than its limit"
 
 
 def amount(quantity: str | float) -> float:
-    """A Kubernetes quantity in CPUs or bytes."""
-    match = re.fullmatch(r"([0-9.]+)([a-zA-Z]*)", str(quantity))
-    assert match, quantity
-    return float(match[1]) * UNITS[match[2]]
+    """A Kubernetes quantity in CPUs or bytes. Raises ValueError for what is none.
+
+    https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+    """
+    match = QUANTITY.fullmatch(str(quantity))
+    if match is None or (match[3] or "") not in UNITS:
+        raise ValueError(f"{quantity!r} is no quantity, as 500m or 2Gi")
+    return float(match[1]) * (10.0 ** int(match[2]) if match[2] else UNITS[match[3] or ""])
 
 
 def pod_security(chart: Objects) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chart_harness.manifests import Container, Objects, Rendered, Workload
+from chart_harness.manifests import Container, Objects, Rendered, Workload, selects
 from chart_harness.rendering import Manifest
 
 CHANGING = ("app.kubernetes.io/version", "helm.sh/chart")
@@ -14,15 +14,16 @@ CHANGING = ("app.kubernetes.io/version", "helm.sh/chart")
 def selectors(chart: Objects) -> Iterator[str]:
     """A workload selects its own pods, no others, and by labels that stay; so do claims of volumes bear them."""
     for workload in chart.services:
-        selector = workload.manifest["spec"]["selector"].get("matchLabels", {})
-        matched = [str(other) for other in chart.workloads if selector.items() <= other.labels.items()]
+        selector = workload.manifest["spec"]["selector"]
+        matched = [str(other) for other in chart.workloads if selects(selector, other.labels)]
         if matched != [str(workload)]:
             yield f"{workload} selects the pods of {', '.join(matched) or 'nobody'}"
-        yield from (f"{workload} selects by {label}, which changes" for label in CHANGING if label in selector)
+        labels = [*selector.get("matchLabels", {}), *(one["key"] for one in selector.get("matchExpressions", []))]
+        yield from (f"{workload} selects by {label}, which changes" for label in CHANGING if label in labels)
         for name, claim in workload.claims.items():
-            labels = claim["metadata"].get("labels", {})
+            of_claim = claim["metadata"].get("labels", {})
             yield from (
-                f"{workload}: claim {name} bears {label}, which changes" for label in CHANGING if label in labels
+                f"{workload}: claim {name} bears {label}, which changes" for label in CHANGING if label in of_claim
             )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from chart_harness.errors import HelmError
 from chart_harness.fixed import in_place, refused_of
 from chart_harness.manifests import Rendered
-from chart_harness.rendering import Manifest, set_arguments
+from chart_harness.rendering import Chart, Manifest, set_arguments
 
 UNKNOWN = "aKeyThatNobodyKnows"
 
@@ -24,6 +24,7 @@ def deterministic(chart: Rendered) -> Iterator[str]:
 
 def unknown_keys(chart: Rendered) -> Iterator[str]:
     """A values key that the chart does not know is refused, as a misspelt one must be."""
+    chart.manifests  # noqa: B018 # which renders: values that are refused as they are say nothing
     try:
         replace(chart, sets={**chart.sets, UNKNOWN: True}).manifests  # noqa: B018 # which renders
     except HelmError as refusal:
@@ -37,7 +38,11 @@ def upgrade(chart: Rendered) -> Iterator[str]:
     """Nothing changes against the chart before that Kubernetes never lets change; custom resources may change."""
     if chart.previous is None:
         return
-    before = chart.previous.render(chart.values, sets=chart.sets)
+    try:
+        before = _before(chart, chart.previous)
+    except HelmError as refusal:
+        yield f"the chart before takes neither these values nor has values of its own by that name: {refusal}"
+        return
     old, new = (in_place(one for one in manifests if not _is_custom(one)) for manifests in (before, chart.manifests))
     for kind, name in sorted(old.keys() & new.keys()):
         was, is_now = old[kind, name], new[kind, name]
@@ -49,6 +54,22 @@ def upgrade(chart: Rendered) -> Iterator[str]:
             continue
         if fields:
             yield f"{kind}/{name}: Kubernetes lets nobody change {', '.join(sorted(fields))} in an upgrade"
+
+
+def _before(chart: Rendered, previous: Chart) -> list[Manifest]:
+    """What the chart before makes of the same values, or, where they are new to it, of its own file of that name.
+
+    Raises HelmError.
+    """
+    try:
+        return previous.render(chart.values, sets=chart.sets)
+    except HelmError:
+        if not chart.values.is_relative_to(chart.chart.folder):
+            raise
+        own = previous.folder / chart.values.relative_to(chart.chart.folder)
+        if not own.is_file():
+            raise
+        return previous.render(own, sets=chart.sets)
 
 
 def _without_metadata(manifest: Manifest) -> Manifest:
