@@ -8,6 +8,7 @@ import shutil
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from tests.harness import helm
 from tests.render.rendered import INSTALLATIONS, Installation
 
-FOUND = (AssertionError, LookupError, ValueError, TypeError, StopIteration, pytest.fail.Exception)
+FOUND = (AssertionError, LookupError, ValueError, TypeError, pytest.fail.Exception)
 """How a test ends that looks at a chart in which something is wrong; HelmError is not among them."""
 
 
@@ -71,27 +72,40 @@ def _sets(names: str | Sequence[str], values: Iterable[Any]) -> list[dict[str, A
     return [{names: replace(value) if isinstance(value, Installation) else value} for value in values]
 
 
-def run(mistake: Mistake) -> None:
-    """Run the test in all its cases, on the installation that the mistake names where it takes one."""
+def prepared(mistake: Mistake) -> list[Callable[[], None]]:
+    """The test in each of its cases, on the installation that the mistake names where it takes one.
+
+    What is not rendered at all, or is called with other arguments than it takes, would end as if it had found something.
+    """
     test = mistake.test()
     installation = next(replace(one) for one in INSTALLATIONS if one.name == mistake.of)
-    assert installation.manifests, "what is not rendered at all, any test would find"
-    for case in cases(test):
-        taken = {"installation": installation} if "installation" in inspect.signature(test).parameters else {}
-        test(**taken | case)
+    assert installation.manifests
+    taken = {"installation": installation} if "installation" in inspect.signature(test).parameters else {}
+    arguments = [taken | case for case in cases(test)]
+    assert arguments
+    for one in arguments:
+        inspect.signature(test).bind(**one)
+    return [partial(test, **one) for one in arguments]
+
+
+def run(tests: Iterable[Callable[[], None]]) -> None:
+    """All of them."""
+    for test in tests:
+        test()
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=str)
 def test_a_planted_mistake_is_found(mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(helm, "CHART", mistake.plant(tmp_path))
+    tests = prepared(mistake)
     with pytest.raises(FOUND):
-        run(mistake)
+        run(tests)
 
 
 def test_a_line_that_is_no_mistake_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     harmless = replace(MISTAKES[0], new=MISTAKES[0].old)
     monkeypatch.setattr(helm, "CHART", harmless.plant(tmp_path))
-    run(harmless)
+    run(prepared(harmless))
 
 
 def test_a_line_that_is_gone_is_told(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from sqlite3 import Connection
 from typing import Any
 
@@ -130,14 +130,15 @@ def no_frames_of_actors_known_again(plant: pytest.MonkeyPatch) -> None:
     plant.setattr(PartitionActors, "receive_from_actors", receive_anything)
 
 
-DEFECTS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
-    acknowledged_before_durable,
-    offset_outside_the_transaction,
-    published_before_committed,
-    everything_is_taken_in,
-    everything_is_read,
-    no_epoch_check,
-    no_numbers_known_again,
-    no_readings_known_again,
-    no_frames_of_actors_known_again,
-)
+DEFECTS: Mapping[Callable[[pytest.MonkeyPatch], None], str] = {
+    acknowledged_before_durable: "lost: ",
+    offset_outside_the_transaction: "lost: ",
+    published_before_committed: r"room \w+ has for ",
+    everything_is_taken_in: r"gateway-\d+ has too many messages",
+    everything_is_read: r"shard-\d+ has too many frames",
+    no_epoch_check: "a commit of epoch ",
+    no_numbers_known_again: "doubled: ",
+    no_readings_known_again: r"room \w+ has for ",
+    no_frames_of_actors_known_again: r"room \w+ has for ",
+}
+"""Each with a pattern of how the sentence begins that tells of it: that something crashed, say, tells nothing."""

@@ -110,9 +110,14 @@ async def _live(loop: SeededLoop, history: History, chance: random.Random) -> li
     living += [loop.spawn(one.process, one.obey()) for one in commanded]
     await asyncio.gather(*living)
     nemesis.stop()
-    await until(lambda: is_settled(cluster), within_s=SETTLED_WITHIN_S, why="not everything was applied")
+    try:
+        await until(lambda: is_settled(cluster), within_s=SETTLED_WITHIN_S, why="not everything was applied")
+    except AssertionError as late:  # what is on its way is not lost; what the store has seen may say why
+        wrong = [str(late), *store.wrong]
+    else:
+        wrong = broken(cluster, ledger, devices)
     watching.cancel()
-    wrong = [*broken(cluster, ledger, devices), *sorted(watched.wrong)]
+    wrong += sorted(watched.wrong)
     wrong += [problem for one in commanded for problem in one.broken()]
     await store.stop()
     return wrong
