@@ -1,5 +1,6 @@
 """For all tests. Property tests are judged by what they find, not by how long a busy machine takes for it."""
 
+import argparse
 import math
 from pathlib import Path
 
@@ -16,15 +17,22 @@ settings.register_profile("thorough", deadline=None, max_examples=1000, phases=[
 settings.load_profile("patient")
 
 
+def above_0(text: str) -> int:
+    """A number of something. Raises ArgumentTypeError."""
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What `make soak` and `make simulation` ask for."""
     group = parser.getgroup("faults")
-    group.addoption("--rounds", type=int, default=1, help="how often each fault is struck")
+    group.addoption("--rounds", type=above_0, default=1, help="how often each fault is struck")
     group.addoption("--faults", default="", help="names of faults by commas; all by default")
     group.addoption("--figures", default=None, type=Path, help="a file for all figures, from which a run goes on")
     group.addoption("--budget-min", default=math.inf, type=float, help="minutes after which no more faults are struck")
     group = parser.getgroup("simulation")
-    group.addoption("--histories", type=int, default=500, help="how many histories are simulated, from seed 0 on")
+    group.addoption("--histories", type=above_0, default=500, help="how many histories are simulated, from seed 0 on")
     group.addoption("--seed", type=int, default=None, help="simulate the history of this seed alone, and print it")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from chart_harness.cluster import Kubernetes
+from chart_harness.errors import SettingError
 from chart_harness.plugin import INSTALLATIONS
 from pytest_helm_charts.clusters import Cluster as PluginCluster
 
@@ -55,6 +56,11 @@ FIGURES = pytest.StashKey[list[str]]()
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark and order the tests of this folder; one that needs more rounds than there are is not chosen."""
+    limits = {fault.name: fault.limits for fault in FAULTS}
+    try:
+        config.stash[FAULT_FIGURES] = Figures(limits, config.getoption("figures"))
+    except SettingError as wrong:  # before anything is installed
+        pytest.exit(f"--figures: {wrong}", pytest.ExitCode.USAGE_ERROR)
     rounds: int = config.getoption("rounds")
     few = [item for item in items if any(rounds < mark.args[0] for mark in item.iter_markers("rounds"))]
     config.hook.pytest_deselected(items=few)
@@ -150,8 +156,7 @@ def testing(installations: Installations, kubernetes: Kubernetes, figures: list[
 @pytest.fixture(scope="session")
 def fault_figures(pytestconfig: pytest.Config) -> Figures:
     """What is printed at the end of the run."""
-    limits = {fault.name: fault.limits for fault in FAULTS}
-    return pytestconfig.stash.setdefault(FAULT_FIGURES, Figures(limits, pytestconfig.getoption("figures")))
+    return pytestconfig.stash[FAULT_FIGURES]
 
 
 @pytest.fixture(scope="session")

@@ -21,11 +21,10 @@ from iot_system.errors import Conflict, Forbidden
 
 from tests.harness import helm
 from tests.harness.account import as_account
+from tests.harness.renewal import ACCOUNT, Renewal
 from tests.render.rendered import TESTING, Installation
 
-ACCOUNT = "secrets-renewal"
 NOW = datetime.now(UTC)
-JOB_WITHIN_S = 90
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +117,11 @@ def test_a_ca_is_replaced_in_three_runs(api: Kubernetes, namespace: Namespace) -
 
 def test_a_job_that_is_made_from_the_cronjob_does_the_same(api: Kubernetes, namespace: Namespace) -> None:
     run(api, namespace)
-    by_hand(namespace, "first")  # Services have the names of this namespace, which the certificates have not yet
+    renewal = Renewal(namespace)
+    renewal.run_job()  # Services have the names of this namespace, which the certificates have not yet
     before = held(namespace)
-    namespace.kubectl("annotate", "secret", "api-tls", f"{RENEW}=tls.crt")
-    told = by_hand(namespace, "second")
+    renewal.ask([("api-tls", "tls.crt")])
+    told = renewal.run_job()
     assert "api-tls: made anew, as asked for" in told
     assert "api-credentials: exists, left as it is" in told
     after = held(namespace)
@@ -147,10 +147,3 @@ def test_the_account_may_neither_read_other_secrets_nor_delete_its_own(api: Kube
     for verb, what in (("list", "secrets"), ("delete", "secrets/nats-tls"), ("update", "secrets/nats-tls")):
         with pytest.raises(KubernetesError):
             namespace.kubectl("auth", "can-i", verb, what, account)
-
-
-def by_hand(namespace: Namespace, name: str) -> list[str]:
-    """Make a job from the CronJob; what it told, once it is complete."""
-    namespace.kubectl("create", "job", name, f"--from=cronjob/{ACCOUNT}")
-    namespace.kubectl("wait", "--for=condition=complete", f"job/{name}", f"--timeout={JOB_WITHIN_S}s")
-    return namespace.kubectl("logs", f"job/{name}").splitlines()

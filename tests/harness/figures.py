@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from chart_harness.errors import SettingError
 
 from tests.harness.timeline import Change, Wait
 
@@ -116,11 +117,15 @@ class Figures:
 
     A run goes on from a file that is there: faults of rounds that came to their end count, others do not, and what was
     wrong in one stays. ``limits``: fault → measure → the most that its 95th percentile may be, in seconds.
+
+    Raises SettingError where the file is of something else, or has no folder to lie in.
     """
 
     def __init__(self, limits: Mapping[str, Mapping[str, float]], file: Path | None = None) -> None:
         self._limits = limits
         self._file = file
+        if file is not None and not file.parent.is_dir():
+            raise SettingError(f"{file} has no folder to lie in: there is no {file.parent}")
         document = read(file) if file is not None and file.exists() else Document()
         self._began = document.began or datetime.now(UTC).isoformat(timespec="seconds")
         self.kept = list(document.kept)
@@ -157,12 +162,12 @@ class Figures:
         ]
 
     def missing(self, faults: Iterable[str]) -> list[str]:
-        """Those of the faults with a limit that came too seldom to be held against it."""
+        """Those of the faults that came too seldom to be held against a limit, or to say that nothing was lost."""
         rounds = Counter(row.fault for row in self.rows)
         return [
-            f"{fault}: {rounds[fault]} rounds, its limits need {LEAST_ROUNDS}"
+            f"{fault}: {rounds[fault]} rounds of at least {LEAST_ROUNDS}"
             for fault in faults
-            if self._limits.get(fault) and rounds[fault] < LEAST_ROUNDS
+            if rounds[fault] < LEAST_ROUNDS
         ]
 
     def wrong(self) -> list[str]:
@@ -197,8 +202,11 @@ class Figures:
 
 
 def read(file: Path) -> Document:
-    """What a run has written. Raises `msgspec.DecodeError` for a file that is none."""
-    return msgspec.json.decode(file.read_bytes(), type=Document)
+    """What a run has written. Raises SettingError for a file that is none."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Document)
+    except (OSError, msgspec.DecodeError) as error:
+        raise SettingError(f"{file} is no file of figures: {error}") from error
 
 
 def percentile(values: Collection[float], percent: float) -> float:

@@ -27,11 +27,12 @@ class Renewal:
             wanted = ",".join(key for one, key in keys if one == name)
             self._namespace.kubectl("annotate", "secret", name, f"{RENEW}={wanted}")
 
-    def run_job(self) -> None:
-        """Return when it is complete."""
+    def run_job(self) -> list[str]:
+        """What a job that is made from the CronJob has told, once it is complete."""
         name = f"renew-{secrets.token_hex(3)}"
         self._namespace.kubectl("create", "job", name, f"--from=cronjob/{ACCOUNT}")
         self._namespace.kubectl("wait", "--for=condition=complete", f"job/{name}", f"--timeout={JOB_WITHIN_S}s")
+        return self._namespace.kubectl("logs", f"job/{name}").splitlines()
 
     def bring(self) -> None:
         """Have the kubelets bring what has changed now, not within the next minute or two.

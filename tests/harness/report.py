@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from chart_harness.errors import SettingError
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -71,4 +72,8 @@ def _clock(at_s: float) -> str:
 if __name__ == "__main__":
     if len(sys.argv) != 2 or not (file := Path(sys.argv[1])).is_file():
         sys.exit("python -m tests.harness.report FILE: a file of figures that `make soak` has written")
-    sys.stdout.write(page(read(file)) + "\n")
+    try:
+        document = read(file)
+    except SettingError as error:
+        sys.exit(str(error))
+    sys.stdout.write(page(document) + "\n")

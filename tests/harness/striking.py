@@ -6,7 +6,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 
@@ -19,7 +19,7 @@ from tests.harness.figures import Moment, Row
 from tests.harness.installation import Installation
 from tests.harness.patroni import is_whole
 from tests.harness.sight import Sight
-from tests.harness.timeline import Pods, Pulse
+from tests.harness.timeline import Change, Pods, Pulse
 from tests.harness.traffic import Traffic
 
 OVER_WITHIN_S = 240.0
@@ -62,6 +62,9 @@ class Striking:
             if not moments:
                 raise  # nothing was done yet
             raise AssertionError(f"{fault.name} has struck, and then: {late}") from late
+        except Exception as failed:
+            failed.add_note(time_line(f"{fault.name} since {began.isoformat()}", moments, pods.stop()))
+            raise
         finally:
             changes, own = pods.stop(), pulse.stop()
         waits = sorted([*ledger.waits, *self._sight.waits, *own], key=lambda wait: wait.began)
@@ -127,6 +130,13 @@ class Striking:
                 except KubernetesError:
                     continue  # it has nothing to say any more
                 yield from events(text)
+
+
+def time_line(what: str, moments: Iterable[Moment], changes: Iterable[Change]) -> str:
+    """What was done and what became of pods, a line each, for a fault that has no row."""
+    done = (f"  +{one.after_s:.1f} s {one.what}" for one in moments)
+    became = (f"  {one.moment} {one.pod}: {one.state}" for one in changes)
+    return "\n".join([what, *done, *became])
 
 
 def events(log: str) -> Iterator[dict[str, object]]:

@@ -20,11 +20,13 @@ from ci import schemas
 from tests.harness import helm
 from tests.render import (
     test_availability,
+    test_certificates,
     test_config,
     test_labels,
     test_names,
     test_probes,
     test_resources,
+    test_secrets,
     test_security,
     test_services,
     test_storage,
@@ -44,6 +46,8 @@ OF_TEMPLATE = re.compile(
 HOLDING: tuple[Callable[[Installation], None], ...] = (
     test_availability.test_replicated_parts_lose_one_pod_at_a_time_and_single_ones_block_no_node,
     test_availability.test_replicas_are_spread_over_zones_and_nodes,
+    test_certificates.test_the_ca_that_signs_is_mounted_nowhere,
+    test_certificates.test_the_rights_are_those_over_the_secrets_that_are_made,
     test_config.test_every_config_map_that_a_pod_uses_is_rendered,
     test_config.test_every_mount_has_its_volume_and_every_volume_its_mount,
     test_config.test_hooks_use_no_config_map_because_none_is_there_yet,
@@ -54,6 +58,9 @@ HOLDING: tuple[Callable[[Installation], None], ...] = (
     test_names.test_names_are_unique_within_their_kind,
     test_probes.test_every_service_tells_whether_it_started_lives_and_is_ready_at_ports_that_it_opens,
     test_resources.test_every_container_asks_for_cpu_and_memory_and_is_bounded_in_memory,
+    test_secrets.test_no_password_or_token_stands_in_a_manifest,
+    test_secrets.test_no_secret_is_rendered,
+    test_secrets.test_passwords_and_tokens_are_generated_long_enough,
     test_security.test_every_pod_meets_pod_security_restricted,
     test_security.test_every_pod_runs_under_an_account_of_the_chart,
     test_security.test_every_writable_folder_of_a_pod_is_bounded,

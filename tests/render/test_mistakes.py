@@ -18,7 +18,7 @@ import pytest
 from tests.harness import helm
 from tests.render.rendered import INSTALLATIONS, Installation
 
-FOUND = (AssertionError, LookupError, ValueError, TypeError, pytest.fail.Exception)
+FOUND = (AssertionError, LookupError, ValueError, pytest.fail.Exception)
 """How a test ends that looks at a chart in which something is wrong; HelmError is not among them."""
 
 
@@ -75,7 +75,7 @@ def _sets(names: str | Sequence[str], values: Iterable[Any]) -> list[dict[str, A
 def prepared(mistake: Mistake) -> list[Callable[[], None]]:
     """The test in each of its cases, on the installation that the mistake names where it takes one.
 
-    What is not rendered at all, or is called with other arguments than it takes, would end as if it had found something.
+    What is not rendered at all, or called with other arguments than it takes, would seem to have found something.
     """
     test = mistake.test()
     installation = next(replace(one) for one in INSTALLATIONS if one.name == mistake.of)

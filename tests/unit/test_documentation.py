@@ -64,3 +64,11 @@ def test_make_help_lists_every_target() -> None:
     phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
     assert phony
     assert set(phony[1].split()) == TARGETS == set(re.findall(r"^([a-z-]*):.*## ", MAKEFILE, re.MULTILINE))
+
+
+def test_every_part_of_the_harness_stands_in_the_table_of_parts() -> None:
+    table = (ROOT / "docs" / "chart-tests.md").read_text().partition("## Which part does what")[2]
+    there = [path for path in (ROOT / "tests" / "harness").iterdir() if path.name != "__init__.py"]
+    modules = {path.stem for path in there if path.suffix == ".py"}
+    folders = {f"{path.name}/" for path in there if (path / "__init__.py").exists()}
+    assert {name for name in modules | folders if f"`{name}`" not in table} == set()

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from chart_harness.errors import SettingError
 
 from ci.check import CONFIG
 from ci.folders import ROOT
@@ -146,9 +147,9 @@ def test_of_a_subset_the_other_faults_are_missing_and_still_to_be_struck(tmp_pat
     assert not any(every.has(number, "node") for number in range(1, LEAST_ROUNDS + 1))
     for number in range(1, LEAST_ROUNDS):
         every.add(row(number, 1.0, "node"))
-    assert every.missing(["pod", "node", "dns"]) == ["node: 9 rounds, its limits need 10"]
+    assert every.missing(["pod", "node", "dns"]) == ["node: 9 rounds of at least 10", "dns: 0 rounds of at least 10"]
     every.add(row(LEAST_ROUNDS, 1.0, "node"))
-    assert every.missing(["pod", "node", "dns"]) == []
+    assert every.missing(["pod", "node"]) == []
 
 
 def test_a_file_that_is_half_written_leaves_the_one_before(tmp_path: Path) -> None:
@@ -165,3 +166,31 @@ def test_a_file_that_is_half_written_leaves_the_one_before(tmp_path: Path) -> No
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert len(list(tmp_path.iterdir())) == 2
     assert Figures(LIMITS, file).rows == [row(1, 1.0)]
+
+
+def test_a_file_of_something_else_and_one_without_a_folder_are_told_by_one_sentence(tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_text("[]")
+    with pytest.raises(SettingError, match=r"other[.]json is no file of figures: Expected `object`, got `array`$"):
+        Figures(LIMITS, other)
+    with pytest.raises(SettingError, match=r"figures[.]json has no folder to lie in: there is no .*/nowhere$"):
+        Figures(LIMITS, tmp_path / "nowhere" / "figures.json")
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("--faults=dns,postgres", "no fault is called postgres: postgres-switchover, "),
+        ("--rounds=0", "argument --rounds: '0' is no whole number above 0"),
+        ("--figures=/nowhere/it.json", "--figures: /nowhere/it.json has no folder to lie in"),
+    ],
+)
+def test_what_a_run_of_faults_cannot_do_is_told_before_it_begins(option: str, sentence: str) -> None:
+    command = (sys.executable, "-m", "pytest", "-c", CONFIG, f"--rootdir={ROOT}", "--collect-only", "-q", "-n", "0")
+    run = subprocess.run(
+        [*command, option, "tests/cluster/test_faults.py"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR)
+    said = run.stdout + run.stderr
+    assert sentence in said
+    assert "Traceback" not in said

@@ -47,6 +47,7 @@ def rolled_in_turn(scene: Scene) -> Iterator[Collection[str]]:
 @contextmanager
 def rolled_back(scene: Scene) -> Iterator[Collection[str]]:
     """Every pod anew, as it was before an upgrade that has just ended."""
+    scene.note("helm upgrade")
     scene.installation.upgrade(_another_label(scene))
     uids = _uids(scene)
     scene.note("helm rollback")

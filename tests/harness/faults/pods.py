@@ -20,11 +20,16 @@ PRIMARY_WITHIN_S = 60.0
 HOST = "ray::Host"
 """What Ray calls the processes of shards, and that of the coordinator, as `ps` shows them."""
 FIND = """
-import pathlib, sys
-for one in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-    if one.read_bytes().startswith(sys.argv[1].encode()):
-        print(one.parent.name)
+import contextlib, os, pathlib, sys
+rows = [row.split() for table in ("tcp", "tcp6") for row in pathlib.Path("/proc/net", table).read_text().splitlines()]
+to_broker = {f"socket:[{row[9]}]" for row in rows if row[2].endswith(":107E")}
+for one in pathlib.Path("/proc").glob("[0-9]*"):
+    with contextlib.suppress(OSError):
+        if (one / "cmdline").read_bytes().startswith(sys.argv[1].encode()):
+            files = {os.readlink(file) for file in (one / "fd").iterdir()}
+            print(one.name, "shard" if files & to_broker else "coordinator")
 """
+"""Process ids, and what it is: shards talk to the broker, by port 4222, and the coordinator does not."""
 
 Find = Callable[[Scene], str]
 """The name of a pod to be struck."""
@@ -91,23 +96,27 @@ def killed_postgres(scene: Scene) -> Iterator[Collection[str]]:
     yield ()
 
 
-@contextmanager
-def killed_process(scene: Scene) -> Iterator[Collection[str]]:
-    """A shard's or the coordinator's; its pod lives."""
-    ready = sorted(scene.namespace.ready_pods("actor-system"))
-    hosting = {pod: found for pod in ready if (found := _hosted(scene, pod))}
-    if not hosting:
-        raise NoSuchPartError("no actor-system pod hosts anything at present")
-    pod = scene.random.choice(list(hosting))
-    kill = f"import os; os.kill({scene.random.choice(hosting[pod])}, 9)"
-    scene.namespace.kubectl("exec", pod, "--", "python", "-c", kill)
-    scene.note(f"a process of {pod} is killed")
-    yield ()
+def killed_process(*parts: str) -> Strike:
+    """One of those that host a ``shard`` or the ``coordinator``; its pod lives."""
+
+    @contextmanager
+    def strike(scene: Scene) -> Iterator[Collection[str]]:
+        ready = sorted(scene.namespace.ready_pods("actor-system"))
+        hosting = [(pod, *one) for pod in ready for one in _hosted(scene, pod) if one[1] in parts]
+        if not hosting:
+            raise NoSuchPartError(f"no actor-system pod hosts a {' or a '.join(parts)} at present")
+        pod, process, part = scene.random.choice(hosting)
+        scene.namespace.kubectl("exec", pod, "--", "python", "-c", f"import os; os.kill({process}, 9)")
+        scene.note(f"a {part} in {pod} is killed")
+        yield ()
+
+    return strike
 
 
-def _hosted(scene: Scene, pod: str) -> list[str]:
-    """Processes of shards, and of the coordinator, in a pod."""
-    return sorted(scene.namespace.kubectl("exec", pod, "--", "python", "-c", FIND, HOST).split())
+def _hosted(scene: Scene, pod: str) -> list[tuple[str, str]]:
+    """Processes in a pod, and what each hosts."""
+    found = scene.namespace.kubectl("exec", pod, "--", "python", "-c", FIND, HOST).splitlines()
+    return [(process, part) for process, part in sorted(line.split() for line in found)]
 
 
 def _wait_for_primary(scene: Scene, *, but: str = "") -> str:
