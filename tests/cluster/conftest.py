@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from chart_harness.cluster import Kubernetes
+from chart_harness.diagnostics import FOLDER
 from chart_harness.errors import SettingError
 from chart_harness.plugin import INSTALLATIONS
 from pytest_helm_charts.clusters import Cluster as PluginCluster
@@ -28,6 +29,7 @@ from tests.harness.figures import Figures
 from tests.harness.helm import CHART, values_file
 from tests.harness.installation import Installation, Installations
 from tests.harness.mending import mend
+from tests.harness.report import page
 
 ORDER = (
     "test_secrets",
@@ -166,7 +168,7 @@ def figures(pytestconfig: pytest.Config) -> list[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print what was measured, and what each fault cost."""
+    """Print what was measured, and what each fault cost; a page has the time lines."""
     for line in config.stash.get(FIGURES, []):
         terminalreporter.write_line(line)
     found = config.stash.get(FAULT_FIGURES, None)
@@ -174,3 +176,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("faults under load, in seconds: median / 95th percentile / maximum")
         for line in found.lines():
             terminalreporter.write_line(line)
+        file = (config.getoption("figures") or FOLDER.absolute() / "faults").with_suffix(".html")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(page(found.document))
+        terminalreporter.write_line(f"all of it, with its time lines: {file}")

@@ -131,6 +131,12 @@ class Figures:
         self.kept = list(document.kept)
         self.rows = [row for row in document.rows if self._is_kept(row)]
 
+    @property
+    def document(self) -> Document:
+        """All of it, as it stands in the file."""
+        machine = f"{platform.machine()}, {platform.system()} {platform.release()}"
+        return Document(self._began, machine, self._limits, self.rows, self.kept)
+
     def has(self, number: int, fault: str) -> bool:
         """Whether a fault was struck in a round that came to its end."""
         return any(one.round == number and fault in one.faults for one in self.kept)
@@ -148,14 +154,14 @@ class Figures:
         if self._file is not None:
             # Beside it first: a run that is killed while it writes leaves the file as it was.
             beside = self._file.with_name(f"{self._file.name}.part")
-            beside.write_bytes(msgspec.json.format(msgspec.json.encode(self._document()), indent=1) + b"\n")
+            beside.write_bytes(msgspec.json.format(msgspec.json.encode(self.document), indent=1) + b"\n")
             beside.replace(self._file)
 
     def beyond(self) -> list[str]:
         """Each 95th percentile beyond its limit, of those faults that came often enough."""
         return [
             f"{line.fault}: {MEASURES[measure]} {cell.percentile_95:.1f} s, the limit is {cell.limit:g} s"
-            for line in table(self._document())
+            for line in table(self.document)
             if line.rounds >= LEAST_ROUNDS
             for measure, cell in line.cells.items()
             if cell.is_beyond
@@ -185,7 +191,7 @@ class Figures:
             f"| --- | ---: | {' | '.join('---:' for _ in MEASURES)} | ---: |",
             *(
                 f"| {line.fault} | {line.rounds} | {' | '.join(map(str, line.cells.values()))} | {line.refused} |"
-                for line in table(self._document())
+                for line in table(self.document)
             ),
         ]
         if self.kept:
@@ -195,10 +201,6 @@ class Figures:
 
     def _is_kept(self, row: Row) -> bool:
         return self.has(row.round, row.fault)
-
-    def _document(self) -> Document:
-        machine = f"{platform.machine()}, {platform.system()} {platform.release()}"
-        return Document(self._began, machine, self._limits, self.rows, self.kept)
 
 
 def read(file: Path) -> Document:

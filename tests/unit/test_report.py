@@ -75,3 +75,9 @@ def test_a_program_makes_it_of_the_file_of_a_run(tmp_path: Path) -> None:
     file.write_bytes(msgspec.json.encode(document()))
     made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert made.stdout.startswith("<!doctype html>")
+
+
+def test_a_round_that_did_not_come_to_its_end_has_its_figures() -> None:
+    text = page(msgspec.structs.replace(document(), kept=[]))
+    assert "<svg" not in text
+    assert "api-pod" in text
