@@ -24,11 +24,16 @@ def above_0(text: str) -> int:
     return int(text)
 
 
+def names(text: str) -> list[str]:
+    """By commas."""
+    return [name for name in text.split(",") if name]
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What `make soak` and `make simulation` ask for."""
     group = parser.getgroup("faults")
     group.addoption("--rounds", type=above_0, default=1, help="how often each fault is struck")
-    group.addoption("--faults", default="", help="names of faults by commas; all by default")
+    group.addoption("--faults", type=names, default=[], help="names of faults by commas; all by default")
     group.addoption("--figures", default=None, type=Path, help="a file for all figures, from which a run goes on")
     group.addoption("--budget-min", default=math.inf, type=float, help="minutes after which no more faults are struck")
     group = parser.getgroup("simulation")

@@ -57,11 +57,16 @@ FIGURES = pytest.StashKey[list[str]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark and order the tests of this folder; one that needs more rounds than there are is not chosen."""
+    """Mark and order the tests of this folder; one that needs more rounds than there are is not chosen.
+
+    What faults cannot do as they are asked for ends the run here, before anything is installed.
+    """
     limits = {fault.name: fault.limits for fault in FAULTS}
+    if unknown := [name for name in config.getoption("faults") if name not in limits]:
+        pytest.exit(f"no fault is called {', '.join(unknown)}: {', '.join(limits)}", pytest.ExitCode.USAGE_ERROR)
     try:
         config.stash[FAULT_FIGURES] = Figures(limits, config.getoption("figures"))
-    except SettingError as wrong:  # before anything is installed
+    except SettingError as wrong:
         pytest.exit(f"--figures: {wrong}", pytest.ExitCode.USAGE_ERROR)
     rounds: int = config.getoption("rounds")
     few = [item for item in items if any(rounds < mark.args[0] for mark in item.iter_markers("rounds"))]

@@ -51,6 +51,10 @@ class Striking:
         def note(what: str) -> None:
             moments.append(Moment(round(time.monotonic() - began_s, 1), what))
 
+        def timed(failed: Exception) -> Exception:
+            failed.add_note(time_line(f"{fault.name} since {began.isoformat()}", moments, pods.stop()))
+            return failed
+
         ledger.watch()
         self._sight.watch()
         pods, pulse = Pods(namespace), Pulse()
@@ -61,9 +65,9 @@ class Striking:
         except NoSuchPartError as late:
             if not moments:
                 raise  # nothing was done yet
-            raise AssertionError(f"{fault.name} has struck, and then: {late}") from late
+            raise timed(AssertionError(f"{fault.name} has struck, and then: {late}")) from late
         except Exception as failed:
-            failed.add_note(time_line(f"{fault.name} since {began.isoformat()}", moments, pods.stop()))
+            timed(failed)
             raise
         finally:
             changes, own = pods.stop(), pulse.stop()

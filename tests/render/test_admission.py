@@ -46,7 +46,13 @@ def test_what_it_refuses_is_found(broken: dict[str, Any], complaint: str) -> Non
 
 @pytest.mark.parametrize(
     "image",
-    ["nginx", "nginx:1", f"nginx@sha256:{0:064}", f"registry.example.org:5000/a/b:1@sha256:{0:064}"],
+    [
+        "nginx",
+        "nginx:1",
+        f"nginx@sha256:{0:064}",
+        f"nginx@sha512:{0:0128}",
+        f"registry.example.org:5000/a/b:1@sha256:{0:064}",
+    ],
 )
 def test_images_may_be_named_in_every_way(image: str) -> None:
     assert [*complaints([{"kind": "Pod", "metadata": {"name": "x"}, "spec": {"containers": [{"image": image}]}}])] == []

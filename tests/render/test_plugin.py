@@ -15,7 +15,7 @@ import pytest
 from chart_harness.cluster import Kubernetes
 from chart_harness.errors import NotFreezableError, SettingError
 from chart_harness.freezing import on_node
-from chart_harness.installation import Installation, Installations
+from chart_harness.installation import WAITED, Installation, Installations
 from chart_harness.manifests import Rendered, selects
 from chart_harness.rendering import Chart
 from chart_harness.rules import RULES
@@ -51,6 +51,7 @@ MISTAKES = (
     Mistake("references", POD, "key: token", "key: password"),
     Mistake("references", "templates/configmap.yaml", "name: {{ .Release.Name }}", "name: server"),
     Mistake("plain-secrets", "templates/configmap.yaml", "\ndata:", "\ndata:\n  TOKEN: {{ .Values.token }}"),
+    Mistake("plain-secrets", "templates/configmap.yaml", "\ndata:", "\ndata:\n  TOKEN: /{{ .Values.token }}"),
     Mistake("names", "templates/service.yaml", "name: {{ .Release.Name }}", "name: 1notes"),
     Mistake("upgrade", POD, "storage: {{ .Values.storage }}", "storage: 1Gi"),
     Mistake("deterministic", "templates/secret.yaml", "{{ .Values.token | quote }}", "{{ randAlphaNum 16 }}"),
@@ -163,8 +164,45 @@ def test_values_that_are_new_to_the_chart_before_are_its_own_of_that_name_or_ref
     }
     assert found["default"] == []
     [told] = found["new"]
-    assert told.startswith("the chart before takes neither these values nor has values of its own by that name: ")
+    assert told.startswith("the chart before takes neither these values nor its own of that name: ")
     assert "colour" in told
+
+
+def test_the_folder_of_the_chart_may_be_named_from_here_and_have_any_name(
+    tmp_path: Path, helm_program: str, python: Path
+) -> None:
+    """Also where the chart before refuses the values: its own of that name are found."""
+    folder = Path(shutil.copytree(NOTES, tmp_path / "notes [1]"))
+    shutil.copytree(folder / "chart", folder / "before")
+    broken(folder, "values.schema.json", '"properties": {\n', '"properties": {\n    "colour": {"type": "string"},\n')
+    (folder / "chart" / "ci" / "default-values.yaml").write_text("token: of-the-render-tests\ncolour: red\n")
+    given = ("--chart-path=chart", "--previous-chart=before", "tests/test_rules.py", "-k", "default-values")
+    code, said = run_tests(python, folder, helm_program, *given)
+    assert code == 0, said
+    assert f"{len(RULES) + 1} passed" in said, said
+
+
+def test_a_failure_keeps_what_was_noted_of_it(python: Path, notes: Path, helm_program: str) -> None:
+    (notes / "tests" / "test_noted.py").write_text(
+        "from chart_harness.errors import NotReadyError\n\n\ndef test() -> None:\n"
+        "    error = NotReadyError('it is not ready')\n    error.add_note('and this was done')\n    raise error\n"
+    )
+    code, said = run_tests(python, notes, helm_program, "tests/test_noted.py")
+    assert code == 1
+    assert "\nit is not ready\nand this was done\n" in said, said
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Error: INSTALLATION FAILED: context deadline exceeded",
+        "Error: UPGRADE FAILED: client rate limiter Wait returned an error: Wait(n=1) would exceed context deadline",
+        "Error: INSTALLATION FAILED: failed post-install: timed out waiting for the condition",
+        "`helm upgrade` did not end within 600 s",
+    ],
+)
+def test_a_wait_that_was_too_long_is_known_by_what_helm_says(said: str) -> None:
+    assert WAITED.search(said)
 
 
 def test_every_rule_has_its_mistake() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from chart_harness.manifests import Workload
 from chart_harness.rules.pods import amount, resources
@@ -103,7 +105,17 @@ def test_nats_collects_garbage_before_it_reaches_its_limit(installation: Install
 
 @pytest.mark.parametrize(
     ("quantity", "meant"),
-    [("1", 1), (0.5, 0.5), ("100m", 0.1), ("100n", 1e-7), ("1e3", 1e3), ("1E", 1e18), ("2Gi", 2 * GI), (".5Ki", 512)],
+    [
+        ("1", 1),
+        (0.5, 0.5),
+        ("100m", 0.1),
+        ("100n", 1e-7),
+        ("1e3", 1e3),
+        ("1e400", math.inf),
+        ("1E", 1e18),
+        ("2Gi", 2 * GI),
+        (".5Ki", 512),
+    ],
 )
 def test_quantities_are_read_as_kubernetes_does(quantity: str | float, meant: float) -> None:
     assert amount(quantity) == pytest.approx(meant)

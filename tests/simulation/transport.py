@@ -133,6 +133,9 @@ class SimulatedLog:
     async def end(self) -> int:
         return await self._connection.call("the end of a log", self._log.end, timeout_s=ANSWER_TIMEOUT_S)
 
+    async def reaches(self, position: int) -> bool:
+        return position <= await self.end()
+
     def read(self, after: int) -> MemoryLogReader:
         return self._log.read(after)
 

@@ -29,7 +29,7 @@ KILLING = (
     Fault("nats-leader", _all(5), pods.killed(pods.leader)),
     Fault("api-pod", _all(2), pods.killed(pods.any_pod("api"))),
     Fault("actor-system-pod", {"visible_s": 10}, pods.killed(pods.any_pod("actor-system"))),
-    Fault("actor-process", {"visible_s": 10}, pods.killed_process("shard", "coordinator")),
+    Fault("actor-process", {"visible_s": 10}, pods.killed_process),
     Fault("ray-head", {"visible_s": 2, "ready_s": 60}, pods.killed(pods.any_pod("ray-head"))),
 )
 LASTING = (
@@ -46,7 +46,7 @@ FREEZING = (
 FAULTS = (
     Fault("postgres-switchover", {"visible_s": 10}, pods.switched_over),
     *KILLING,
-    Fault("coordinator", {"visible_s": 10}, pods.killed_process("coordinator")),
+    Fault("coordinator", {"visible_s": 10}, pods.killed_coordinator),
     *FREEZING,
     *LASTING,
     Fault("kubernetes-api", {}, links.kubernetes_api, HOLDS_S),

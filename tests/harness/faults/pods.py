@@ -21,7 +21,8 @@ HOST = "ray::Host"
 """What Ray calls the processes of shards, and that of the coordinator, as `ps` shows them."""
 FIND = """
 import contextlib, os, pathlib, sys
-rows = [row.split() for table in ("tcp", "tcp6") for row in pathlib.Path("/proc/net", table).read_text().splitlines()]
+tables = [table for name in ("tcp", "tcp6") if (table := pathlib.Path("/proc/net", name)).exists()]
+rows = [row.split() for table in tables for row in table.read_text().splitlines()]
 to_broker = {f"socket:[{row[9]}]" for row in rows if row[2].endswith(":107E")}
 for one in pathlib.Path("/proc").glob("[0-9]*"):
     with contextlib.suppress(OSError):
@@ -29,7 +30,11 @@ for one in pathlib.Path("/proc").glob("[0-9]*"):
             files = {os.readlink(file) for file in (one / "fd").iterdir()}
             print(one.name, "shard" if files & to_broker else "coordinator")
 """
-"""Process ids, and what it is: shards talk to the broker, by port 4222, and the coordinator does not."""
+"""Process ids, and what it is: shards talk to the broker, by port 4222, and the coordinator does not.
+
+A shard that only begins, or has lost its connection, looks like it.
+"""
+COORDINATOR_WITHIN_S = 60.0
 
 Find = Callable[[Scene], str]
 """The name of a pod to be struck."""
@@ -96,27 +101,42 @@ def killed_postgres(scene: Scene) -> Iterator[Collection[str]]:
     yield ()
 
 
-def killed_process(*parts: str) -> Strike:
-    """One of those that host a ``shard`` or the ``coordinator``; its pod lives."""
-
-    @contextmanager
-    def strike(scene: Scene) -> Iterator[Collection[str]]:
-        ready = sorted(scene.namespace.ready_pods("actor-system"))
-        hosting = [(pod, *one) for pod in ready for one in _hosted(scene, pod) if one[1] in parts]
-        if not hosting:
-            raise NoSuchPartError(f"no actor-system pod hosts a {' or a '.join(parts)} at present")
-        pod, process, part = scene.random.choice(hosting)
-        scene.namespace.kubectl("exec", pod, "--", "python", "-c", f"import os; os.kill({process}, 9)")
-        scene.note(f"a {part} in {pod} is killed")
-        yield ()
-
-    return strike
+@contextmanager
+def killed_process(scene: Scene) -> Iterator[Collection[str]]:
+    """A shard's or the coordinator's; its pod lives."""
+    hosting = _hosting(scene)
+    if not hosting:
+        raise NoSuchPartError("no actor-system pod hosts anything at present")
+    _kill(scene, *scene.random.choice(hosting))
+    yield ()
 
 
-def _hosted(scene: Scene, pod: str) -> list[tuple[str, str]]:
-    """Processes in a pod, and what each hosts."""
-    found = scene.namespace.kubectl("exec", pod, "--", "python", "-c", FIND, HOST).splitlines()
-    return [(process, part) for process, part in sorted(line.split() for line in found)]
+@contextmanager
+def killed_coordinator(scene: Scene) -> Iterator[Collection[str]]:
+    """Its process, once there is no doubt which it is."""
+
+    def found() -> list[tuple[str, str, str]]:
+        coordinators = [one for one in _hosting(scene) if one[2] == "coordinator"]
+        return coordinators if len(coordinators) == 1 else []
+
+    [coordinator] = wait_until(found, within_s=COORDINATOR_WITHIN_S, every_s=1.0, why="no process is the coordinator")
+    _kill(scene, *coordinator)
+    yield ()
+
+
+def _hosting(scene: Scene) -> list[tuple[str, str, str]]:
+    """Pod, process id, and what that hosts, of all that serve."""
+    found = []
+    for pod in sorted(scene.namespace.ready_pods("actor-system")):
+        for line in sorted(scene.namespace.kubectl("exec", pod, "--", "python", "-c", FIND, HOST).splitlines()):
+            process, part = line.split()
+            found.append((pod, process, part))
+    return found
+
+
+def _kill(scene: Scene, pod: str, process: str, part: str) -> None:
+    scene.namespace.kubectl("exec", pod, "--", "python", "-c", f"import os; os.kill({process}, 9)")
+    scene.note(f"a {part} in {pod} is killed")
 
 
 def _wait_for_primary(scene: Scene, *, but: str = "") -> str:

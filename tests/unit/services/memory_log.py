@@ -50,6 +50,10 @@ class MemoryLog:
         self.check(self._life)
         return self._last
 
+    async def reaches(self, position: int) -> bool:
+        """See the port."""
+        return position <= await self.end()
+
     def read(self, after: int) -> MemoryLogReader:
         """See the port."""
         self.readers += 1

@@ -147,6 +147,10 @@ class Log(Protocol):
         """The sequence of its newest message (0: none yet). Raises `Unavailable`."""
         ...
 
+    async def reaches(self, position: int) -> bool:
+        """Whether it has come so far; who tells may be behind others, and is given time. Raises `Unavailable`."""
+        ...
+
     def read(self, after: int) -> LogReader:
         """Read what stands behind ``after``."""
         ...

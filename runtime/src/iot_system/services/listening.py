@@ -35,7 +35,7 @@ class Past:
 
     async def has_begun(self) -> bool:
         """False where the position is beyond the stream's end, thus one of another stream; then all of this is read."""
-        if self._position <= self._tail.position or self._position <= await self._tail.source.end():
+        if self._position <= self._tail.position or await self._tail.source.reaches(self._position):
             return True
         self._position = 0
         return False

@@ -23,7 +23,7 @@ LABEL_VALUE = re.compile(rf"({_NAME})?")
 CONFIG_KEY = re.compile("[-._a-zA-Z0-9]{1,253}")
 IMAGE = re.compile(
     r"([a-zA-Z0-9][-.a-zA-Z0-9]*(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
-    r"(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@sha256:[0-9a-f]{64})?"
+    r"(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@sha256:[0-9a-f]{64}|@sha512:[0-9a-f]{128})?"
 )
 PATH_SEGMENT = re.compile(r"(?![.]{1,2}$)[^/%]+")
 ROLES = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")

@@ -52,9 +52,9 @@ def values_files(config: pytest.Config) -> list[Path]:
     chart = _named_chart(config)
     if chart is not None and not patterns:
         return [existing_chart(chart) / "values.yaml", *sorted(chart.glob("ci/*-values.yaml"))]
-    found: list[Path] = []
+    folder, found = _beside_ini(config), []
     for pattern in patterns:
-        matching = sorted(map(Path, glob.glob(str(_beside_ini(config) / pattern), recursive=True)))
+        matching = sorted(folder / one for one in glob.glob(pattern, root_dir=folder, recursive=True))
         if not matching:
             raise SettingError(f"chart_values names {pattern}, and there is no such file")
         found += matching

@@ -22,7 +22,7 @@ READY_WITHIN_S = 300.0
 TEST_S, UNINSTALL_S = 180, 200.0
 GIVEN_BY_KUBERNETES = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
 NOT_KEPT = ("events", "events.events.k8s.io", "pods.metrics.k8s.io")
-_WAITED = re.compile("deadline exceeded|timed out waiting|did not end within")
+WAITED = re.compile("deadline exceeded|context deadline|timed out waiting|did not end within")
 """What Helm says where it has waited in vain, and `Kubernetes.helm` where Helm itself did not end."""
 
 
@@ -133,7 +133,7 @@ class Installation:
 
     @property
     def _waiting(self) -> tuple[str, ...]:
-        return ("--wait", f"--timeout={self.ready_within_s}s")
+        return ("--wait", f"--timeout={self.ready_within_s:.3f}s")
 
     def _given(self, values: Path, sets: Mapping[str, Any], *, wait: bool) -> list[str]:
         content(values)
@@ -143,7 +143,7 @@ class Installation:
         try:
             return self.namespace.helm(*command, timeout_s=2 * self.ready_within_s)
         except KubernetesError as error:
-            missing = self.namespace.not_ready() if "--wait" in command and _WAITED.search(str(error)) else []
+            missing = self.namespace.not_ready() if "--wait" in command and WAITED.search(str(error)) else []
             if not missing:  # a hook that failed, say: Helm tells
                 raise
             raise NotReadyError(

@@ -52,10 +52,10 @@ def cases(files: Sequence[Path], rules: Mapping[str, Rule]) -> ModuleType:
         return path
 
     @pytest.fixture(params=rules.values(), ids=list(rules))
-    def rule(request: pytest.FixtureRequest) -> Rule:
+    def rule(request: pytest.FixtureRequest, chart: Rendered) -> Rule:
         """One of the rules; `upgrade` needs a chart to begin at."""
         rule: Rule = request.param
-        if rule is upgrade and not request.config.getoption("previous_chart"):
+        if rule is upgrade and chart.previous is None:
             pytest.skip("no --previous-chart is given, from which an upgrade would begin")
         return rule
 
@@ -145,15 +145,16 @@ def pytest_runtest_makereport(
     if not report.failed:
         return report
     if call.excinfo is not None and call.excinfo.errisinstance(HarnessError if call.when == "setup" else TELLING):
-        report.longrepr = str(call.excinfo.value)
+        told = call.excinfo.value
+        report.longrepr = "\n".join([str(told), *getattr(told, "__notes__", ())])
     made = item.config.stash.get(INSTALLATIONS, None)
     if made is not None and made.live:
         folder = diagnostics.folder(item.nodeid)
-        told = str(folder)
+        where = str(folder)
         try:
             for installation in made.live:
                 installation.diagnose(folder)
         except OSError as error:  # which is no reason to lose the failure itself
-            told = f"{folder} has not all: {error}"
-        report.sections.append(("diagnostics", told))
+            where = f"{folder} has not all: {error}"
+        report.sections.append(("diagnostics", where))
     return report

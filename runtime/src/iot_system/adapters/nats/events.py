@@ -24,6 +24,7 @@ TIMEOUT_S = 5.0
 FETCH = 256
 BEHIND_S = 10.0
 """One of several servers that stood still may not know what the others have; it does within seconds."""
+LOOK_AGAIN_S = 0.5
 
 
 class NatsLog:
@@ -39,6 +40,16 @@ class NatsLog:
     async def end(self) -> int:
         """See `iot_system.ports.events.Log.end`."""
         return (await self.info()).state.last_seq
+
+    async def reaches(self, position: int) -> bool:
+        """See `iot_system.ports.events.Log.reaches`."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + BEHIND_S
+        while (info := await self.info()).state.last_seq < position:
+            if _is_alone(info) or loop.time() >= until_s:
+                return False
+            await asyncio.sleep(LOOK_AGAIN_S)
+        return True
 
     def read(self, after: int) -> NatsLogReader:
         """See `iot_system.ports.events.Log.read`."""
@@ -116,6 +127,11 @@ class NatsLogReader:
         now_s = asyncio.get_running_loop().time()
         self._behind_since_s = self._behind_since_s or now_s
         ends = f"a stream of events ends at {info.state.last_seq}, but {self._position} was read"
-        if (info.config.num_replicas or 1) > 1 and now_s - self._behind_since_s < BEHIND_S:
-            raise Unavailable(ends)
-        raise LogLost(ends)
+        if _is_alone(info) or now_s - self._behind_since_s >= BEHIND_S:
+            raise LogLost(ends)
+        raise Unavailable(ends)
+
+
+def _is_alone(info: StreamInfo) -> bool:
+    """Whether the one server that has the stream tells of it, so that nobody knows more."""
+    return (info.config.num_replicas or 1) == 1

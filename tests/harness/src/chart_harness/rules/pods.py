@@ -50,25 +50,25 @@ def resources(chart: Objects) -> Iterator[str]:
         yield from (f"{container} does not ask for {one}" for one in ("cpu", "memory") if one not in requests)
         if "memory" not in limits:
             yield f"{container} has no limit of memory"
-        for name in sorted(requests.keys() & limits.keys()):
+        for name in sorted(requests.keys() | limits.keys()):
             try:
-                is_beyond = amount(requests[name]) > amount(limits[name])
+                given = [amount(kind[name]) for kind in (requests, limits) if name in kind]
             except ValueError as error:
                 yield f"{container}: {name} {error}"
                 continue
-            if is_beyond:
+            if given[0] > given[-1]:
                 yield f"{container} asks for more {name} than its limit"
 
 
 def amount(quantity: str | float) -> float:
-    """A Kubernetes quantity in CPUs or bytes. Raises ValueError for what is none.
+    """A Kubernetes quantity in CPUs or bytes, infinite beyond what a float holds. Raises ValueError for what is none.
 
     https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
     """
     match = QUANTITY.fullmatch(str(quantity))
     if match is None or (match[3] or "") not in UNITS:
         raise ValueError(f"{quantity!r} is no quantity, as 500m or 2Gi")
-    return float(match[1]) * (10.0 ** int(match[2]) if match[2] else UNITS[match[3] or ""])
+    return float(f"{match[1]}e{match[2]}") if match[2] else float(match[1]) * UNITS[match[3]]
 
 
 def pod_security(chart: Objects) -> Iterator[str]:

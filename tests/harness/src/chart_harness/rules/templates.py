@@ -41,7 +41,7 @@ def upgrade(chart: Rendered) -> Iterator[str]:
     try:
         before = _before(chart, chart.previous)
     except HelmError as refusal:
-        yield f"the chart before takes neither these values nor has values of its own by that name: {refusal}"
+        yield f"the chart before takes neither these values nor its own of that name: {refusal}"
         return
     old, new = (in_place(one for one in manifests if not _is_custom(one)) for manifests in (before, chart.manifests))
     for kind, name in sorted(old.keys() & new.keys()):
@@ -64,9 +64,10 @@ def _before(chart: Rendered, previous: Chart) -> list[Manifest]:
     try:
         return previous.render(chart.values, sets=chart.sets)
     except HelmError:
-        if not chart.values.is_relative_to(chart.chart.folder):
+        file, folder = chart.values.resolve(), chart.chart.folder.resolve()
+        if not file.is_relative_to(folder):
             raise
-        own = previous.folder / chart.values.relative_to(chart.chart.folder)
+        own = previous.folder / file.relative_to(folder)
         if not own.is_file():
             raise
         return previous.render(own, sets=chart.sets)
