@@ -116,6 +116,13 @@ def test_a_chart_is_tested_with_the_plugin_alone_outside_of_this_repository(
     assert f"{2 * len(RULES) + 2} passed in" in said, said
 
 
+def test_warnings_may_be_errors(python: Path, notes: Path, helm_program: str) -> None:
+    """Those of pytest-helm-charts' own fixtures are nobody's here."""
+    code, said = run_tests(python, notes, helm_program, "--collect-only", "--quiet", "-W", "error")
+    assert code == 0, said
+    assert "cannot discover fixture" not in said, said
+
+
 def test_an_upgrade_that_begins_nowhere_is_no_test_that_passes(python: Path, notes: Path, helm_program: str) -> None:
     code, said = run_tests(python, notes, helm_program, "tests/test_rules.py", "-k", "upgrade", "-rs")
     assert code == 0, said

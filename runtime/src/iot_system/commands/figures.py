@@ -101,10 +101,11 @@ def show_figures(figures: Figures) -> None:
         room.add_row(metric, *(_text(metric, value) for value in numbers), f"{one.count:,}")
     console.print(room)
 
-    devices = _table("Devices", "device", "last seen (UTC)", "latest readings")
+    devices = _table("Devices", "device", "newest reading (UTC)", "latest readings")
     for id_, twin in figures.devices.items():
         latest = ", ".join(f"{metric} {_text(metric, one.value)}" for metric, one in sorted(twin.latest.items()))
-        devices.add_row(id_, _time(twin.last_seen), latest, style=None)
+        newest = max((one.ts for one in twin.latest.values()), default=None)
+        devices.add_row(id_, _time(newest), latest, style=None)
     console.print(devices)
 
     metrics = sorted({metric for hour in figures.hours for metric in hour.avg})

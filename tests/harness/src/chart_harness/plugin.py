@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Offer the fixtures whose cases the configuration names; what is wrong with it is told before any test."""
+    # Of pytest-helm-charts, which marks fixtures of its own as deprecated; nobody here can change that.
+    warnings.filterwarnings("ignore", message="cannot discover fixture", category=pytest.PytestWarning)
     try:
         configuration.ready_within_s(config)
         config.pluginmanager.register(cases(configuration.values_files(config), configuration.rules(config)))
