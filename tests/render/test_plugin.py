@@ -212,6 +212,16 @@ def test_a_wait_that_was_too_long_is_known_by_what_helm_says(said: str) -> None:
     assert WAITED.search(said)
 
 
+def test_a_line_within_a_document_does_not_end_it(notes: Path, helm_program: str) -> None:
+    named = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\n"
+    text = f"{named % 'first'}data:\n  text: |\n    ---\n    a\n--- # the next one\n{named % 'second'}---\n# nothing\n"
+    (notes / "chart" / "templates" / "odd.yaml").write_text(text)
+    values = notes / "chart" / "ci" / "default-values.yaml"
+    chart = Rendered(Chart(notes / "chart", helm_program), values)
+    assert chart.one("ConfigMap", "first")["data"] == {"text": "---\na\n"}
+    assert chart.one("ConfigMap", "second").get("data") is None
+
+
 def test_every_rule_has_its_mistake() -> None:
     assert {mistake.rule for mistake in MISTAKES} == RULES.keys()
 
