@@ -188,3 +188,16 @@ async def running_nats(folder: Path, *, sync_always: bool = False) -> AsyncItera
         yield server
     finally:
         server.stop()
+
+
+@contextlib.asynccontextmanager
+async def running_cluster(folder: Path, *, settings: str = "") -> AsyncIterator[NatsCluster]:
+    """Three servers for the time of a test; ``settings`` as of `NatsCluster`."""
+    cluster = NatsCluster(folder, [folder / f"store-{number}" for number in range(3)], settings=settings)
+    try:
+        for server in cluster.servers:
+            await asyncio.to_thread(server.start)
+        yield cluster
+    finally:
+        for server in cluster.servers:
+            server.stop()

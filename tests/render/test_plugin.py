@@ -37,6 +37,8 @@ class Mistake(NamedTuple):
 
 POD = "templates/statefulset.yaml"
 SELECTOR = '{{- include "notes.selector" . | nindent 4 }}'
+COLOURED = ("values.schema.json", '"properties": {\n', '"properties": {\n    "colour": {"type": "string"},\n')
+"""A value that the chart before does not know."""
 CLOSED = '"type": "object",\n  "additionalProperties": false,'
 MISTAKES = (
     Mistake("probes", POD, "livenessProbe:", "# livenessProbe:"),
@@ -160,7 +162,7 @@ def test_values_that_are_new_to_the_chart_before_are_its_own_of_that_name_or_ref
     notes: Path, helm_program: str
 ) -> None:
     before = Path(shutil.copytree(notes / "chart", notes / "before"))
-    broken(notes, "values.schema.json", '"properties": {\n', '"properties": {\n    "colour": {"type": "string"},\n')
+    broken(notes, *COLOURED)
     for name in ("default", "new"):
         file = notes / "chart" / "ci" / f"{name}-values.yaml"
         file.write_text("token: of-the-render-tests\ncolour: red\n")
@@ -181,7 +183,7 @@ def test_the_folder_of_the_chart_may_be_named_from_here_and_have_any_name(
     """Also where the chart before refuses the values: its own of that name are found."""
     folder = Path(shutil.copytree(NOTES, tmp_path / "notes [1]"))
     shutil.copytree(folder / "chart", folder / "before")
-    broken(folder, "values.schema.json", '"properties": {\n', '"properties": {\n    "colour": {"type": "string"},\n')
+    broken(folder, *COLOURED)
     (folder / "chart" / "ci" / "default-values.yaml").write_text("token: of-the-render-tests\ncolour: red\n")
     given = ("--chart-path=chart", "--previous-chart=before", "tests/test_rules.py", "-k", "default-values")
     code, said = run_tests(python, folder, helm_program, *given)

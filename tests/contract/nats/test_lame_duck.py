@@ -20,7 +20,7 @@ from iot_system.errors import Unavailable
 from iot_system.services.streams import make_streams
 from iot_system.settings import StreamSettings
 
-from tests.harness.nats import NatsCluster, NatsServer
+from tests.harness.nats import NatsCluster, NatsServer, running_cluster
 
 pytestmark = pytest.mark.alone
 WITHIN_S = 60.0
@@ -33,15 +33,8 @@ LEAVING = "lame_duck_grace_period: 3s\nlame_duck_duration: 30s"
 
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[NatsCluster]:
-    stores = [tmp_path / f"store-{number}" for number in range(3)]
-    cluster = NatsCluster(tmp_path, stores, settings=LEAVING)
-    try:
-        for server in cluster.servers:
-            await asyncio.to_thread(server.start)
-        yield cluster
-    finally:
-        for server in cluster.servers:
-            server.stop()
+    async with running_cluster(tmp_path, settings=LEAVING) as running:
+        yield running
 
 
 async def groups(server: NatsServer) -> dict[str, dict[str, Any]]:

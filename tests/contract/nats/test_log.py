@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +20,7 @@ from iot_system.services.streams import make_streams
 from iot_system.settings import StreamSettings
 
 from tests.harness.collecting import collect
-from tests.harness.nats import NatsCluster, NatsServer, connected, running_nats
+from tests.harness.nats import NatsServer, connected, running_cluster, running_nats
 from tests.unit.services.memory_log import MemoryLog
 
 DEADLINE_S = 20.0
@@ -167,14 +166,12 @@ async def test_the_one_server_is_believed_that_it_has_lost_what_was_read(server:
 async def replicated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[InJetStream]:
     """A stream that three servers have, each of which might be behind the others for a second."""
     monkeypatch.setattr(events, "BEHIND_S", 1.0)
-    servers = NatsCluster(tmp_path, [tmp_path / f"store-{number}" for number in range(3)]).servers
-    async with AsyncExitStack() as opened:
-        for server in servers:
-            opened.callback(server.stop)
-            await asyncio.to_thread(server.start)
+    async with running_cluster(tmp_path) as cluster:
+        first, *_ = cluster.servers
         async with asyncio.timeout(60):
-            await make_streams(servers[0].settings(), StreamSettings(partitions=4, replicas=3))
-        yield InJetStream(servers[0], await opened.enter_async_context(connected(servers[0])))
+            await make_streams(first.settings(), StreamSettings(partitions=4, replicas=3))
+        async with connected(first) as client:
+            yield InJetStream(first, client)
 
 
 async def is_believed(reader: LogReader) -> bool:

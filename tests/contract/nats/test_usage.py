@@ -18,7 +18,7 @@ from iot_system.services.streams import make_streams
 from iot_system.settings import StreamSettings
 from msgspec.structs import replace
 
-from tests.harness.nats import NatsCluster, NatsServer, connected
+from tests.harness.nats import NatsServer, connected, running_cluster
 
 SETTINGS = StreamSettings(partitions=4, max_bytes=4 << 20, events_max_bytes=2 << 20)
 
@@ -63,11 +63,8 @@ async def test_a_broker_that_is_away_tells_nothing(server: NatsServer, api: Clie
 
 async def test_a_broker_without_a_majority_tells_nothing(tmp_path: Path) -> None:
     """What is left of it answers, and does not know."""
-    first, *others = NatsCluster(tmp_path, [tmp_path / f"store-{number}" for number in range(3)]).servers
     async with AsyncExitStack() as opened:
-        for server in (first, *others):
-            opened.callback(server.stop)
-            await asyncio.to_thread(server.start)
+        first, *others = (await opened.enter_async_context(running_cluster(tmp_path))).servers
         async with asyncio.timeout(60):
             await make_streams(first.settings(), replace(SETTINGS, replicas=3))
         streams = NatsStreams(await opened.enter_async_context(connected(first, API)))
