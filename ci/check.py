@@ -2,8 +2,8 @@
 
     python -m ci check [STAGE …] [-- ARGUMENTS FOR PYTEST]
 
-All stages run, also after one has failed; the last lines say which did, and what was left out: a stage, or tests that
-skipped themselves. Where CI is set, what was left out fails, too.
+All stages run, also after one has failed; the last lines say which did, which tests of it, and what was left out: a
+stage, or tests that skipped themselves. Where CI is set, what was left out fails, too.
 """
 
 from __future__ import annotations
@@ -37,20 +37,24 @@ SLOWEST = ("--durations=15", "--durations-min=5")
 """Where the time has gone, said at the end of each run of pytest."""
 NOTHING_CHOSEN = 5
 """Pytest's exit code."""
+MOST_NAMED, MOST_SAID = 20, 240
+"""Of failed tests in the last lines, and characters of the reason of each: all of it stands where the test ran."""
 
 
 class Outcome(NamedTuple):
-    """What is wrong, None where all is well; and which tests were skipped, by name, with their reason."""
+    """What is wrong, None where all is well; and which tests failed or were skipped, by name, with their reason."""
 
     wrong: str | None = None
     left_out: Sequence[str] = ()
+    failed: Sequence[str] = ()
 
 
 class Run(NamedTuple):
-    """Of pytest: its exit code, and what it skipped."""
+    """Of pytest: its exit code, what it skipped, and what failed."""
 
     code: int
     skipped: Sequence[str] = ()
+    failed: Sequence[str] = ()
 
 
 class Stage(NamedTuple):
@@ -90,20 +94,16 @@ def outcome(folder: str, runs: Sequence[Run]) -> Outcome:
     """Of the parts of a folder; a part may have nothing to run, but not all of them."""
     codes = [run.code for run in runs if run.code != NOTHING_CHOSEN]
     wrong = None if codes and not any(codes) else f"tests in {folder} failed"
-    return Outcome(wrong, [test for run in runs for test in run.skipped])
+    return Outcome(wrong, [test for run in runs for test in run.skipped], [test for run in runs for test in run.failed])
 
 
-def skipped(report: Path) -> list[str]:
-    """Tests that a JUnit report of pytest names as skipped, with their reason; none where it was not written."""
+def read(report: Path, *marks: str) -> list[str]:
+    """Tests that a JUnit report of pytest marks so, with the reason's first line; none where it was not written."""
     if not report.exists():
         return []
     cases = ElementTree.parse(report).iter("testcase")
-    found = ((case, case.find("skipped[@type='pytest.skip']")) for case in cases)
-    return [
-        f"{case.get('classname')}::{case.get('name')}: {mark.get('message')}"
-        for case, mark in found
-        if mark is not None
-    ]
+    found = ((case, mark) for case in cases for mark in map(case.find, marks) if mark is not None)
+    return [f"{case.get('classname')}::{case.get('name')}: {_reason(mark)}" for case, mark in found]
 
 
 def prepare(what: str, get: Callable[[], object]) -> None:
@@ -194,6 +194,9 @@ def main(names: Sequence[str], arguments: Sequence[str]) -> int:
         note(f"{stage.name}: {outcome.wrong or 'passed'}  {time.monotonic() - began_s:.0f} s")
         if outcome.wrong:
             wrong.append(f"{stage.name}: {outcome.wrong}")
+            wrong += (f"failed: {test}" for test in outcome.failed[:MOST_NAMED])
+            if len(outcome.failed) > MOST_NAMED:
+                wrong.append(f"failed: {len(outcome.failed) - MOST_NAMED} more tests of {stage.name}")
         left_out += (f"left out: {test}" for test in outcome.left_out)
     # What was left out is the last thing said. CI must not pass without it.
     for line in [*wrong, *left_out]:
@@ -208,7 +211,12 @@ def _pytest(*arguments: str) -> Run:
         own = [argument.removeprefix(JUNIT) for argument in arguments if argument.startswith(JUNIT)]
         report = ROOT / [f"{folder}/report.xml", *own][-1]
         base = (sys.executable, "-m", "pytest", "-c", CONFIG, f"--rootdir={ROOT}", "-q", f"{JUNIT}{report}")
-        return Run(_code(*base, *SLOWEST, *arguments), skipped(report))
+        code = _code(*base, *SLOWEST, *arguments)
+        return Run(code, read(report, "skipped[@type='pytest.skip']"), read(report, "failure", "error"))
+
+
+def _reason(mark: ElementTree.Element) -> str:
+    return mark.get("message", "").partition("\n")[0][:MOST_SAID]
 
 
 def _passes(*command: str | Path) -> bool:

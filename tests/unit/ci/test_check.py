@@ -94,7 +94,37 @@ def test_a_report_of_the_users_own_is_kept_and_names_what_was_skipped(
 
 
 def test_a_report_that_was_not_written_names_nothing(tmp_path: Path) -> None:
-    assert check.skipped(tmp_path / "report.xml") == []
+    assert check.read(tmp_path / "report.xml", "failure") == []
+
+
+def test_what_fails_is_named_in_the_last_lines_with_the_first_line_of_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "test_some.py").write_text(
+        "import pytest\n"
+        "@pytest.fixture\n"
+        "def server(): raise OSError('no port')\n"
+        "def test_runs(): pass\n"
+        "def test_fails(): raise ValueError('of one\\nand another')\n"
+        "def test_is_not_set_up(server): pass\n"
+    )
+    monkeypatch.setattr(check, "ROOT", tmp_path)
+    monkeypatch.setattr(check, "STAGES", (Stage("some", check.pytest("test_some.py", "-p", "no:cacheprovider")),))
+    assert check.main([], []) == 1
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "some: tests in test_some.py failed",
+        "failed: test_some::test_fails: ValueError: of one",
+        'failed: test_some::test_is_not_set_up: failed on setup with "OSError: no port"',
+    ]
+
+
+def test_of_many_that_fail_the_rest_is_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing = Stage("some", lambda _: Outcome("tests in tests/some failed", failed=[f"test_{n}" for n in range(23)]))
+    monkeypatch.setattr(check, "STAGES", (failing,))
+    assert check.main([], []) == 1
+    assert capsys.readouterr().out.splitlines()[-2:] == ["failed: test_19", "failed: 3 more tests of some"]
 
 
 @pytest.mark.parametrize("wrong", ["tests in tests/unit failed", go.GoError("another checksum")])
