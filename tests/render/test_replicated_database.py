@@ -51,6 +51,13 @@ def test_a_first_start_that_is_cut_off_leaves_nothing_or_a_database_with_its_rol
     ]
 
 
+@pytest.mark.parametrize("installation", [Installation("replicated", (PRODUCTION,))], ids=str)
+def test_a_server_that_cannot_be_rewound_copies_the_primary(installation: Installation) -> None:
+    postgresql = patroni(installation)["postgresql"]
+    assert postgresql["remove_data_directory_on_rewind_failure"] is True
+    assert postgresql["create_replica_methods"] == ["basebackup"]
+
+
 def test_whoever_becomes_primary_gives_all_servers_the_settings_of_the_chart(replicated: Installation) -> None:
     callbacks = patroni(replicated)["postgresql"]["callbacks"]
     assert callbacks == dict.fromkeys(("on_start", "on_role_change"), "/usr/local/bin/share-settings")
