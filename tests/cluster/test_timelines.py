@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from functools import partial
 
+from chart_harness.errors import KubernetesError
 from chart_harness.waiting import wait_until
 
 from tests.harness.applied import found_in, settle
@@ -47,6 +49,13 @@ def is_on(installation: Installation, server: str, wanted: str) -> bool:
     return timeline(installation, server) == wanted
 
 
+def has_said(installation: Installation, server: str, what: str) -> bool:
+    """In its log, which there is not while its container is made."""
+    with contextlib.suppress(KubernetesError):
+        return what in installation.namespace.kubectl("logs", server, "--container=postgres")
+    return False
+
+
 def test_who_began_a_timeline_that_another_one_began_too_copies_the_primary_anew(
     testing: Installation, figures: list[str]
 ) -> None:
@@ -68,8 +77,9 @@ def test_who_began_a_timeline_that_another_one_began_too_copies_the_primary_anew
         wait_until(begun, within_s=LEADS_WITHIN_S, every_s=0.5, why="the successor begins no timeline of that number")
         began_s = time.monotonic()
         namespace.kill(lost)
+        copied = partial(has_said, testing, lost, "given up and copied anew")
+        wait_until(copied, within_s=WHOLE_WITHIN_S, every_s=0.5, why="who was lost gives nothing up")
         wait_until(whole, within_s=WHOLE_WITHIN_S, every_s=0.5, why="who was lost does not come back")
-        assert "given up and copied anew" in namespace.kubectl("logs", lost, "--container=postgres")
         figures.append(f"a timeline that two began: whole again after {time.monotonic() - began_s:.0f} s")
         traffic.wait_until_heard()
     finally:

@@ -15,7 +15,8 @@ OnNode = Callable[[str, str], str]
 ENGINES = ("docker", "podman")
 ANSWER_S = 60
 CONTAINERD = "ctr --namespace k8s.io task"
-FREEZE = f"{CONTAINERD} pause ID"
+FREEZE = f"for attempt in 1 2 3 4 5; do {CONTAINERD} pause ID && exit; done; exit 1"
+"""On a busy machine runc gives up, and lets go again, before the kernel has stopped all of them."""
 THAW = f"! {CONTAINERD} ls | grep -q '^ID .*PAUSED' || {CONTAINERD} resume ID"
 """Kubernetes may have ended the container meanwhile."""
 THAW_ALL = f"""
