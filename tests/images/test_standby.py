@@ -67,6 +67,11 @@ class Server:
         self.run("pg_ctl", "promote", "--silent")
         self.sql("checkpoint")
 
+    def lead(self) -> None:
+        """Begin, and be promoted."""
+        self.begin()
+        self.promote()
+
     def timeline(self) -> int:
         return int(self.sql("select timeline_id from pg_control_checkpoint()"))
 
@@ -108,11 +113,9 @@ def servers(made: list[Server]) -> Iterator[list[Server]]:
 def contradicting(servers: list[Server]) -> tuple[Server, Server]:
     """A primary, and one that was primary for a moment before: both on a timeline of the same number."""
     _, former, primary = servers
-    for server in (former, primary):
-        server.begin()
-        server.promote()
-        if server is former:
-            server.end()
+    former.lead()
+    former.end()
+    primary.lead()
     former.follow(primary)
     return primary, former
 
@@ -133,12 +136,10 @@ def test_who_was_primary_for_a_moment_on_a_timeline_of_the_same_number_gives_its
 
 def test_who_has_more_of_that_timeline_than_the_primary_gives_its_data_up(servers: list[Server]) -> None:
     _, former, primary = servers
-    former.begin()
-    former.promote()
+    former.lead()
     former.sql("create table numbers as select generate_series(1, 100000)")
     former.end()
-    primary.begin()
-    primary.promote()
+    primary.lead()
     former.follow(primary)
     with pytest.raises(CiError, match=GIVES_UP):
         former.begin()
@@ -150,8 +151,7 @@ def test_it_is_known_also_when_the_primary_has_left_that_timeline(contradicting:
     primary.sql("create table numbers as select generate_series(1, 10000)")
     primary.end()
     primary.follow(former)  # who does not run: it is a standby until it is promoted
-    primary.begin()
-    primary.promote()
+    primary.lead()
     assert primary.timeline() == 3
     with pytest.raises(CiError, match=GIVES_UP):
         former.begin()
@@ -160,8 +160,7 @@ def test_it_is_known_also_when_the_primary_has_left_that_timeline(contradicting:
 
 def test_a_standby_keeps_what_it_has_and_follows_again(servers: list[Server]) -> None:
     _, standby, primary = servers
-    primary.begin()
-    primary.promote()
+    primary.lead()
     standby.follow(primary)
     for _ in range(2):
         assert NOT_COMPARED not in standby.begin()
@@ -188,8 +187,7 @@ def test_a_primary_that_stands_still_keeps_nobody_back(contradicting: tuple[Serv
 def test_what_was_copied_just_now_is_not_compared(servers: list[Server]) -> None:
     """It may name a checkpoint of which it has not the log, as the primary does."""
     _, standby, primary = servers
-    primary.begin()
-    primary.promote()
+    primary.lead()
     standby.run("rm", "-r", standby.folder)
     standby.copy(primary)
     primary.end()
