@@ -126,9 +126,14 @@ def with_servers(arguments: Sequence[str]) -> Outcome:
     prepare_packages(shutil.which("mosquitto_pub"), packages.MQTT_CLIENTS, "a second MQTT client")
     prepare_packages(packages.postgres(), packages.POSTGRES, "a Postgres by TLS")
     folder = "tests/contract"
-    # They wait more than they compute. A module's servers are those of one process.
-    together = ("-m", "not alone", f"--numprocesses={min(2 * CORES, MOST_PROCESSES)}", "--dist=loadfile")
-    return outcome(folder, [_pytest(folder, *part, *arguments) for part in (together, ("-m", "alone"))])
+    # They wait more than they compute.
+    parts = {"not heavy": 2 * CORES, "heavy": CORES}
+    runs = [
+        # A module's servers are those of one process.
+        _pytest(folder, "-m", kind, f"--numprocesses={min(processes, MOST_PROCESSES)}", "--dist=loadfile", *arguments)
+        for kind, processes in parts.items()
+    ]
+    return outcome(folder, runs)
 
 
 def of_chart(arguments: Sequence[str]) -> Outcome:

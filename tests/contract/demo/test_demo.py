@@ -21,7 +21,7 @@ from chart_harness.loopback import free_port
 from tests.harness import occupancy
 from tests.harness.rows import same
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 DEADLINE_S = 280
 HEATER = "office-heater"
 

@@ -7,16 +7,18 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.contract.faults.figures import Table
+from tests.contract.faults.figures import Figures, Table
 from tests.harness.disk import SmallDisk, small_disk
 
 pytest.register_assert_rewrite("tests.contract.faults.workload")
-TABLE = pytest.StashKey[Table]()
+COUNTED = "counted"
+"""The property of a test that has a run for the table: processes of tests hand nothing else on."""
 
 
-@pytest.fixture(scope="session")
-def table(pytestconfig: pytest.Config) -> Table:
-    return pytestconfig.stash.setdefault(TABLE, Table())
+@pytest.fixture
+def count(record_property: Callable[[str, object], None]) -> Callable[[str, Figures], None]:
+    """Enters a run of the fault of this name, that came out right, in the table."""
+    return lambda fault, figures: record_property(COUNTED, [fault, *figures])
 
 
 @pytest.fixture
@@ -33,9 +35,15 @@ def disk_of() -> Iterator[Callable[[int], SmallDisk]]:
         yield make
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print it."""
-    if lines := config.stash.setdefault(TABLE, Table()).lines():
+    table = Table()
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, counted in report.user_properties:
+            if name == COUNTED:
+                fault, *figures = counted
+                table.add(fault, Figures(*figures))
+    if lines := table.lines():
         terminalreporter.section("killed in the middle; nothing lost, nothing doubled")
         for line in lines:
             terminalreporter.write_line(line)

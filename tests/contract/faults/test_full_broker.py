@@ -21,7 +21,7 @@ from tests.harness.disk import SmallDisk
 from tests.harness.nats import NatsCluster, NatsServer
 from tests.harness.system import PARTITIONS, running_system
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 DISK_MEGABYTES = 64
 MUCH_MEGABYTES = 512
 STREAM = StreamSettings(partitions=PARTITIONS, replicas=3, max_bytes=256 << 20)

@@ -23,7 +23,7 @@ from tests.harness.disk import SmallDisk
 from tests.harness.postgres import PostgresServer
 from tests.harness.system import PARTITIONS, System, running_system
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 DISK_MEGABYTES = 256
 STREAM = StreamSettings(partitions=PARTITIONS, max_bytes=8 << 20)
 OTHER = "pump"

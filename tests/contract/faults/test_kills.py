@@ -15,12 +15,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from tests.contract.faults.figures import Table
+from tests.contract.faults.figures import Figures
 from tests.contract.faults.pods import Pods
 from tests.contract.faults.workload import Workload
 from tests.harness.processes import Plant, kill, running_plant
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 RUNS = int(os.environ.get("FAULT_RUNS", "1"))
 SEED = 20150204
 TIMEOUT_S = 480
@@ -82,7 +82,7 @@ async def listening(workload: Workload, plant: Plant) -> AsyncIterator[None]:
 @pytest.mark.parametrize("seed", range(SEED, SEED + RUNS))
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 async def test_after_a_kill_every_count_and_state_is_exactly_right(
-    plant: Plant, fault: Fault, seed: int, table: Table
+    plant: Plant, fault: Fault, seed: int, count: Callable[[str, Figures], None]
 ) -> None:
     plant.wait_until_whole()
     async with Pods([pod.url for pod in plant.pods], plant.admin_token) as pods, AsyncExitStack() as opened:
@@ -90,4 +90,5 @@ async def test_after_a_kill_every_count_and_state_is_exactly_right(
         await workload.prepare(opened)
         await opened.enter_async_context(listening(workload, plant))
         await workload.work(lambda: fault(plant, random.Random(seed)))
-        table.add(fault.__name__, await workload.check())
+        figures = await workload.check()
+    count(fault.__name__, figures)

@@ -14,7 +14,7 @@ from tests.contract.faults.meters import Meters
 from tests.contract.faults.pods import Pods
 from tests.harness.processes import ROOT, Plant, running_plant
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 PLANTING = Path(__file__).with_name("sitecustomize.py")
 TIMEOUT_S = 300
 Strike = Callable[[Plant, Meters], Awaitable[None]]

@@ -17,7 +17,7 @@ from tests.contract.faults.test_kills import listening
 from tests.contract.faults.workload import Workload
 from tests.harness.processes import Plant, running_plant
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 TIMEOUT_S = 480
 SEED = 20261126
 

@@ -22,7 +22,7 @@ from iot_system.settings import StreamSettings
 
 from tests.harness.nats import NatsCluster, NatsServer, running_cluster
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 WITHIN_S = 60.0
 GAP_S = 10.0
 """What is on its way to the old leader may go unanswered, once (2 s); the rest is for a slow machine."""

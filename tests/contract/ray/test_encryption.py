@@ -26,7 +26,7 @@ from iot_system.adapters.tls.authority import contents, new_ca
 from iot_system.errors import InvalidSetting
 from iot_system.settings import RayHeadSettings, read_settings
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300)]
 DEADLINE_S = 120.0
 HEARD_S = 10.0
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}

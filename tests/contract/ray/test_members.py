@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 WITHIN_S = 120
 BEGINS = f"""
 import asyncio

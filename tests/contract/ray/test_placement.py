@@ -26,7 +26,7 @@ from ray.cluster_utils import Cluster
 
 from tests.contract.ray.placed import REFUSED, factory, factory_here, factory_in_vain, start_apart
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.heavy
 DEADLINE_S = 60.0
 OBJECT_STORE_BYTES = 80_000_000
 
