@@ -35,8 +35,7 @@ pg_ctl stop --silent --mode=fast
 
 
 def run(installation: Installation, server: str, script: str) -> str:
-    """In the server's container."""
-    return installation.namespace.kubectl("exec", server, "--container=postgres", "--", "bash", "-ec", script).strip()
+    return installation.at_server(server, "bash", "-ec", script)
 
 
 def timeline(installation: Installation, server: str) -> str:

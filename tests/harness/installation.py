@@ -26,7 +26,11 @@ class Installation(chart_harness.installation.Installation):
     def sql(self, text: str, *, user: str = "iot") -> str:
         """What the database answers, asked beside its server: the one that others follow, where there are several."""
         command = ("psql", f"--username={user}", "--dbname=iot", "--no-align", "--tuples-only", f"--command={text}")
-        return self.namespace.kubectl("exec", self.database, "--container=postgres", "--", *command).strip()
+        return self.at_server(self.database, *command)
+
+    def at_server(self, server: str, *command: str) -> str:
+        """What a program prints that runs in the container of the database server in this pod."""
+        return self.namespace.kubectl("exec", server, "--container=postgres", "--", *command).strip()
 
     @property
     def database(self) -> str:

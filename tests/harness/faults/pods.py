@@ -88,7 +88,7 @@ def frozen(find: Find) -> Strike:
 def switched_over(scene: Scene) -> Iterator[Collection[str]]:
     """Patroni makes another server the primary."""
     before = primary(scene)
-    _at(scene, before, "patronictl", "--config-file", PATRONI, "switchover", "--force")
+    scene.installation.at_server(before, "patronictl", "--config-file", PATRONI, "switchover", "--force")
     scene.note(f"{_wait_for_primary(scene, but=before)} is the new primary")
     yield ()
 
@@ -96,7 +96,7 @@ def switched_over(scene: Scene) -> Iterator[Collection[str]]:
 @contextmanager
 def killed_postgres(scene: Scene) -> Iterator[Collection[str]]:
     """The processes, as out of memory they would be; Patroni lives, and decides."""
-    _at(scene, primary(scene), "sh", "-c", f"read -r process < {POSTMASTER} && kill -9 $process")
+    scene.installation.at_server(primary(scene), "sh", "-c", f"read -r process < {POSTMASTER} && kill -9 $process")
     scene.note("Postgres is killed")
     yield ()
 
@@ -148,7 +148,3 @@ def _wait_for_primary(scene: Scene, *, but: str = "") -> str:
         return next((name for name in names if name != but), "")
 
     return wait_until(found, within_s=PRIMARY_WITHIN_S, every_s=0.5, why="no database server is the primary")
-
-
-def _at(scene: Scene, server: str, *command: str) -> None:
-    scene.namespace.kubectl("exec", server, "--container=postgres", "--", *command)
