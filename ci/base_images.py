@@ -10,7 +10,6 @@ from ci.command import run
 from ci.engine import Engine
 from ci.progress import step
 
-SUITES = ("trixie", "bookworm")
 # As in Debian's own slim images.
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 

@@ -1,4 +1,7 @@
-"""A real nats-server for each test that wants one, and connections of its users."""
+"""A real nats-server for each test that wants one, and connections of its users; at the end the table of the faults.
+
+That is printed by the first of several processes, which of all conftests reads this one alone.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from iot_system.adapters.nats import connection
 from iot_system.adapters.nats.permissions import ACTOR_SYSTEM, API
 from nats.aio.client import Client
 
+from tests.contract.faults.figures import COUNTED, Figures, Table
 from tests.harness.nats import NatsServer, connected, running_nats
 
 
@@ -45,3 +49,17 @@ async def administrator(server: NatsServer) -> AsyncIterator[Client]:
     """As the job that makes the streams."""
     async with connected(server) as client:
         yield client
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the runs of each fault have counted."""
+    table = Table()
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, counted in report.user_properties:
+            if name == COUNTED:
+                fault, *figures = counted
+                table.add(fault, Figures(*figures))
+    if lines := table.lines():
+        terminalreporter.section("killed in the middle; nothing lost, nothing doubled")
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -38,6 +38,12 @@ def test_names_labels_networks_and_schedules_are_what_kubernetes_takes(installat
         ({"spec": {"schedule": "60 * * * *"}}, "Thing/x: schedule '60 * * * *'"),
         ({"spec": {"schedule": "0 * * *"}}, "Thing/x: schedule '0 * * *'"),
         ({"spec": {"schedule": "*/0 * * * *"}}, "Thing/x: schedule '*/0 * * * *'"),
+        ({"spec": {"schedule": "@every day"}}, "Thing/x: schedule '@every day'"),
+        ({"apiVersion": "example.org/v1", "metadata": {"name": "A"}}, "Thing/A: its name is not valid"),
+        (
+            {"apiVersion": "example.org/v1", "spec": {"groups": [{"spec": {"containers": [{"image": "a//b:1"}]}}]}},
+            "Thing/x: image 'a//b:1'",
+        ),
     ],
 )
 def test_what_it_refuses_is_found(broken: dict[str, Any], complaint: str) -> None:
@@ -64,6 +70,21 @@ def test_roles_may_have_names_that_nothing_else_has(name: str) -> None:
     assert [*complaints([{"kind": "Service", "metadata": {"name": name}}])] != []
 
 
-@pytest.mark.parametrize("schedule", ["@daily", "0 3 * * sun", "*/15 0-6,18-23 1 JAN-mar 0"])
+@pytest.mark.parametrize(
+    "schedule", ["@daily", "@every 1h30m", "0 3 * * sun", "*/15 0-6,18-23 1 JAN-mar 0", "0  3 ? * *"]
+)
 def test_schedules_may_be_words_ranges_and_steps(schedule: str) -> None:
     assert [*complaints([{"kind": "CronJob", "metadata": {"name": "x"}, "spec": {"schedule": schedule}}])] == []
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"schedule": "0 0 0 * * *"},
+        {"groups": [{"rules": [{"labels": {"severity": "{{ $labels.severity }}"}}]}]},
+        {"image": {"name": "A"}, "host": "10.0.0.1"},
+    ],
+)
+def test_what_the_fields_of_custom_resources_mean_is_not_guessed(spec: dict[str, Any]) -> None:
+    own = {"apiVersion": "example.org/v1", "kind": "Own", "metadata": {"name": "x"}, "spec": spec}
+    assert [*complaints([own])] == []

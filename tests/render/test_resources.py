@@ -6,7 +6,8 @@ import math
 
 import pytest
 from chart_harness.manifests import Workload
-from chart_harness.rules.pods import amount, resources
+from chart_harness.quantities import amount
+from chart_harness.rules.pods import resources
 
 from tests.harness.helm import CHART, ROOT
 from tests.render.rendered import DEVELOPMENT, PRODUCTION, TESTING, WITH_NATS, Installation

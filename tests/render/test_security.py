@@ -30,6 +30,7 @@ def test_the_check_finds_a_pod_that_breaks_the_rules() -> None:
         ("appArmorProfile", {"securityContext": {"appArmorProfile": {"type": "Unconfined"}}}, {}),
         ("hostProcess", {}, {"securityContext": {"windowsOptions": {"hostProcess": True}}}),
         ("lifecycle host", {}, {"lifecycle": {"preStop": {"httpGet": {"host": "example.org", "port": 80}}}}),
+        ("sysctls", {"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "65536"}]}}, {}),
         ("probe host", {}, {"livenessProbe": {"tcpSocket": {"host": "example.org", "port": 80}}}),
     ],
 )
@@ -40,6 +41,16 @@ def test_the_check_finds_what_is_rarely_set(broken: str, pod: Manifest, containe
         for of_pod, of_container in (({}, {}), (pod, container))
     )
     assert wrong - plain == {broken}
+
+
+def test_the_check_lets_pass_what_restricted_allows() -> None:
+    safe = {"sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}], "runAsNonRoot": True}
+    own = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["NET_RAW", "ALL"], "add": ["NET_BIND_SERVICE"]}}
+    spec = {
+        "securityContext": {**safe, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{"name": "x", "securityContext": own}],
+    }
+    assert [*violations(Workload({"kind": "Pod", "metadata": {"name": "web"}, "spec": spec}))] == []
 
 
 def test_the_check_finds_a_profile_of_apparmor_that_an_annotation_turns_off() -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from chart_harness.manifests import Container
-from chart_harness.rules.pods import amount
+from chart_harness.quantities import amount
 from iot_system.adapters.nats.broker.streams import MESSAGES_BYTES, RETAINED_BYTES, SESSIONS_BYTES
 
 from tests.render.rendered import TESTING, WITH_NATS, Installation

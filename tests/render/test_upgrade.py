@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from chart_harness.fixed import fixed, refused
+from chart_harness.fixed import fixed, refused, refused_of
 from chart_harness.rendering import Manifest
 
 from ci import previous
@@ -57,6 +57,11 @@ def staying() -> set[str]:
     """The values that UPGRADING.md says to stay."""
     [names] = re.findall(r"^- \*\*Values that stay\*\*.*?:(.*?)[.]\s", UPGRADING.read_text(), re.MULTILINE | re.DOTALL)
     return set(re.findall("`(.+?)`", names))
+
+
+def claim(size: str, storage_class: str) -> Manifest:
+    spec = {"storageClassName": storage_class, "resources": {"requests": {"storage": size}}}
+    return {"kind": "PersistentVolumeClaim", "metadata": {"name": "x"}, "spec": spec}
 
 
 def manifests(*arguments: str, chart: Path = helm.CHART) -> list[Manifest]:
@@ -108,3 +113,20 @@ def test_every_kind_of_every_installation_has_been_looked_up(installation: Insta
 def test_a_job_that_would_run_differently_has_another_name() -> None:
     before, after = (Installation("tagged", (TESTING,), {"global.image.tag": tag}) for tag in ("1.0.0", "1.0.1"))
     assert refused(before.manifests, after.manifests) == {}
+
+
+@pytest.mark.parametrize(
+    ("size", "storage_class", "staying"),
+    [("1.5Gi", "a", set()), ("1G", "a", {"resources"}), ("1Gi", "b", {"storageClassName"})],
+    ids=["larger", "smaller", "elsewhere"],
+)
+def test_a_claim_by_itself_may_grow_and_do_nothing_else(size: str, storage_class: str, staying: set[str]) -> None:
+    assert refused_of(claim("1Gi", "a"), claim(size, storage_class)) == staying
+
+
+@pytest.mark.parametrize(("field", "staying"), [("image", set()), ("command", {"containers"})])
+def test_a_pod_by_itself_may_get_another_image(field: str, staying: set[str]) -> None:
+    pods = (
+        {"kind": "Pod", "metadata": {"name": "x"}, "spec": {"containers": [{"name": "y", field: one}]}} for one in "ab"
+    )
+    assert refused_of(*pods) == staying

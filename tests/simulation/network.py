@@ -14,7 +14,7 @@ import msgspec
 from iot_system.errors import IotError, Unavailable
 
 from tests.simulation.history import History
-from tests.simulation.processes import PROCESS, Process
+from tests.simulation.processes import Process
 
 LEAST_LATE_S, MOST_LATE_S = 0.1, 10.0
 RESET_S = 0.05
@@ -180,9 +180,3 @@ def _at_once(work: Awaitable[T]) -> T:
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
     raise AssertionError("it waits; let it do so in a task")
-
-
-def name_of(default: str) -> str:
-    """Of the process whose code runs."""
-    process = PROCESS.get(None)
-    return process.name if process else default

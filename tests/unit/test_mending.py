@@ -76,3 +76,22 @@ def test_nothing_is_frozen_where_one_of_the_nodes_cannot_be_reached() -> None:
 
     with pytest.raises(NotFreezableError), frozen_pods([pod("a", "first"), pod("b", "second")], on_node):
         pytest.fail("it counts as frozen")
+
+
+def test_sidecars_are_frozen_too_and_what_has_ended_is_not() -> None:
+    scripts: list[str] = []
+
+    def on_node(_: str, script: str) -> str:
+        scripts.append(script)
+        return ""
+
+    with_sidecar = pod("a", "main")
+    with_sidecar["status"]["initContainerStatuses"] = [
+        {"containerID": "containerd://sidecar", "state": {"running": {}}},
+        {"containerID": "containerd://ended", "state": {"terminated": {}}},
+    ]
+    with frozen_pods([with_sidecar], on_node):
+        assert [name for name in ("main", "sidecar", "ended") if any(f"pause {name}" in one for one in scripts)] == [
+            "main",
+            "sidecar",
+        ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from chart_harness import diagnostics
 from chart_harness.cluster import Kubernetes, Namespace
+from chart_harness.installation import Installation
 
 PROGRAM = """#!/bin/sh
 folder="$(dirname "$0")"
@@ -152,3 +154,12 @@ def test_diagnostics_that_cannot_be_written_say_so(kubectl: Kubectl, tmp_path: P
     with pytest.raises(IsADirectoryError):
         diagnostics.collect(kubectl.has(pods=[]), "release", tmp_path / "told")
     assert (tmp_path / "told" / "hooks.yaml").exists()
+
+
+@pytest.mark.parametrize("name", ["My_values.prod", "-", "x" * 300, "default-values"])
+def test_a_values_file_of_any_name_has_a_namespace(tmp_path: Path, name: str) -> None:
+    values = tmp_path / f"{name[:200]}.yaml"
+    values.touch()
+    cluster = Kubernetes(tmp_path / "kubeconfig", "kubectl", "helm")
+    namespace = Installation(cluster, values, chart=tmp_path).namespace.name
+    assert re.fullmatch("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", namespace)

@@ -1,4 +1,4 @@
-"""The table of the faults, at the end of the output."""
+"""Runs for the table of the faults, and disks that are soon full."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.contract.faults.figures import Figures, Table
+from tests.contract.faults.figures import COUNTED, Figures
 from tests.harness.disk import SmallDisk, small_disk
 
 pytest.register_assert_rewrite("tests.contract.faults.workload")
-COUNTED = "counted"
-"""The property of a test that has a run for the table: processes of tests hand nothing else on."""
 
 
 @pytest.fixture
@@ -33,17 +31,3 @@ def disk_of() -> Iterator[Callable[[int], SmallDisk]]:
                 pytest.skip(f"a disk that is full needs one of its own: {error}")
 
         yield make
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print it."""
-    table = Table()
-    for report in terminalreporter.stats.get("passed", ()):
-        for name, counted in report.user_properties:
-            if name == COUNTED:
-                fault, *figures = counted
-                table.add(fault, Figures(*figures))
-    if lines := table.lines():
-        terminalreporter.section("killed in the middle; nothing lost, nothing doubled")
-        for line in lines:
-            terminalreporter.write_line(line)

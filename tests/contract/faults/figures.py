@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
+COUNTED = "counted"
+"""The property of a test that has a run for the table: processes of tests hand nothing else on."""
+
 
 class Figures(NamedTuple):
     """What one run has counted; requests ``repeated`` because nobody knew what had become of them."""

@@ -33,8 +33,8 @@ KILLING = (
     Fault("ray-head", {"visible_s": 2, "ready_s": 60}, pods.killed(pods.any_pod("ray-head"))),
 )
 LASTING = (
-    Fault("slow-links", {}, links.slow, HOLDS_S),
-    Fault("lossy-links", {}, links.lossy, HOLDS_S),
+    Fault("slow-links", {"visible_s": 60}, links.slow, HOLDS_S),
+    Fault("lossy-links", {"visible_s": 60}, links.lossy, HOLDS_S),
     Fault("dns", _all(5), links.dns, HOLDS_S),
 )
 FREEZING = (
@@ -49,8 +49,8 @@ FAULTS = (
     Fault("coordinator", {"visible_s": 10}, pods.killed_coordinator),
     *FREEZING,
     *LASTING,
-    Fault("kubernetes-api", {}, links.kubernetes_api, HOLDS_S),
-    Fault("together", {}, _together, HOLDS_S),
+    Fault("kubernetes-api", {"visible_s": 60}, links.kubernetes_api, HOLDS_S),
+    Fault("together", {"visible_s": 60}, _together, HOLDS_S),
     Fault("node", _all(60), lost(nodes.frozen), of_many=True),
     Fault("node-stopped", _all(60), lost(nodes.stopped)),
     Fault("node-cut-off", _all(60), lost(nodes.cut_off)),
@@ -59,5 +59,5 @@ FAULTS = (
     Fault("rolled-in-turn", {"mqtt_s": 1, "rest_s": 1}, changes.rolled_in_turn, of_many=True),
     Fault("upgrade", {"mqtt_s": 1, "rest_s": 1}, changes.upgraded),
     Fault("rollback", {"mqtt_s": 1, "rest_s": 1}, changes.rolled_back, of_many=True),
-    Fault("upgrade-interrupted", {}, changes.interrupted),
+    Fault("upgrade-interrupted", {"visible_s": 60}, changes.interrupted),
 )

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from chart_harness.manifests import is_custom
 from chart_harness.rendering import Manifest
 
 _PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -35,6 +36,8 @@ REFERENCES = ("secretKeyRef", "configMapRef", "configMap", "imagePullSecrets")
 LONGEST = {"CronJob": 52, "Job": 63, "Pod": 63, "StatefulSet": 63, "Service": 63}
 """Of names, where something else is made of them."""
 LAST_PORT = 65535
+DURATION = re.compile(r"([0-9]+([.][0-9]*)?(ns|us|µs|ms|s|m|h))+")
+"""As in Go; of zero and less nobody speaks."""
 _FIELDS = ((0, 59, ""), (0, 23, ""), (1, 31, ""), (1, 12, "jan feb mar apr may jun jul aug sep oct nov dec"))
 CRON = (*_FIELDS, (0, 6, "sun mon tue wed thu fri sat"))
 """Least, greatest and names of minute, hour, day of the month, month and day of the week."""
@@ -54,8 +57,18 @@ def _of(manifest: Manifest) -> Iterator[str]:
         yield "its name is not valid"
     if kind == "ConfigMap":
         yield from (f"key {key!r}" for key in manifest.get("data", {}) if not CONFIG_KEY.fullmatch(key))
-    for field, value in _fields(manifest):
-        yield from (f"{field} {one!r}" for one in _wrong(field, value))
+    for part in [{"metadata": manifest["metadata"]}, *_pods(manifest)] if is_custom(manifest) else [manifest]:
+        for field, value in _fields(part):
+            yield from (f"{field} {one!r}" for one in _wrong(field, value))
+
+
+def _pods(value: Any) -> Iterator[Manifest]:
+    """Templates of pods in an object of a custom kind: all of it that surely means what Kubernetes means by it."""
+    if isinstance(value, dict) and isinstance(value.get("spec"), dict) and "containers" in value["spec"]:
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _pods(inner)
 
 
 def _fields(value: Any, field: str = "") -> Iterator[tuple[str, Any]]:
@@ -123,7 +136,9 @@ def _is_schedule(text: str) -> bool:
     """As Kubernetes reads it: https://pkg.go.dev/github.com/robfig/cron/v3, ends of ranges aside."""
     if text in ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"):
         return True
-    fields = text.split(" ")
+    if text.startswith("@every "):
+        return bool(DURATION.fullmatch(text.removeprefix("@every ")))
+    fields = text.split()
     return len(fields) == len(CRON) and all(_is_field(one, *bounds) for one, bounds in zip(fields, CRON, strict=True))
 
 
@@ -132,7 +147,7 @@ def _is_field(text: str, least: int, most: int, names: str) -> bool:
         values, slash, step = part.partition("/")
         if slash and not (step.isdecimal() and int(step) > 0):
             return False
-        for one in [] if values == "*" else values.split("-", 1):
+        for one in [] if values in ("*", "?") else values.split("-", 1):
             if not (one.isdecimal() and least <= int(one) <= most) and one.lower() not in names.split():
                 return False
     return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from chart_harness.quantities import amount
 from chart_harness.rendering import Manifest
 
 CHANGEABLE_OF_STATEFUL_SETS = {
@@ -20,6 +21,9 @@ CHANGEABLE_OF_STATEFUL_SETS = {
     "persistentVolumeClaimRetentionPolicy",
     "revisionHistoryLimit",
 }
+CHANGEABLE_OF_PODS = {"activeDeadlineSeconds", "tolerations", "schedulingGates"}
+"""And the images of their containers."""
+CHANGEABLE_OF_CLAIMS = {"resources", "volumeAttributesClassName"}
 CHANGEABLE = {
     "Certificate",
     "ConfigMap",
@@ -54,11 +58,12 @@ def fixed(manifest: Manifest) -> dict[str, Any]:
         case "Secret" if not manifest.get("immutable"):
             return {"type": manifest.get("type", "Opaque")}
         case "Pod":
-            return dict(spec)
+            kept = {key: value for key, value in spec.items() if key not in CHANGEABLE_OF_PODS}
+            return kept | {key: _without_images(kept[key]) for key in ("initContainers", "containers") if key in kept}
         case "Job":
             return {key: spec.get(key) for key in ("selector", "template", "completions", "completionMode")}
-        case "PersistentVolumeClaim":
-            return dict(spec)
+        case "PersistentVolumeClaim":  # which may ask for more, see `refused_of`
+            return {key: value for key, value in spec.items() if key not in CHANGEABLE_OF_CLAIMS}
         case "Service":
             # To and from an address of its own; a class is given once.
             return {"clusterIP": spec.get("clusterIP"), "loadBalancerClass": spec.get("loadBalancerClass")}
@@ -88,4 +93,14 @@ def refused(old: Iterable[Manifest], new: Iterable[Manifest]) -> dict[str, set[s
 def refused_of(old: Manifest, new: Manifest) -> set[str]:
     """The same of one object. Raises LookupError as `fixed`."""
     before, after = fixed(old), fixed(new)
-    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    shrinks = new["kind"] == "PersistentVolumeClaim" and _size(new) < _size(old)
+    return changed | {"resources"} if shrinks else changed
+
+
+def _size(claim: Manifest) -> float:
+    return amount(claim["spec"]["resources"]["requests"]["storage"])
+
+
+def _without_images(containers: Iterable[Manifest]) -> list[Manifest]:
+    return [{key: value for key, value in one.items() if key != "image"} for one in containers]

@@ -51,7 +51,9 @@ def frozen_pods(pods: Iterable[Mapping[str, Any]], on_node: OnNode = on_node) ->
     containers = [
         (pod["spec"]["nodeName"], one["containerID"].rpartition("/")[2])
         for pod in pods
-        for one in pod["status"]["containerStatuses"]
+        for kind in ("initContainerStatuses", "containerStatuses")
+        for one in pod["status"].get(kind, [])
+        if one.get("containerID") and "terminated" not in one.get("state", {})
     ]
     for node in {node for node, _ in containers}:
         on_node(node, "true")  # it raises before anything stands still

@@ -19,6 +19,8 @@ from chart_harness.waiting import wait_until
 
 RELEASE = "release"
 READY_WITHIN_S = 300.0
+LONGEST_LABEL = 40
+"""A namespace has 63 characters, for the release and what makes it a new one, too."""
 TEST_S, UNINSTALL_S = 180, 200.0
 GIVEN_BY_KUBERNETES = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
 NOT_KEPT = ("events", "events.events.k8s.io", "pods.metrics.k8s.io")
@@ -46,7 +48,7 @@ class Installation:
         ready_within_s: float = READY_WITHIN_S,
     ) -> None:
         content(values)
-        self.namespace = Namespace(cluster, f"{self.release}-{name or values.stem}-{secrets.token_hex(3)}")
+        self.namespace = Namespace(cluster, f"{self.release}-{_label(name or values.stem)}-{secrets.token_hex(3)}")
         self.printed = ""
         """What helm printed at the installation."""
         self.ready_within_s = ready_within_s
@@ -149,6 +151,11 @@ class Installation:
             raise NotReadyError(
                 f"{self.release} is not ready after {self.ready_within_s:g} s: {'; '.join(missing)}"
             ) from error
+
+
+def _label(text: str) -> str:
+    """What of it may stand within a namespace's name."""
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:LONGEST_LABEL]
 
 
 I = TypeVar("I", bound=Installation)  # noqa: E741 # as the class

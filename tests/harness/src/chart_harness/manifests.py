@@ -98,13 +98,14 @@ class Workload:
 
     @property
     def containers(self) -> list[Container]:
-        """All of them, those first that end before the others start."""
+        """All of them, those first that start before the others."""
         return [Container(self, spec) for spec in [*self.pod.get("initContainers", []), *self.pod["containers"]]]
 
     @property
     def running(self) -> list[Container]:
-        """Without those that end before the others start."""
-        return [Container(self, spec) for spec in self.pod["containers"]]
+        """Without those that end before the others start; one that starts before them and goes on is a sidecar."""
+        sidecars = [one for one in self.pod.get("initContainers", []) if one.get("restartPolicy") == "Always"]
+        return [Container(self, spec) for spec in [*sidecars, *self.pod["containers"]]]
 
     @property
     def volumes(self) -> dict[str, Manifest]:
@@ -168,6 +169,12 @@ class Objects(ABC):
         if name not in there:
             raise LookupError(f"{self} renders no {what} {name}, only {sorted(there)}")
         return there[name]
+
+
+def is_custom(manifest: Manifest) -> bool:
+    """Whether its kind is none of Kubernetes' own, so that its fields mean what somebody else says."""
+    group = manifest.get("apiVersion", "").rpartition("/")[0]
+    return "." in group and not group.endswith(".k8s.io")
 
 
 def selects(selector: Manifest, labels: Mapping[str, str]) -> bool:

@@ -6,14 +6,10 @@ import re
 from collections.abc import Iterator
 
 from chart_harness.manifests import Objects, Workload
+from chart_harness.quantities import amount
 from chart_harness.rendering import Manifest
 
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
-UNITS = {
-    **{unit: 1000.0**power for power, unit in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)},
-    **{f"{unit}i": 1024.0**power for power, unit in enumerate(("K", "M", "G", "T", "P", "E"), 1)},
-}
-QUANTITY = re.compile(r"([+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+))(?:[eE]([+-]?[0-9]+)|([a-zA-Z]*))")
 # https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 ALLOWED_VOLUMES = {
     "configMap",
@@ -27,6 +23,20 @@ ALLOWED_VOLUMES = {
 }
 
 # https://kubernetes.io/docs/concepts/security/pod-security-standards/#baseline
+ALLOWED_SYSCTLS = {
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_wmem",
+}
 ALLOWED_SELINUX_TYPES = {"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
 APPARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
 
@@ -60,17 +70,6 @@ def resources(chart: Objects) -> Iterator[str]:
                 yield f"{container} asks for more {name} than its limit"
 
 
-def amount(quantity: str | float) -> float:
-    """A Kubernetes quantity in CPUs or bytes, infinite beyond what a float holds. Raises ValueError for what is none.
-
-    https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-    """
-    match = QUANTITY.fullmatch(str(quantity))
-    if match is None or (match[3] or "") not in UNITS:
-        raise ValueError(f"{quantity!r} is no quantity, as 500m or 2Gi")
-    return float(f"{match[1]}e{match[2]}") if match[2] else float(match[1]) * UNITS[match[3]]
-
-
 def pod_security(chart: Objects) -> Iterator[str]:
     """Every pod meets Pod Security "restricted"."""
     for workload in chart.workloads:
@@ -84,7 +83,7 @@ def violations(workload: Workload) -> Iterator[str]:
     for host in ("hostNetwork", "hostPID", "hostIPC"):
         if pod.get(host):
             yield host
-    if security.get("sysctls"):
+    if any(one["name"] not in ALLOWED_SYSCTLS for one in security.get("sysctls", [])):
         yield "sysctls"
     yield from _of_security(security)
     for name, profile in workload.template.get("metadata", {}).get("annotations", {}).items():
@@ -104,7 +103,7 @@ def _of_container(pod: Manifest, container: Manifest) -> Iterator[str]:
         yield "privileged"
     if own.get("allowPrivilegeEscalation") is not False:
         yield "allowPrivilegeEscalation"
-    if own.get("capabilities", {}).get("drop") != ["ALL"]:
+    if "ALL" not in own.get("capabilities", {}).get("drop", []):
         yield "capabilities.drop"
     if set(own.get("capabilities", {}).get("add", [])) - {"NET_BIND_SERVICE"}:
         yield "capabilities.add"

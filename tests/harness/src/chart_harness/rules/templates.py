@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from chart_harness.errors import HelmError
 from chart_harness.fixed import in_place, refused_of
-from chart_harness.manifests import Rendered
+from chart_harness.manifests import Rendered, is_custom
 from chart_harness.rendering import Chart, Manifest, set_arguments
 
 UNKNOWN = "aKeyThatNobodyKnows"
@@ -43,7 +43,7 @@ def upgrade(chart: Rendered) -> Iterator[str]:
     except HelmError as refusal:
         yield f"the chart before takes neither these values nor its own of that name: {refusal}"
         return
-    old, new = (in_place(one for one in manifests if not _is_custom(one)) for manifests in (before, chart.manifests))
+    old, new = (in_place(one for one in manifests if not is_custom(one)) for manifests in (before, chart.manifests))
     for kind, name in sorted(old.keys() & new.keys()):
         was, is_now = old[kind, name], new[kind, name]
         try:
@@ -75,8 +75,3 @@ def _before(chart: Rendered, previous: Chart) -> list[Manifest]:
 
 def _without_metadata(manifest: Manifest) -> Manifest:
     return {key: value for key, value in manifest.items() if key != "metadata"}
-
-
-def _is_custom(manifest: Manifest) -> bool:
-    group = manifest["apiVersion"].rpartition("/")[0]
-    return "." in group and not group.endswith(".k8s.io")
