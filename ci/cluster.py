@@ -65,7 +65,8 @@ def ensure() -> Cluster:
         # It may have been made anew since, for another user or cache of this machine.
         _kind(containers, "export", "kubeconfig", "--name", NAME, "--kubeconfig", str(kubeconfig()))
     kubectl.wait_for_api(cluster.kubeconfig, API_S)
-    network.apply(cluster)
+    if cluster.mode == "local":
+        network.apply(cluster.kubeconfig)
     _wait(cluster)
     return cluster
 

@@ -11,13 +11,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ci import engine, kubectl
 from ci.progress import step
-
-if TYPE_CHECKING:
-    from ci.cluster import Cluster
 
 POD_SUBNET = "10.244.0.0/16"
 SERVICE_SUBNET = "10.96.0.0/16"
@@ -42,20 +38,16 @@ class Node:
     pods: str
 
 
-def apply(cluster: Cluster) -> None:
-    """Write the network onto every running node of the cluster; also after one has come back with another address."""
-    if cluster.mode != "local":
-        return
+def apply(kubeconfig: Path) -> None:
+    """Write it onto every running node of a local cluster; also after one has come back with another address."""
     containers = engine.find()
     with step("pod network: addresses, routes, masquerade, policies"):
-        ranges = {
-            item["metadata"]["name"]: item["spec"]["podCIDR"] for item in kubectl.items(cluster.kubeconfig, "nodes")
-        }
+        ranges = {item["metadata"]["name"]: item["spec"]["podCIDR"] for item in kubectl.items(kubeconfig, "nodes")}
         addresses = {name: containers.address(name) for name in ranges}
         nodes = [Node(name, address, ranges[name]) for name, address in addresses.items() if address]
         for node in nodes:
             containers.run("exec", "--interactive", node.name, "sh", "-s", stdin=script(node, nodes))
-        kubectl.call(cluster.kubeconfig, "apply", "--filename", POLICIES)
+        kubectl.call(kubeconfig, "apply", "--filename", POLICIES)
 
 
 def script(node: Node, nodes: Sequence[Node]) -> str:
