@@ -20,8 +20,8 @@ SOURCES = ROOT / "ci" / "go"
 LDFLAGS = "-s -w"
 # Reproducible, static, and by nothing but the module itself.
 ENV = {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -trimpath", "GOWORK": "off"}
-# They make a build faster and a program do nothing else, so no stamp has them: the compiler collects its rubbish less
-# often, and writes no debugging information that -w would throw away.
+# They make a build faster: the compiler collects its rubbish less often, and writes no debugging information that -w
+# would throw away. No stamp has them: a program built without them differs only in what `go version -m` tells of it.
 FAST = {"GOGC": "400", "GOFLAGS": f"{ENV['GOFLAGS']} -gcflags=all=-dwarf=false"}
 
 

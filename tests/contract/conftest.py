@@ -1,6 +1,6 @@
 """A real nats-server for each test that wants one, and connections of its users; at the end the table of the faults.
 
-That is printed by the first of several processes, which of all conftests reads this one alone.
+That is printed by the first of several processes, which of those below this folder reads this one alone.
 """
 
 from __future__ import annotations

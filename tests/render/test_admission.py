@@ -64,6 +64,20 @@ def test_images_may_be_named_in_every_way(image: str) -> None:
     assert [*complaints([{"kind": "Pod", "metadata": {"name": "x"}, "spec": {"containers": [{"image": image}]}}])] == []
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "Secret", "data": {"host": "ZGI="}, "stringData": {"image": "A//B"}},
+        {"kind": "ConfigMap", "data": {"schedule": "0 0 0 * * *", "port": "0"}},
+        {"metadata": {"name": "x", "labels": {"schedule": "nightly"}, "annotations": {"Example.org/host": "A b"}}},
+        {"spec": {"selector": {"host": "A"}, "nodeSelector": {"image": "A"}}},
+        {"spec": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["4"]}]}]}},
+    ],
+)
+def test_what_users_name_is_no_field_of_kubernetes(fields: dict[str, Any]) -> None:
+    assert [*complaints([{"kind": "Thing", "metadata": {"name": "x"}} | fields])] == []
+
+
 @pytest.mark.parametrize("name", ["system:x", "A b"])
 def test_roles_may_have_names_that_nothing_else_has(name: str) -> None:
     assert [*complaints([{"kind": "ClusterRole", "metadata": {"name": name}}])] == []
@@ -83,6 +97,7 @@ def test_schedules_may_be_words_ranges_and_steps(schedule: str) -> None:
         {"schedule": "0 0 0 * * *"},
         {"groups": [{"rules": [{"labels": {"severity": "{{ $labels.severity }}"}}]}]},
         {"image": {"name": "A"}, "host": "10.0.0.1"},
+        {"host": "10.0.0.1", "containers": [{"name": "merged", "schedule": "x"}]},
     ],
 )
 def test_what_the_fields_of_custom_resources_mean_is_not_guessed(spec: dict[str, Any]) -> None:

@@ -49,6 +49,7 @@ def test_the_check_lets_pass_what_restricted_allows() -> None:
     spec = {
         "securityContext": {**safe, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [{"name": "x", "securityContext": own}],
+        "volumes": [{"name": "y", "image": {"reference": "example.org/files:1"}}],
     }
     assert [*violations(Workload({"kind": "Pod", "metadata": {"name": "web"}, "spec": spec}))] == []
 

@@ -59,8 +59,9 @@ def staying() -> set[str]:
     return set(re.findall("`(.+?)`", names))
 
 
-def claim(size: str, storage_class: str) -> Manifest:
-    spec = {"storageClassName": storage_class, "resources": {"requests": {"storage": size}}}
+def claim(size: str, storage_class: str, **limits: str) -> Manifest:
+    resources = {"requests": {"storage": size}, **({"limits": limits} if limits else {})}
+    spec = {"storageClassName": storage_class, "resources": resources}
     return {"kind": "PersistentVolumeClaim", "metadata": {"name": "x"}, "spec": spec}
 
 
@@ -122,6 +123,7 @@ def test_a_job_that_would_run_differently_has_another_name() -> None:
 )
 def test_a_claim_by_itself_may_grow_and_do_nothing_else(size: str, storage_class: str, staying: set[str]) -> None:
     assert refused_of(claim("1Gi", "a"), claim(size, storage_class)) == staying
+    assert refused_of(claim("1Gi", "a"), claim(size, storage_class, storage="2Gi")) == staying | {"resources"}
 
 
 @pytest.mark.parametrize(("field", "staying"), [("image", set()), ("command", {"containers"})])

@@ -33,11 +33,13 @@ NAMES = ("secretName", "claimName", "serviceAccountName", "priorityClassName", "
 """Fields that name another object."""
 REFERENCES = ("secretKeyRef", "configMapRef", "configMap", "imagePullSecrets")
 """Fields that hold the ``name`` of another object."""
-LONGEST = {"CronJob": 52, "Job": 63, "Pod": 63, "StatefulSet": 63, "Service": 63}
+OF_USERS = ("data", "stringData", "binaryData", "labels", "matchLabels", "annotations", "nodeSelector", "selector")
+"""Fields whose own fields are named by users; but a selector may hold `matchLabels` and `matchExpressions`."""
+LONGEST = {"CronJob": 52, "Job": 63, "StatefulSet": 63, "Service": 63}
 """Of names, where something else is made of them."""
 LAST_PORT = 65535
 DURATION = re.compile(r"([0-9]+([.][0-9]*)?(ns|us|µs|ms|s|m|h))+")
-"""As in Go; of zero and less nobody speaks."""
+"""Of Go's, what somebody would write."""
 _FIELDS = ((0, 59, ""), (0, 23, ""), (1, 31, ""), (1, 12, "jan feb mar apr may jun jul aug sep oct nov dec"))
 CRON = (*_FIELDS, (0, 6, "sun mon tue wed thu fri sat"))
 """Least, greatest and names of minute, hour, day of the month, month and day of the week."""
@@ -51,19 +53,19 @@ def complaints(manifests: Iterable[Manifest]) -> Iterator[str]:
 
 
 def _of(manifest: Manifest) -> Iterator[str]:
-    kind, name = manifest["kind"], manifest["metadata"]["name"]
+    kind, name = "" if is_custom(manifest) else manifest["kind"], manifest["metadata"]["name"]
     valid = SERVICE if kind == "Service" else PATH_SEGMENT if kind in ROLES else SUBDOMAIN
     if not valid.fullmatch(name) or len(name) > LONGEST.get(kind, 253):
         yield "its name is not valid"
     if kind == "ConfigMap":
         yield from (f"key {key!r}" for key in manifest.get("data", {}) if not CONFIG_KEY.fullmatch(key))
-    for part in [{"metadata": manifest["metadata"]}, *_pods(manifest)] if is_custom(manifest) else [manifest]:
+    for part in [manifest] if kind else [{"metadata": manifest["metadata"]}, *_pods(manifest.get("spec"))]:
         for field, value in _fields(part):
             yield from (f"{field} {one!r}" for one in _wrong(field, value))
 
 
 def _pods(value: Any) -> Iterator[Manifest]:
-    """Templates of pods in an object of a custom kind: all of it that surely means what Kubernetes means by it."""
+    """Templates of pods in the specification of a custom kind: what means there what Kubernetes means by it."""
     if isinstance(value, dict) and isinstance(value.get("spec"), dict) and "containers" in value["spec"]:
         yield value
     elif isinstance(value, dict | list):
@@ -76,7 +78,8 @@ def _fields(value: Any, field: str = "") -> Iterator[tuple[str, Any]]:
     yield field, value
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _fields(inner, key)
+            if field not in OF_USERS or isinstance(inner, dict | list):
+                yield from _fields(inner, key)
     elif isinstance(value, list):
         for inner in value:
             yield from _fields(inner, field)
@@ -90,11 +93,11 @@ def _wrong(field: str, value: Any) -> Iterator[Any]:
                     yield {key: text}
         case ("matchExpressions", dict()):
             values = value.get("values", [])
-            fits = bool(values) is (value["operator"] in ("In", "NotIn"))
+            fits = bool(values) is (value["operator"] in ("In", "NotIn", "Gt", "Lt"))
             if not (fits and QUALIFIED.fullmatch(value["key"]) and all(map(LABEL_VALUE.fullmatch, values))):
                 yield value
         case ("annotations", dict()):
-            yield from (key for key in value if not QUALIFIED.fullmatch(key))
+            yield from (key for key in value if not QUALIFIED.fullmatch(key.lower()))
         case ("loadBalancerClass", str()):
             yield from () if QUALIFIED.fullmatch(value) else (value,)
         case (_, dict()) if field in REFERENCES:
@@ -133,7 +136,7 @@ def _is_network(text: str) -> bool:
 
 
 def _is_schedule(text: str) -> bool:
-    """As Kubernetes reads it: https://pkg.go.dev/github.com/robfig/cron/v3, ends of ranges aside."""
+    """As Kubernetes reads it: https://pkg.go.dev/github.com/robfig/cron/v3, but for slips that it lets pass."""
     if text in ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"):
         return True
     if text.startswith("@every "):

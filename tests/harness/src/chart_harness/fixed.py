@@ -21,9 +21,6 @@ CHANGEABLE_OF_STATEFUL_SETS = {
     "persistentVolumeClaimRetentionPolicy",
     "revisionHistoryLimit",
 }
-CHANGEABLE_OF_PODS = {"activeDeadlineSeconds", "tolerations", "schedulingGates"}
-"""And the images of their containers."""
-CHANGEABLE_OF_CLAIMS = {"resources", "volumeAttributesClassName"}
 CHANGEABLE = {
     "Certificate",
     "ConfigMap",
@@ -58,12 +55,13 @@ def fixed(manifest: Manifest) -> dict[str, Any]:
         case "Secret" if not manifest.get("immutable"):
             return {"type": manifest.get("type", "Opaque")}
         case "Pod":
-            kept = {key: value for key, value in spec.items() if key not in CHANGEABLE_OF_PODS}
-            return kept | {key: _without_images(kept[key]) for key in ("initContainers", "containers") if key in kept}
+            containers = {key: spec[key] for key in ("initContainers", "containers") if key in spec}
+            return {**spec, **{key: [_without(one, "image") for one in inner] for key, inner in containers.items()}}
         case "Job":
             return {key: spec.get(key) for key in ("selector", "template", "completions", "completionMode")}
         case "PersistentVolumeClaim":  # which may ask for more, see `refused_of`
-            return {key: value for key, value in spec.items() if key not in CHANGEABLE_OF_CLAIMS}
+            asked = {**spec["resources"], "requests": _without(spec["resources"]["requests"], "storage")}
+            return _without(spec, "volumeAttributesClassName") | {"resources": asked}
         case "Service":
             # To and from an address of its own; a class is given once.
             return {"clusterIP": spec.get("clusterIP"), "loadBalancerClass": spec.get("loadBalancerClass")}
@@ -102,5 +100,5 @@ def _size(claim: Manifest) -> float:
     return amount(claim["spec"]["resources"]["requests"]["storage"])
 
 
-def _without_images(containers: Iterable[Manifest]) -> list[Manifest]:
-    return [{key: value for key, value in one.items() if key != "image"} for one in containers]
+def _without(fields: Manifest, name: str) -> Manifest:
+    return {key: value for key, value in fields.items() if key != name}

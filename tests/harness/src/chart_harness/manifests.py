@@ -144,7 +144,8 @@ class Objects(ABC):
     @property
     def workloads(self) -> list[Workload]:
         """Everything that runs pods."""
-        return [Workload(manifest) for manifest in self.manifests if manifest["kind"] in WORKLOADS]
+        found = (one for one in self.manifests if one["kind"] in WORKLOADS and not is_custom(one))
+        return [Workload(manifest) for manifest in found]
 
     @property
     def services(self) -> list[Workload]:
@@ -172,7 +173,7 @@ class Objects(ABC):
 
 
 def is_custom(manifest: Manifest) -> bool:
-    """Whether its kind is none of Kubernetes' own, so that its fields mean what somebody else says."""
+    """Whether its group is outside of k8s.io, so that its fields mean what somebody else says."""
     group = manifest.get("apiVersion", "").rpartition("/")[0]
     return "." in group and not group.endswith(".k8s.io")
 

@@ -17,6 +17,7 @@ ALLOWED_VOLUMES = {
     "downwardAPI",
     "emptyDir",
     "ephemeral",
+    "image",
     "persistentVolumeClaim",
     "projected",
     "secret",
