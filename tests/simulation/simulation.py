@@ -128,6 +128,7 @@ def _buried() -> Iterator[None]:
     """Nothing is collected meanwhile, for tasks of the dead would clean up after all; at the end, unheard."""
     was_enabled, logs = gc.isenabled(), structlog.get_config()
     gc.disable()
+    gc.freeze()  # what was there before is not looked at, history after history
     structlog.configure(processors=[_drop])
     try:
         with warnings.catch_warnings():
@@ -138,6 +139,7 @@ def _buried() -> Iterator[None]:
             sys.unraisablehook = complain
     finally:
         structlog.configure(**logs)
+        gc.unfreeze()
         if was_enabled:
             gc.enable()
 
