@@ -1,4 +1,4 @@
-"""A container that starts before the others and runs on is asked for what all are asked for that run for ever."""
+"""What runs in the objects of a chart: sidecars too, and nothing of which another controller says what it is."""
 
 from __future__ import annotations
 
@@ -47,3 +47,9 @@ def test_a_service_leads_to_nothing_that_ends() -> None:
 
 def test_a_sidecar_has_probes() -> None:
     assert "Deployment/web/proxy has no readinessProbe" in [*probes(Given(deployment(SIDECAR)))]
+
+
+def test_a_job_of_another_group_is_none_of_kubernetes() -> None:
+    manifest = {"apiVersion": "batch.volcano.sh/v1alpha1", "kind": "Job", "metadata": {"name": "x"}, "spec": {}}
+    assert Given(manifest).workloads == []
+    assert [one.name for one in Given(manifest | {"apiVersion": "batch/v1"}).workloads] == ["x"]
