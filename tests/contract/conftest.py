@@ -15,6 +15,7 @@ from nats.aio.client import Client
 
 from tests.contract.faults.figures import COUNTED, Figures, Table
 from tests.harness.nats import NatsServer, connected, running_nats
+from tests.harness.properties import handed_on
 
 
 @pytest.fixture
@@ -54,11 +55,8 @@ async def administrator(server: NatsServer) -> AsyncIterator[Client]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the runs of each fault have counted."""
     table = Table()
-    for report in terminalreporter.stats.get("passed", ()):
-        for name, counted in report.user_properties:
-            if name == COUNTED:
-                fault, *figures = counted
-                table.add(fault, Figures(*figures))
+    for fault, *figures in handed_on(terminalreporter, COUNTED):
+        table.add(fault, Figures(*figures))
     if lines := table.lines():
         terminalreporter.section("killed in the middle; nothing lost, nothing doubled")
         for line in lines:

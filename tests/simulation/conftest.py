@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.harness.properties import handed_on
+
 PART = 50
 TOLD = "history"
-"""The property of a test that has a history to tell: processes of tests hand nothing else on."""
+"""The property of a test that has a history to tell."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -31,7 +33,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the history that was asked for; one that went wrong stands in its failure."""
-    for report in terminalreporter.stats.get("passed", ()):
-        for name, told in report.user_properties:
-            if name == TOLD:
-                terminalreporter.write_line(f"\n{told}")
+    for told in handed_on(terminalreporter, TOLD):
+        terminalreporter.write_line(f"\n{told}")

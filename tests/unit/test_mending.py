@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from typing import Any
@@ -91,7 +92,5 @@ def test_sidecars_are_frozen_too_and_what_has_ended_is_not() -> None:
         {"containerID": "containerd://ended", "state": {"terminated": {}}},
     ]
     with frozen_pods([with_sidecar], on_node):
-        assert [name for name in ("main", "sidecar", "ended") if any(f"pause {name}" in one for one in scripts)] == [
-            "main",
-            "sidecar",
-        ]
+        paused = re.findall("pause ([a-z]+)", "".join(scripts))
+    assert paused == ["sidecar", "main"]

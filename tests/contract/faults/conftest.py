@@ -1,4 +1,4 @@
-"""Runs for the table of the faults, and disks that are soon full."""
+"""Disks that are soon full."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.contract.faults.figures import COUNTED, Figures
 from tests.harness.disk import SmallDisk, small_disk
 
 pytest.register_assert_rewrite("tests.contract.faults.workload")
-
-
-@pytest.fixture
-def count(record_property: Callable[[str, object], None]) -> Callable[[str, Figures], None]:
-    """Enters a run of the fault of this name, that came out right, in the table."""
-    return lambda fault, figures: record_property(COUNTED, [fault, *figures])
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import NamedTuple
 
 COUNTED = "counted"
-"""The property of a test that has a run for the table: processes of tests hand nothing else on."""
+"""The property of a test that has a run for the table: the fault's name, and its figures."""
 
 
 class Figures(NamedTuple):

@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from tests.contract.faults.figures import Figures
+from tests.contract.faults.figures import COUNTED
 from tests.contract.faults.pods import Pods
 from tests.contract.faults.workload import Workload
 from tests.harness.processes import Plant, kill, running_plant
@@ -82,7 +82,7 @@ async def listening(workload: Workload, plant: Plant) -> AsyncIterator[None]:
 @pytest.mark.parametrize("seed", range(SEED, SEED + RUNS))
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 async def test_after_a_kill_every_count_and_state_is_exactly_right(
-    plant: Plant, fault: Fault, seed: int, count: Callable[[str, Figures], None]
+    plant: Plant, fault: Fault, seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     plant.wait_until_whole()
     async with Pods([pod.url for pod in plant.pods], plant.admin_token) as pods, AsyncExitStack() as opened:
@@ -90,5 +90,4 @@ async def test_after_a_kill_every_count_and_state_is_exactly_right(
         await workload.prepare(opened)
         await opened.enter_async_context(listening(workload, plant))
         await workload.work(lambda: fault(plant, random.Random(seed)))
-        figures = await workload.check()
-    count(fault.__name__, figures)
+        record_property(COUNTED, [fault.__name__, *await workload.check()])

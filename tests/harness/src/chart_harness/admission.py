@@ -37,6 +37,7 @@ OF_USERS = ("data", "stringData", "binaryData", "labels", "matchLabels", "annota
 """Fields whose own fields are named by users; but a selector may hold `matchLabels` and `matchExpressions`."""
 LONGEST = {"CronJob": 52, "Job": 63, "StatefulSet": 63, "Service": 63}
 """Of names, where something else is made of them."""
+LONGEST_NAME = 253
 LAST_PORT = 65535
 DURATION = re.compile(r"([0-9]+([.][0-9]*)?(ns|us|µs|ms|s|m|h))+")
 """Of Go's, what somebody would write."""
@@ -53,19 +54,34 @@ def complaints(manifests: Iterable[Manifest]) -> Iterator[str]:
 
 
 def _of(manifest: Manifest) -> Iterator[str]:
-    kind, name = "" if is_custom(manifest) else manifest["kind"], manifest["metadata"]["name"]
+    if is_custom(manifest):
+        yield from _of_custom(manifest)
+        return
+    kind, name = manifest["kind"], manifest["metadata"]["name"]
     valid = SERVICE if kind == "Service" else PATH_SEGMENT if kind in ROLES else SUBDOMAIN
-    if not valid.fullmatch(name) or len(name) > LONGEST.get(kind, 253):
+    if not valid.fullmatch(name) or len(name) > LONGEST.get(kind, LONGEST_NAME):
         yield "its name is not valid"
     if kind == "ConfigMap":
         yield from (f"key {key!r}" for key in manifest.get("data", {}) if not CONFIG_KEY.fullmatch(key))
-    for part in [manifest] if kind else [{"metadata": manifest["metadata"]}, *_pods(manifest.get("spec"))]:
-        for field, value in _fields(part):
-            yield from (f"{field} {one!r}" for one in _wrong(field, value))
+    yield from _of_fields(manifest)
+
+
+def _of_custom(manifest: Manifest) -> Iterator[str]:
+    """Name, labels, and the pods in it: what means there what Kubernetes means by it."""
+    name = manifest["metadata"]["name"]
+    if not SUBDOMAIN.fullmatch(name) or len(name) > LONGEST_NAME:
+        yield "its name is not valid"
+    for part in ({"metadata": manifest["metadata"]}, *_pods(manifest.get("spec"))):
+        yield from _of_fields(part)
+
+
+def _of_fields(part: Manifest) -> Iterator[str]:
+    for field, value in _fields(part):
+        yield from (f"{field} {one!r}" for one in _wrong(field, value))
 
 
 def _pods(value: Any) -> Iterator[Manifest]:
-    """Templates of pods in the specification of a custom kind: what means there what Kubernetes means by it."""
+    """Templates of pods, wherever they are in it."""
     if isinstance(value, dict) and isinstance(value.get("spec"), dict) and "containers" in value["spec"]:
         yield value
     elif isinstance(value, dict | list):

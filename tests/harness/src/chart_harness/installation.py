@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from chart_harness import diagnostics
 from chart_harness.cluster import Kubernetes, Namespace
 from chart_harness.errors import KubernetesError, NotReadyError
+from chart_harness.manifests import IN_EVERY_NAMESPACE
 from chart_harness.port_forward import PortForward
 from chart_harness.rendering import content, set_arguments
 from chart_harness.waiting import wait_until
@@ -22,7 +23,6 @@ READY_WITHIN_S = 300.0
 LONGEST_LABEL = 40
 """A namespace has 63 characters, for the release and what makes it a new one, too."""
 TEST_S, UNINSTALL_S = 180, 200.0
-GIVEN_BY_KUBERNETES = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
 NOT_KEPT = ("events", "events.events.k8s.io", "pods.metrics.k8s.io")
 WAITED = re.compile("deadline exceeded|context deadline|timed out waiting|did not end within")
 """What Helm says where it has waited in vain, and `Kubernetes.helm` where Helm itself did not end."""
@@ -103,7 +103,7 @@ class Installation:
         kinds = self.namespace.cluster.kubectl("api-resources", "--verbs=list", "--namespaced", "--output=name").split()
         listed = ",".join(kind for kind in kinds if kind not in NOT_KEPT)
         found = self.namespace.kubectl("get", listed, "--output=name", "--ignore-not-found").split()
-        return {name.replace(".apps/", "/") for name in found} - GIVEN_BY_KUBERNETES
+        return {name.replace(".apps/", "/") for name in found} - {one.lower() for one in IN_EVERY_NAMESPACE}
 
     def remove(self) -> None:
         """Leave nothing, whatever happened before; its namespace is gone some time after this returns."""

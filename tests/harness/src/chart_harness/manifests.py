@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from chart_harness.rendering import Chart, Manifest
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod")
+IN_EVERY_NAMESPACE = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
+"""What Kubernetes itself puts there."""
 ENDING = ("Job", "CronJob", "Pod")
 T = TypeVar("T")
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chart_harness.manifests import Container, Objects, Rendered, Workload, selects
+from chart_harness.manifests import IN_EVERY_NAMESPACE, Container, Objects, Rendered, Workload, selects
 from chart_harness.rendering import Manifest
 
-IN_EVERY_NAMESPACE = "ConfigMap/kube-root-ca.crt"
 CHANGING = ("app.kubernetes.io/version", "helm.sh/chart")
 """Labels that another release of the chart has otherwise; a selector never may."""
 
@@ -52,9 +51,7 @@ def ports(chart: Objects) -> Iterator[str]:
 def references(chart: Rendered) -> Iterator[str]:
     """Config maps, secrets, their keys, claims, accounts and volumes that pods use are rendered, or given."""
     for workload in chart.workloads:
-        account = workload.pod.get("serviceAccountName", "default")
-        if account != "default":
-            yield from _missing(chart, f"{workload}", "ServiceAccount", account)
+        yield from _missing(chart, f"{workload}", "ServiceAccount", workload.pod.get("serviceAccountName", "default"))
         for volume in workload.volumes.values():
             yield from _of_volume(chart, workload, volume)
         for container in workload.containers:
@@ -90,7 +87,7 @@ def _of_container(chart: Rendered, container: Container) -> Iterator[str]:
 
 
 def _missing(chart: Rendered, where: str, kind: str, name: str, *keys: str) -> Iterator[str]:
-    if f"{kind}/{name}" in chart.given | {IN_EVERY_NAMESPACE}:
+    if f"{kind}/{name}" in chart.given | IN_EVERY_NAMESPACE:
         return
     found = [one for one in chart.of_kind(kind) if one["metadata"]["name"] == name]
     if not found:
