@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Becomes Patroni with the given configuration: one of several servers.
+"""Becomes Patroni (see `follower`) with the given configuration: one of several servers.
 
 Who makes the database holds the right to, a mark in Patroni's ConfigMap that nobody takes over. A server that was
 killed meanwhile has on its volume what it was making: it gives the right back, so that one of them begins again.
@@ -24,4 +24,4 @@ if making.exists():
         shared.cancel_initialization()
     shutil.rmtree(making)
 shutil.rmtree(f"{os.environ['PGDATA']}.given-up", ignore_errors=True)
-os.execve("/usr/bin/patroni", ["patroni", *sys.argv[1:]], environment)  # noqa: S606 - becomes the first process
+os.execve("/usr/local/bin/follower", ["follower", *sys.argv[1:]], environment)  # noqa: S606 - becomes the first process

@@ -45,7 +45,7 @@ ORDER = (
     "test_ports",
     "test_policies",
     "test_commands",
-    "test_timelines",
+    "test_replicas",
     "test_faults",
     "test_uninstall",
     "test_switching",

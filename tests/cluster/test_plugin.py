@@ -80,7 +80,7 @@ def test_a_release_that_never_gets_ready_is_told_by_one_sentence_with_its_diagno
     code, said = run_tests(python, folder, kubernetes.helm_program, *given, "tests/test_cluster.py", "--maxfail=1")
     assert code == 1
     sentence = f"release is not ready after {READY_S} s: release has 0 of 1 pods ready, 1 in all"
-    assert re.search(rf"^{sentence}$", said, re.MULTILINE), said
+    assert re.search(rf"^{sentence}\nrelease\S*, container \w+: (ErrImage|ImagePull)", said, re.MULTILINE), said
     [diagnostics] = re.findall(rf"^{folder}/diagnostics/\S+$", said, re.MULTILINE)
     [pods] = Path(diagnostics).glob("release-of-the-cluster-*/pods.txt")
     assert "iot-system/nowhere:0" in pods.read_text()

@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from functools import partial
 
 from chart_harness.errors import KubernetesError
 from chart_harness.waiting import wait_until
@@ -17,7 +16,7 @@ from tests.harness.errors import NoSuchPartError
 from tests.harness.faults.scene import Fault, Scene
 from tests.harness.figures import Moment, Row
 from tests.harness.installation import Installation
-from tests.harness.patroni import is_whole
+from tests.harness.patroni import wait_until_whole
 from tests.harness.sight import Sight
 from tests.harness.timeline import Change, Pods, Pulse
 from tests.harness.traffic import Traffic
@@ -43,8 +42,7 @@ class Striking:
         It begins when the database is whole. Raises NoSuchPartError where nothing was struck.
         """
         namespace, ledger = self._installation.namespace, self._traffic.ledger
-        whole = partial(is_whole, namespace)
-        wait_until(whole, within_s=WHOLE_WITHIN_S, every_s=0.5, why=f"{fault.name}: the database is not whole before")
+        wait_until_whole(namespace, WHOLE_WITHIN_S, f"{fault.name}: the database is not whole before")
         began, began_s = datetime.now(UTC), time.monotonic()
         moments: list[Moment] = []
 

@@ -13,6 +13,8 @@ from ci.errors import CiError
 from tests.images.test_together import POSTGRES, READY_WITHIN_S, running
 
 GIVES_UP = "it is given up and copied anew"
+PAGE, RECORD = 8192, 114
+"""Bytes of the log, and of a checkpoint's record in it."""
 NOT_COMPARED = "not compared with the primary's log"
 
 
@@ -74,6 +76,19 @@ class Server:
 
     def timeline(self) -> int:
         return int(self.sql("select timeline_id from pg_control_checkpoint()"))
+
+    def checkpoint(self) -> int:
+        """The place of the last one's record."""
+        return int(self.sql("select checkpoint_lsn - '0/0' from pg_control_checkpoint()"))
+
+    def offset(self) -> int:
+        """That within its page of the log."""
+        return self.checkpoint() % PAGE
+
+    def restarts_from(self, primary: Server) -> bool:
+        """The last one of both is the same, once this one has made one."""
+        self.sql("checkpoint")
+        return self.checkpoint() == primary.checkpoint()
 
     def follows(self) -> bool:
         return self.sql("select status from pg_stat_wal_receiver") == "streaming"
@@ -168,6 +183,28 @@ def test_a_standby_keeps_what_it_has_and_follows_again(servers: list[Server]) ->
         primary.sql("checkpoint")
         standby.sql("checkpoint")
         standby.end()
+
+
+def test_the_record_of_a_checkpoint_may_go_over_two_pages(servers: list[Server]) -> None:
+    _, standby, primary = servers
+    primary.lead()
+    standby.follow(primary)
+    standby.begin()
+    wait_until(standby.follows, within_s=READY_WITHIN_S, why="it does not follow")
+    offset, size = primary.offset(), 8
+    for _ in range(20):
+        before = offset
+        primary.sql(f"select pg_logical_emit_message(false, 'test', repeat('x', {size}))")
+        primary.sql("checkpoint")
+        offset = primary.offset()
+        if offset > PAGE - RECORD:
+            break
+        size = (PAGE - RECORD // 2 - offset - (offset - before - size)) % PAGE
+    assert offset > PAGE - RECORD
+    wait_until(lambda: standby.restarts_from(primary), within_s=READY_WITHIN_S, why="it has made no checkpoint of it")
+    standby.end()
+    assert NOT_COMPARED not in standby.begin()
+    wait_until(standby.follows, within_s=READY_WITHIN_S, why="it does not follow")
 
 
 def test_nothing_is_given_up_where_the_primary_does_not_run(contradicting: tuple[Server, Server]) -> None:

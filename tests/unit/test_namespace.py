@@ -101,6 +101,24 @@ def test_a_daemon_set_is_ready_when_each_node_that_it_wants_has_a_pod_of_today(
     assert kubectl.has(workload("DaemonSet", {}, status), pods=pods).not_ready() == missing
 
 
+def test_who_is_not_ready_is_told_with_what_keeps_it_back(kubectl: Kubectl) -> None:
+    silent, without, done = (pod(name, is_ready=False) for name in ("silent", "without", "done"))
+    silent["status"]["containerStatuses"] = [{"name": "web", "ready": False, "state": {"running": {}}}]
+    waiting = {"reason": "ImagePullBackOff", "message": "there is none"}
+    without["status"]["containerStatuses"] = [
+        {"name": "web", "ready": False, "state": {"waiting": waiting}},
+        {"name": "other", "ready": True, "state": {"running": {}}},
+    ]
+    done["status"] |= {"phase": "Succeeded", "containerStatuses": [{"name": "web", "ready": False, "state": {}}]}
+    assert kubectl.has(pods=[silent, without, done, pod("serves")]).complaints() == [
+        "silent, container web: told: --kubeconfig " + f"{kubectl.namespace.cluster.kubeconfig} --namespace here "
+        "logs silent --container=web --tail=1",
+        "without, container web: ImagePullBackOff: there is none",
+    ]
+    kubectl.is_busy_once()
+    assert kubectl.namespace.complaints() == ["the server is busy"]
+
+
 def test_a_question_that_fails_once_does_not_end_the_wait(kubectl: Kubectl) -> None:
     namespace = kubectl.has(pods=[])
     kubectl.is_busy_once()

@@ -160,6 +160,25 @@ class Namespace:
         pods = [one for one in objects if one["kind"] == "Pod"]
         return [why for one in objects if one["kind"] != "Pod" and (why := _why_not_ready(one, pods))]
 
+    def complaints(self) -> list[str]:
+        """Why each container is not ready that should be: by Kubernetes, or the last line of its log."""
+        try:
+            return [
+                f"{pod['metadata']['name']}, container {one['name']}: {self._complaint(pod, one)}"
+                for pod in self.read("pods")["items"]
+                if not is_ready(pod) and pod["status"].get("phase") != "Succeeded"
+                for one in pod["status"].get("containerStatuses", ())
+                if not one["ready"]
+            ]
+        except KubernetesError as error:
+            return [str(error)]
+
+    def _complaint(self, pod: dict[str, Any], status: dict[str, Any]) -> str:
+        if waiting := status["state"].get("waiting"):
+            return ": ".join(waiting[part] for part in ("reason", "message") if part in waiting)
+        last = self.kubectl("logs", pod["metadata"]["name"], f"--container={status['name']}", "--tail=1")
+        return last.strip() or "it has logged nothing"
+
     def wait_until_ready(self, *, within_s: float, without: Iterable[str] = ()) -> None:
         """Return when everything serves and none of the pods with the uids ``without`` is left.
 
@@ -179,7 +198,8 @@ class Namespace:
         try:
             wait_until(is_settled, within_s=within_s, every_s=POLL_S)
         except AssertionError:
-            raise AssertionError(f"after {within_s:g} s: {'; '.join(missing)}") from None
+            late = f"after {within_s:g} s: {'; '.join(missing)}"
+            raise AssertionError("\n".join([late, *self.complaints()])) from None
 
 
 def is_ready(pod: dict[str, Any]) -> bool:

@@ -148,9 +148,8 @@ class Installation:
             missing = self.namespace.not_ready() if "--wait" in command and WAITED.search(str(error)) else []
             if not missing:  # a hook that failed, say: Helm tells
                 raise
-            raise NotReadyError(
-                f"{self.release} is not ready after {self.ready_within_s:g} s: {'; '.join(missing)}"
-            ) from error
+            late = f"{self.release} is not ready after {self.ready_within_s:g} s: {'; '.join(missing)}"
+            raise NotReadyError("\n".join([late, *self.namespace.complaints()])) from error
 
 
 def _label(text: str) -> str:

@@ -1,0 +1,156 @@
+"""Whether what a server has contradicts the primary's log.
+
+Servers know a timeline by its number alone, and one number can stand for two: a server is primary for a moment and is
+lost before anybody follows it, and its successor, which never heard of that, begins a timeline of the same number.
+Patroni then sees nothing to rewind (its issue 1251), and the first server, once it is back, waits for a log that fits
+and never comes; or one fits by chance, and it follows with pages that nobody else has.
+
+What tells the two apart is what stands in them: the record of a checkpoint bears its time. A server has a copy of its
+last one in its control file, which stays as it is when the primary's log is written over its own.
+"""
+
+import select
+import shutil
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg2
+from psycopg2.extensions import POLL_OK, POLL_READ
+from psycopg2.extras import REPLICATION_PHYSICAL, PhysicalReplicationConnection
+
+WITHIN_S = 2.0
+"""For all that the primary is asked: one that stands still must not keep this server back."""
+IDENTITY, PLACE, COPY, TIMELINE = struct.Struct("<Q"), struct.Struct("<32xQ"), slice(40, 128), struct.Struct("<48xI")
+"""In the control file of Postgres 17: of the database; of its last checkpoint's record, the record's content, and its
+timeline, which is a part of that."""
+RECORD = 114
+"""Bytes of a checkpoint's record; its content stands last."""
+PAGE, SEGMENT = 8192, 16 * 2**20
+PAGE_HEADER, SEGMENT_HEADER = 24, 40
+"""Bytes that stand where a page of the log begins, or one of its files, also in the middle of a record."""
+
+
+class NoAnswerError(Exception):
+    """The primary does not answer."""
+
+
+class NotPrimaryError(Exception):
+    """Who is to be followed follows somebody itself until now."""
+
+
+def contradicts(primary: str, data: Path) -> bool:
+    """Whether the primary certainly has another record at the place of the last checkpoint in this folder.
+
+    Raises NoAnswerError, NotPrimaryError, and psycopg2.Error where the primary has that part of its log no more.
+    """
+    control = read(data / "global" / "pg_control")
+    (own,), (place,), (timeline,) = (form.unpack_from(control) for form in (IDENTITY, PLACE, TIMELINE))
+    with asked(primary) as stream:
+        identity, current, end, _ = stream.ask("IDENTIFY_SYSTEM")
+        if int(identity) != own:
+            return False  # an address that is another one's now; Postgres refuses to follow it
+        wanted = RECORD + header(place)
+        if current == timeline and number(end) < place + wanted:
+            return True  # nobody has from it what it does not have
+        return content(place, stream.read(timeline, place, wanted)) != control[COPY]
+
+
+def answers(primary: str) -> bool:
+    """Whether it is the primary, and lets itself be followed."""
+    try:
+        with asked(primary):
+            return True
+    except (NoAnswerError, NotPrimaryError):
+        return False
+
+
+def give_up(data: Path) -> None:
+    """Remove a server's folder, at once or not at all: half of one must never start. Patroni copies the primary's."""
+    given_up = data.with_name(f"{data.name}.given-up")
+    shutil.rmtree(given_up, ignore_errors=True)  # of a time before that was cut off
+    data.rename(given_up)
+    shutil.rmtree(given_up)
+
+
+class Stream:
+    """The primary's log, as a replica asks for it. All of it raises NoAnswerError, also after WITHIN_S."""
+
+    def __init__(self, primary: str) -> None:
+        self._until_s = time.monotonic() + WITHIN_S
+        try:
+            self._connection = psycopg2.connect(primary, connection_factory=PhysicalReplicationConnection, async_=1)
+            self._wait()
+        except psycopg2.Error as error:
+            raise NoAnswerError(error) from None
+        self._cursor = self._connection.cursor()
+
+    def ask(self, question: str) -> tuple[object, ...]:
+        """The only row of the answer."""
+        self._cursor.execute(question)
+        self._wait()
+        return self._cursor.fetchone()
+
+    def read(self, timeline: int, place: int, wanted: int) -> bytes:
+        """So many bytes that stand at this place of a timeline; psycopg2.Error where they do not."""
+        self._cursor.start_replication(slot_type=REPLICATION_PHYSICAL, start_lsn=place, timeline=timeline)
+        self._wait()
+        found = b""
+        while len(found) < wanted:
+            if message := self._cursor.read_message():
+                found += message.payload
+            else:
+                self._ready([self._connection], [])
+        return found[:wanted]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _wait(self) -> None:
+        while (state := self._connection.poll()) != POLL_OK:
+            self._ready(*(([self._connection], []) if state == POLL_READ else ([], [self._connection])))
+
+    def _ready(self, reads: list[object], writes: list[object]) -> None:
+        left_s = self._until_s - time.monotonic()
+        if left_s <= 0 or not any(select.select(reads, writes, [], left_s)):
+            raise NoAnswerError(f"no answer within {WITHIN_S:g} s")
+
+
+@contextmanager
+def asked(primary: str) -> Iterator[Stream]:
+    """Its log. Raises NoAnswerError, and NotPrimaryError."""
+    with closing(Stream(primary)) as stream:
+        if stream.ask("SHOW in_hot_standby") == ("on",):
+            raise NotPrimaryError
+        yield stream
+
+
+def read(file: Path) -> bytes:
+    """All of a small file that the server may write anew meanwhile."""
+    found = b""
+    while (again := file.read_bytes()) != found:
+        found = again
+    return found
+
+
+def header(place: int) -> int:
+    """Bytes in the middle of a record at this place that are none of its own."""
+    begins = place - place % PAGE + PAGE
+    if place + RECORD <= begins:
+        return 0
+    return PAGE_HEADER if begins % SEGMENT else SEGMENT_HEADER
+
+
+def content(place: int, found: bytes) -> bytes:
+    """Of the record that stands there."""
+    before = PAGE - place % PAGE
+    record = found[:before] + found[before + header(place) :]
+    return record[RECORD - (COPY.stop - COPY.start) :]
+
+
+def number(place: str) -> int:
+    """Of a place in the log as Postgres writes it: 0/1352BC58."""
+    high, low = place.split("/")
+    return int(high, 16) << 32 | int(low, 16)
