@@ -60,14 +60,13 @@ class Follower(program.Patroni):
         except (NoAnswerError, NotPrimaryError):
             self._begin_anew()
             return
-        if self._follows() or (place := self._place()) is None or not answers(primary):
-            self._begin_anew()
-        elif place > self._reached:
-            self._reached, self._still_s = place, 0.0
-        elif (still_s := self._still_s + passed_s) < STILL_S:
-            self._still_s = still_s
-        else:
-            self._copy_anew(f"has followed nobody for {still_s:.0f} s, though the primary answers")
+        place = self._place()
+        if place is None or place > self._reached or self._has_all() or not answers(primary):
+            self._reached, self._still_s = place or 0, 0.0
+        elif not self._receives():
+            self._still_s += passed_s
+            if self._still_s >= STILL_S:
+                self._copy_anew(f"has followed nobody for {self._still_s:.0f} s, though the primary answers")
 
     def _begin_anew(self) -> None:
         self._reached, self._still_s = -1, 0.0
@@ -95,8 +94,12 @@ class Follower(program.Patroni):
         self._agrees_with = asked
         return False
 
-    def _follows(self) -> bool:
+    def _receives(self) -> bool:
         return not self._is_silent() and self.postgresql.replication_state() == "streaming"
+
+    def _has_all(self) -> bool:
+        """Whether what it receives is applied: one that stands still begins to receive every few seconds, too."""
+        return self._receives() and self.postgresql.received_location() <= self.postgresql.replayed_location()
 
     def _place(self) -> int | None:
         """How far it has come in the log, in bytes; None where that does not tell whether it gets on."""
