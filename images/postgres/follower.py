@@ -8,12 +8,14 @@ but not where it ran before, or started while nobody led), and one that lacks wh
 import logging
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import patroni.__main__ as program
 import psutil
 import psycopg2
 from patroni.config import Config
+from patroni.daemon import abstract_main
 from patroni.dcs import Leader
 from primary_log import SEGMENT, NoAnswerError, NotPrimaryError, answers, contradicts, give_up
 from psycopg2.extensions import make_dsn
@@ -127,5 +129,5 @@ class Follower(program.Patroni):
 
 
 if __name__ == "__main__":
-    program.Patroni = Follower
+    program.patroni_main = partial(abstract_main, Follower)
     program.main()
