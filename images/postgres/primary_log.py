@@ -5,7 +5,7 @@ lost before anybody follows it, and its successor, which never heard of that, be
 Patroni then sees nothing to rewind (its issue 1251), and the first server, once it is back, waits for a log that fits
 and never comes; or one fits by chance, and it follows with pages that nobody else has.
 
-What tells the two apart is what stands in them: the record of a checkpoint bears its time. A server has a copy of its
+What tells the two apart is what stands in them: the record of a checkpoint bears its time. A server has that of its
 last one in its control file, which stays as it is when the primary's log is written over its own.
 """
 
@@ -23,11 +23,13 @@ from psycopg2.extras import REPLICATION_PHYSICAL, PhysicalReplicationConnection
 
 WITHIN_S = 2.0
 """For all that the primary is asked: one that stands still must not keep this server back."""
-IDENTITY, PLACE, COPY, TIMELINE = struct.Struct("<Q"), struct.Struct("<32xQ"), slice(40, 128), struct.Struct("<48xI")
-"""In the control file of Postgres 17: of the database; of its last checkpoint's record, the record's content, and its
-timeline, which is a part of that."""
-RECORD = 114
-"""Bytes of a checkpoint's record; its content stands last."""
+IDENTITY, PLACE, CHECKPOINT = struct.Struct("<Q"), struct.Struct("<32xQ"), struct.Struct("<QII48xq")
+"""In the control file of Postgres 17: of the database; of the last checkpoint's record; and of the checkpoint where it
+begins, its timeline and the one before, and its time. What else it has, a standby may change in its own copy."""
+COPY = 40
+"""Where in the control file the checkpoint stands."""
+RECORD, CONTENT = 114, 88
+"""Bytes of a checkpoint's record, and of the checkpoint, which stands last in it."""
 PAGE, SEGMENT = 8192, 16 * 2**20
 PAGE_HEADER, SEGMENT_HEADER = 24, 40
 """Bytes that stand where a page of the log begins, or one of its files, also in the middle of a record."""
@@ -47,7 +49,8 @@ def contradicts(primary: str, data: Path) -> bool:
     Raises NoAnswerError, NotPrimaryError, and psycopg2.Error where the primary has that part of its log no more.
     """
     control = read(data / "global" / "pg_control")
-    (own,), (place,), (timeline,) = (form.unpack_from(control) for form in (IDENTITY, PLACE, TIMELINE))
+    (own,), (place,) = IDENTITY.unpack_from(control), PLACE.unpack_from(control)
+    _, timeline, *_ = checkpoint = CHECKPOINT.unpack_from(control, COPY)
     with asked(primary) as stream:
         identity, current, end, _ = stream.ask("IDENTIFY_SYSTEM")
         if int(identity) != own:
@@ -55,7 +58,8 @@ def contradicts(primary: str, data: Path) -> bool:
         wanted = RECORD + header(place)
         if current == timeline and number(end) < place + wanted:
             return True  # nobody has from it what it does not have
-        return content(place, stream.read(timeline, place, wanted)) != control[COPY]
+        record = whole(place, stream.read(timeline, place, wanted))
+        return CHECKPOINT.unpack_from(record, RECORD - CONTENT) != checkpoint
 
 
 def answers(primary: str) -> bool:
@@ -143,11 +147,10 @@ def header(place: int) -> int:
     return PAGE_HEADER if begins % SEGMENT else SEGMENT_HEADER
 
 
-def content(place: int, found: bytes) -> bytes:
-    """Of the record that stands there."""
+def whole(place: int, found: bytes) -> bytes:
+    """The record that stands there, without such a header."""
     before = PAGE - place % PAGE
-    record = found[:before] + found[before + header(place) :]
-    return record[RECORD - (COPY.stop - COPY.start) :]
+    return found[:before] + found[before + header(place) :]
 
 
 def number(place: str) -> int:

@@ -185,6 +185,23 @@ def test_a_standby_keeps_what_it_has_and_follows_again(servers: list[Server]) ->
         standby.end()
 
 
+def test_a_standby_that_was_killed_between_checkpoints_keeps_what_it_has(servers: list[Server]) -> None:
+    """Its control file has by then the newest transaction of a later checkpoint than its own last one."""
+    _, standby, primary = servers
+    primary.lead()
+    standby.follow(primary)
+    standby.begin()
+    primary.sql("create table numbers as select 1")
+    primary.sql("checkpoint")
+    wait_until(lambda: standby.restarts_from(primary), within_s=READY_WITHIN_S, why="it has made no checkpoint of it")
+    for change in ("create table others as select 2", "checkpoint", "drop table numbers"):
+        primary.sql(change)
+    wait_until(lambda: standby.sql("select to_regclass('numbers')") == "", within_s=READY_WITHIN_S, why="it is behind")
+    standby.kill()
+    assert NOT_COMPARED not in standby.begin()
+    wait_until(standby.follows, within_s=READY_WITHIN_S, why="it does not follow")
+
+
 def test_the_record_of_a_checkpoint_may_go_over_two_pages(servers: list[Server]) -> None:
     _, standby, primary = servers
     primary.lead()
