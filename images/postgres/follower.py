@@ -7,6 +7,7 @@ but not where it ran before, or started while nobody led), and one that lacks wh
 
 import logging
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -19,9 +20,11 @@ from patroni.daemon import abstract_main
 from patroni.dcs import Leader
 from primary_log import SEGMENT, NoAnswerError, NotPrimaryError, answers, contradicts, give_up
 from psycopg2.extensions import make_dsn
+from standstill import Standstill
 
-STILL_S = 60.0
-"""A server gets no further for so long, and follows nobody, though the primary answers."""
+STILL_S, SILENT_S = 60.0, 600.0
+"""A server gets no further for so long, and follows nobody, though the primary answers; and one that cannot be asked,
+since it is not consistent yet: how far it has come is known by files of 16 MiB then."""
 STOPS_WITHIN_S = 10
 logger = logging.getLogger("follower")
 
@@ -33,11 +36,11 @@ class Follower(program.Patroni):
         super().__init__(config)
         self._data = Path(self.postgresql.data_dir)
         self._agrees_with: tuple[str, int | None] | None = None
+        self._standstill = Standstill()
         self._looked_s = time.monotonic()
-        self._begin_anew()
 
     def schedule_next_run(self) -> None:
-        """Called after each cycle, to wait for the next."""
+        """Look, then wait for the next cycle."""
         try:
             self._look()
         except Exception:  # whatever it is, Patroni goes on
@@ -46,86 +49,94 @@ class Follower(program.Patroni):
 
     def _look(self) -> None:
         now = time.monotonic()
-        passed_s, self._looked_s = now - self._looked_s, now
-        leader = self.ha.cluster.leader
+        # Neither a cycle that hung nor a server that was frozen has stood still by itself.
+        passed_s = min(now - self._looked_s, 2 * self.dcs.loop_wait)
+        self._looked_s = now
         if self.ha._async_executor.busy:  # it starts, copies or rewinds
             return
+        leader = self.dcs.cluster and self.dcs.cluster.leader  # nobody while Kubernetes does not answer
         if not self._is_to_follow(leader):
-            self._begin_anew()
+            self._standstill.end()
             return
         access = self.postgresql.config.replication
         primary = make_dsn(**{k: v for k, v in leader.conn_kwargs(access).items() if v and k != "dbname"})
         try:
-            if self._contradicts(leader, primary):
-                self._copy_anew("contradicts the primary's log")
-                return
+            why = self._contradicts(leader, primary) or self._stands_still(primary, passed_s)
         except (NoAnswerError, NotPrimaryError):
-            self._begin_anew()
+            self._standstill.end()
             return
-        place = self._place()
-        if place is None or place > self._reached or self._has_all() or not answers(primary):
-            self._reached, self._still_s = place or 0, 0.0
-        elif not self._receives():
-            self._still_s += passed_s
-            if self._still_s >= STILL_S:
-                self._copy_anew(f"has followed nobody for {self._still_s:.0f} s, though the primary answers")
-
-    def _begin_anew(self) -> None:
-        self._reached, self._still_s = -1, 0.0
+        if why:
+            self.ha._async_executor.try_run_async("giving up what is here", self._give_up, (why,))
 
     def _is_to_follow(self, leader: Leader | None) -> bool:
-        """Whether there is a primary, this server is another one, and has data."""
-        return (
-            leader is not None
+        """Whether there is a primary, this server is another one, and runs."""
+        return bool(
+            leader
             and leader.name != self.postgresql.name
             and leader.data.get("role") == "primary"
             and not self.ha.is_paused()
-            and not self.postgresql.data_directory_empty()
+            and self.postgresql.is_running()
         )
 
-    def _contradicts(self, leader: Leader, primary: str) -> bool:
-        """Asked once of each primary."""
+    def _contradicts(self, leader: Leader, primary: str) -> str:
+        """Why not to go on, asked once for each time of a primary."""
         asked = (leader.name, leader.timeline)
         if asked == self._agrees_with:
-            return False
+            return ""
         try:
             if contradicts(primary, self._data):
-                return True
+                return "contradicts the primary's log"
         except psycopg2.Error as error:
             logger.info("not compared with the primary's log: %s", error)
         self._agrees_with = asked
-        return False
+        return ""
 
-    def _receives(self) -> bool:
-        return not self._is_silent() and self.postgresql.replication_state() == "streaming"
-
-    def _has_all(self) -> bool:
-        """Whether what it receives is applied: one that stands still begins to receive every few seconds, too."""
-        return self._receives() and self.postgresql.received_location() <= self.postgresql.replayed_location()
+    def _stands_still(self, primary: str, passed_s: float) -> str:
+        """Why not to go on."""
+        place, receives = self._place(), self._receives()
+        if place is None or (receives and self._has_all()) or not answers(primary, self._data):
+            self._standstill.end()
+        else:
+            self._standstill.look(place, passed_s, receives=receives)
+        still_s = self._standstill.lasts_s
+        if still_s < (SILENT_S if self.postgresql.is_starting() else STILL_S):
+            return ""
+        return f"has followed nobody for {still_s:.0f} s, though the primary answers"
 
     def _place(self) -> int | None:
-        """How far it has come in the log, in bytes; None where that does not tell whether it gets on."""
-        if not self._is_silent():
+        """How far it has come in the log, in bytes; None where that is not known."""
+        if not self.postgresql.is_starting():
             return self.postgresql.replayed_location()
-        if not (postmaster := self.postgresql.is_running()):
-            return 0
-        for process in postmaster.children():
-            with suppress(psutil.NoSuchProcess):
-                *_, does, what = ["", "", *" ".join(process.cmdline()).split()]
-                if does == "recovering":  # a file of the log
-                    return int(what[8:16], 16) << 32 | int(what[16:], 16) * SEGMENT
+        for words in self._titles():
+            if words[-2:-1] in (["recovering"], ["for"]):  # a file of the log, or waits for it
+                return int(words[-1][8:16], 16) << 32 | int(words[-1][16:], 16) * SEGMENT
         return None
 
-    def _is_silent(self) -> bool:
-        """Whether it cannot be asked: it does not run, or is not consistent yet."""
-        return not self.postgresql.is_running() or self.postgresql.is_starting()
+    def _receives(self) -> bool:
+        if not self.postgresql.is_starting():
+            return self.postgresql.replication_state() == "streaming"
+        return any("walreceiver" in words for words in self._titles())
 
-    def _copy_anew(self, why: str) -> None:
+    def _has_all(self) -> bool:
+        """Whether what it has received is applied."""
+        if self.postgresql.is_starting():
+            return False
+        return self.postgresql.received_location() <= self.postgresql.replayed_location()
+
+    def _titles(self) -> Iterator[list[str]]:
+        """Of the processes of Postgres, which say what they do."""
+        for process in self.postgresql.is_running().children():
+            with suppress(psutil.NoSuchProcess):
+                yield " ".join(process.cmdline()).split()
+
+    def _give_up(self, why: str) -> None:
         logger.warning("this server %s: what it has is given up and copied anew", why)
+        self._agrees_with = None
+        self._standstill.end()
         if self.postgresql.stop("immediate", stop_timeout=STOPS_WITHIN_S):
             give_up(self._data)
-        self._agrees_with = None
-        self._begin_anew()
+        else:
+            logger.warning("it is not given up: Postgres has not stopped")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ
 from psycopg2.extras import REPLICATION_PHYSICAL, PhysicalReplicationConnection
 
+ENDS = "57"
+"""Errors with such codes of Postgres say that a person, or a crash, ends the connection."""
 WITHIN_S = 2.0
 """For all that the primary is asked: one that stands still must not keep this server back."""
 IDENTITY, PLACE, CHECKPOINT = struct.Struct("<Q"), struct.Struct("<32xQ"), struct.Struct("<QII48xq")
@@ -36,7 +38,7 @@ PAGE_HEADER, SEGMENT_HEADER = 24, 40
 
 
 class NoAnswerError(Exception):
-    """The primary does not answer."""
+    """The primary does not answer, or another database does, whose address it is now."""
 
 
 class NotPrimaryError(Exception):
@@ -49,23 +51,20 @@ def contradicts(primary: str, data: Path) -> bool:
     Raises NoAnswerError, NotPrimaryError, and psycopg2.Error where the primary has that part of its log no more.
     """
     control = read(data / "global" / "pg_control")
-    (own,), (place,) = IDENTITY.unpack_from(control), PLACE.unpack_from(control)
+    (place,) = PLACE.unpack_from(control)
     _, timeline, *_ = checkpoint = CHECKPOINT.unpack_from(control, COPY)
-    with asked(primary) as stream:
-        identity, current, end, _ = stream.ask("IDENTIFY_SYSTEM")
-        if int(identity) != own:
-            return False  # an address that is another one's now; Postgres refuses to follow it
-        wanted = RECORD + header(place)
-        if current == timeline and number(end) < place + wanted:
+    wanted = RECORD + header(place)
+    with asked(primary, control) as (stream, current, end):
+        if current == timeline and end < place + wanted:
             return True  # nobody has from it what it does not have
         record = whole(place, stream.read(timeline, place, wanted))
         return CHECKPOINT.unpack_from(record, RECORD - CONTENT) != checkpoint
 
 
-def answers(primary: str) -> bool:
-    """Whether it is the primary, and lets itself be followed."""
+def answers(primary: str, data: Path) -> bool:
+    """Whether it is the primary of the database in this folder, and lets itself be followed."""
     try:
-        with asked(primary):
+        with asked(primary, read(data / "global" / "pg_control")):
             return True
     except (NoAnswerError, NotPrimaryError):
         return False
@@ -84,29 +83,29 @@ class Stream:
 
     def __init__(self, primary: str) -> None:
         self._until_s = time.monotonic() + WITHIN_S
-        try:
+        with answering():
             self._connection = psycopg2.connect(primary, connection_factory=PhysicalReplicationConnection, async_=1)
             self._wait()
-        except psycopg2.Error as error:
-            raise NoAnswerError(error) from None
         self._cursor = self._connection.cursor()
 
     def ask(self, question: str) -> tuple[object, ...]:
         """The only row of the answer."""
-        self._cursor.execute(question)
-        self._wait()
-        return self._cursor.fetchone()
+        with answering():
+            self._cursor.execute(question)
+            self._wait()
+            return self._cursor.fetchone()
 
     def read(self, timeline: int, place: int, wanted: int) -> bytes:
         """So many bytes that stand at this place of a timeline; psycopg2.Error where they do not."""
-        self._cursor.start_replication(slot_type=REPLICATION_PHYSICAL, start_lsn=place, timeline=timeline)
-        self._wait()
         found = b""
-        while len(found) < wanted:
-            if message := self._cursor.read_message():
-                found += message.payload
-            else:
-                self._ready([self._connection], [])
+        with answering():
+            self._cursor.start_replication(slot_type=REPLICATION_PHYSICAL, start_lsn=place, timeline=timeline)
+            self._wait()
+            while len(found) < wanted:
+                if message := self._cursor.read_message():
+                    found += message.payload
+                else:
+                    self._ready([self._connection], [])
         return found[:wanted]
 
     def close(self) -> None:
@@ -123,12 +122,29 @@ class Stream:
 
 
 @contextmanager
-def asked(primary: str) -> Iterator[Stream]:
-    """Its log. Raises NoAnswerError, and NotPrimaryError."""
+def answering() -> Iterator[None]:
+    """A connection that ends, or a server that does, is no answer."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        if error.pgcode is None or error.pgcode.startswith(ENDS):
+            raise NoAnswerError(error) from None
+        raise
+
+
+@contextmanager
+def asked(primary: str, control: bytes) -> Iterator[tuple[Stream, int, int]]:
+    """The log of the primary, for a server with this control file; its timeline, and the place where it ends.
+
+    Raises NoAnswerError, and NotPrimaryError.
+    """
     with closing(Stream(primary)) as stream:
         if stream.ask("SHOW in_hot_standby") == ("on",):
             raise NotPrimaryError
-        yield stream
+        identity, timeline, end, _ = stream.ask("IDENTIFY_SYSTEM")
+        if (int(identity),) != IDENTITY.unpack_from(control):
+            raise NoAnswerError("it is another database's address now")
+        yield stream, timeline, number(end)
 
 
 def read(file: Path) -> bytes:

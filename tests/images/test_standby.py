@@ -253,7 +253,7 @@ def test_an_address_that_is_another_databases_now_costs_nothing(servers: list[Se
     other.run("rm", "-r", other.folder)
     other.initialise()
     other.begin()
-    assert NOT_COMPARED not in standby.begin()
+    assert f"{NOT_COMPARED}: it is another database's address now" in standby.begin()
     assert standby.sql("select pg_is_in_recovery()") == "t"
 
 
@@ -267,3 +267,14 @@ def test_who_is_no_primary_yet_is_waited_for(servers: list[Server]) -> None:
     primary.promote()
     standby.begin()
     wait_until(standby.follows, within_s=READY_WITHIN_S, why="it does not follow")
+
+
+def test_a_copy_that_was_cut_off_is_gone_before_patroni_begins_and_a_database_is_not(servers: list[Server]) -> None:
+    """The control file is the last that is copied. Patroni itself finds no configuration here, and ends."""
+    _, cut_off, whole = servers
+    cut_off.run("rm", f"{cut_off.folder}/global/pg_control")
+    for server in (cut_off, whole):
+        with pytest.raises(CiError, match="nowhere"):
+            server.run("member", "/nowhere.yml")
+    assert not cut_off.is_there()
+    assert whole.is_there()
