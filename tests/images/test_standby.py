@@ -270,11 +270,11 @@ def test_who_is_no_primary_yet_is_waited_for(servers: list[Server]) -> None:
 
 
 def test_a_copy_that_was_cut_off_is_gone_before_patroni_begins_and_a_database_is_not(servers: list[Server]) -> None:
-    """The control file is the last that is copied. Patroni itself finds no configuration here, and ends."""
+    """The control file is the last that is copied. Patroni itself finds no Kubernetes here, and ends."""
     _, cut_off, whole = servers
     cut_off.run("rm", f"{cut_off.folder}/global/pg_control")
     for server in (cut_off, whole):
-        with pytest.raises(CiError, match="nowhere"):
-            server.run("member", "/nowhere.yml")
+        with pytest.raises(CiError, match="Available implementations: kubernetes"):
+            server.run("/usr/local/bin/member", "/nowhere.yml")
     assert not cut_off.is_there()
     assert whole.is_there()
