@@ -63,7 +63,6 @@ class Follower(program.Patroni):
         try:
             why = self._contradicts(leader, primary) or self._stands_still(primary, passed_s)
         except (NoAnswerError, NotPrimaryError):
-            self._standstill.end()
             return
         if why:
             self.ha._async_executor.try_run_async("giving up what is here", self._give_up, (why,))
@@ -89,14 +88,15 @@ class Follower(program.Patroni):
         except psycopg2.Error as error:
             logger.info("not compared with the primary's log: %s", error)
         self._agrees_with = asked
+        self._standstill.end()  # another primary may have what the one before had not
         return ""
 
     def _stands_still(self, primary: str, passed_s: float) -> str:
         """Why not to go on."""
         place, receives = self._place(), self._receives()
-        if place is None or (receives and self._has_all()) or not answers(primary, self._data):
+        if place is None or (receives and self._has_all()):
             self._standstill.end()
-        else:
+        elif answers(primary, self._data):
             self._standstill.look(place, passed_s, receives=receives)
         still_s = self._standstill.lasts_s
         if still_s < (SILENT_S if self.postgresql.is_starting() else STILL_S):

@@ -8,7 +8,7 @@ class Standstill:
         self.end()
 
     def end(self) -> None:
-        """It is over, or was none: the server has all that there is, or the primary does not answer."""
+        """It is over, or was none: the server has all that there is, or there is another primary."""
         self.lasts_s = 0.0
         self._place: int | None = None
 
