@@ -18,7 +18,7 @@ import psycopg2
 from patroni.config import Config
 from patroni.daemon import abstract_main
 from patroni.dcs import Leader
-from primary_log import SEGMENT, NoAnswerError, NotPrimaryError, answers, contradicts, give_up
+from primary_log import CONTROL, SEGMENT, NoAnswerError, NotPrimaryError, asked, contradicts, give_up, read
 from psycopg2.extensions import make_dsn
 from standstill import Standstill
 
@@ -78,7 +78,7 @@ class Follower(program.Patroni):
         )
 
     def _contradicts(self, leader: Leader, primary: str) -> str:
-        """Why not to go on, asked once for each time of a primary."""
+        """Why not to go on, asked once for each time of a primary. Raises as `asked`."""
         asked = (leader.name, leader.timeline)
         if asked == self._agrees_with:
             return ""
@@ -92,12 +92,13 @@ class Follower(program.Patroni):
         return ""
 
     def _stands_still(self, primary: str, passed_s: float) -> str:
-        """Why not to go on."""
+        """Why not to go on. Raises as `asked`."""
         place, receives = self._place(), self._receives()
         if place is None or (receives and self._has_all()):
             self._standstill.end()
-        elif answers(primary, self._data):
-            self._standstill.look(place, passed_s, receives=receives)
+        else:
+            with asked(primary, read(self._data / CONTROL)):  # only while it answers
+                self._standstill.look(place, passed_s, receives=receives)
         still_s = self._standstill.lasts_s
         if still_s < (SILENT_S if self.postgresql.is_starting() else STILL_S):
             return ""

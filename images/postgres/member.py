@@ -15,7 +15,7 @@ from pathlib import Path
 
 from patroni.config import Config
 from patroni.dcs import get_dcs
-from primary_log import give_up
+from primary_log import CONTROL, give_up, given_up
 
 data = Path(os.environ["PGDATA"])
 # A copy, for Patroni's library takes out what is its own.
@@ -26,7 +26,7 @@ if making.exists():
     if shared.get_cluster().initialize == "":  # the right is held; afterwards the database's identity stands there
         shared.cancel_initialization()
     shutil.rmtree(making)
-if data.exists() and not (data / "global" / "pg_control").exists():
+if data.exists() and not (data / CONTROL).exists():
     give_up(data)
-shutil.rmtree(data.with_name(f"{data.name}.given-up"), ignore_errors=True)
+shutil.rmtree(given_up(data), ignore_errors=True)
 os.execve("/usr/local/bin/follower", ["follower", *sys.argv[1:]], environment)  # noqa: S606 - becomes the first process

@@ -25,6 +25,8 @@ ENDS = "57"
 """Errors with such codes of Postgres say that a person, or a crash, ends the connection."""
 WITHIN_S = 2.0
 """For all that the primary is asked: one that stands still must not keep this server back."""
+CONTROL = Path("global", "pg_control")
+"""The control file, within a server's folder."""
 IDENTITY, PLACE, CHECKPOINT = struct.Struct("<Q"), struct.Struct("<32xQ"), struct.Struct("<QII48xq")
 """In the control file of Postgres 17: of the database; of the last checkpoint's record; and of the checkpoint where it
 begins, its timeline and the one before, and its time. What else it has, a standby may change in its own copy."""
@@ -50,7 +52,7 @@ def contradicts(primary: str, data: Path) -> bool:
 
     Raises NoAnswerError, NotPrimaryError, and psycopg2.Error where the primary has that part of its log no more.
     """
-    control = read(data / "global" / "pg_control")
+    control = read(data / CONTROL)
     (place,) = PLACE.unpack_from(control)
     _, timeline, *_ = checkpoint = CHECKPOINT.unpack_from(control, COPY)
     wanted = RECORD + header(place)
@@ -61,21 +63,17 @@ def contradicts(primary: str, data: Path) -> bool:
         return CHECKPOINT.unpack_from(record, RECORD - CONTENT) != checkpoint
 
 
-def answers(primary: str, data: Path) -> bool:
-    """Whether it is the primary of the database in this folder, and lets itself be followed."""
-    try:
-        with asked(primary, read(data / "global" / "pg_control")):
-            return True
-    except (NoAnswerError, NotPrimaryError):
-        return False
+def given_up(data: Path) -> Path:
+    """Where what a server gives up is until it is removed."""
+    return data.with_name(f"{data.name}.given-up")
 
 
 def give_up(data: Path) -> None:
     """Remove a server's folder, at once or not at all: half of one must never start. Patroni copies the primary's."""
-    given_up = data.with_name(f"{data.name}.given-up")
-    shutil.rmtree(given_up, ignore_errors=True)  # of a time before that was cut off
-    data.rename(given_up)
-    shutil.rmtree(given_up)
+    aside = given_up(data)
+    shutil.rmtree(aside, ignore_errors=True)  # of a time before that was cut off
+    data.rename(aside)
+    shutil.rmtree(aside)
 
 
 class Stream:
